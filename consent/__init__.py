@@ -1,0 +1,17 @@
+"""The authorization server: third parties, what they may ask, consent records and the tokens bound to them.
+
+clients       third parties: standing, keys, redirect URIs
+purposes      what a client is registered to ask, why, and the caps on it
+terms         what one request asks, parsed from authorization_details
+keys          server signing keys, rotation, the public JWK set
+records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
+lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
+scenarios     loads the registered third parties and purposes from data files
+worker        background sweeps, safe to run several times at once
+oauth/        one file per specification noun
+web/          OAuth routes, consent pages, dashboard, administration
+
+Import rule: consent imports dataspace, never dataspace/web (only consent/web does); only consent/web and, where
+Authlib's Flask integration is wired, consent/oauth import flask. Sign-in lives in dataspace: both packages need the
+person and imports go one way.
+"""

@@ -1,0 +1,24 @@
+"""The resource server: data spaces of persons and bodies, and the data API that third parties read.
+
+settings      every setting, typed, read once from the environment, checked at start
+clock         now(): the only reader of the clock
+errors        what can go wrong, in domain words, each with its fixed public sentence
+db            the SQLAlchemy object, column types, naming convention, SQLite pragmas
+jose          the only importer of a JOSE library: sign, verify, JWK sets, thumbprints
+identifiers   GB 11643 and GB 32100 check digits; keyed blind index
+holders       natural person, legal entity, unincorporated body; roles
+mandates      who may act for whom, in which capacity, from when until when
+passkeys      credentials, enrolment codes and the two WebAuthn ceremonies
+signins       a signed-in person, and whom the person acts for
+catalogue     data items, fields, classification under a versioned rule set
+vault         envelope encryption: one data key per space, wrapped; erasure by key
+spaces        Space, Record (versions, source, digest); what one permission may read
+permission    Permission: the border value between the two packages
+accesses      one row per answered or refused read
+delivery      the envelope around what leaves
+fetching      the only way out to a URL that somebody else gave us (SSRF guard)
+web/          guard, sign-in, pages of one's own space, the data API
+
+Import rule: dataspace never imports consent; only dataspace/web imports flask (db: flask_sqlalchemy only).
+Sign-in lives here because both packages need the person and imports go one way.
+"""

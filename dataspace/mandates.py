@@ -1,0 +1,105 @@
+"""Who may act for whom, in which capacity, from when until when."""
+
+import datetime as dt
+import enum
+from dataclasses import dataclass
+
+from sqlalchemy import ForeignKey, Index, String, or_, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dataspace import holders
+from dataspace.db import db, new_id
+from dataspace.errors import NotAllowed, NotFound
+
+
+class Capacity(enum.StrEnum):
+    SELF = "self"
+    LEGAL_REPRESENTATIVE = "legal_representative"  # decides alone
+    AGENT = "mandate"  # prepares; another person of the company approves
+    ADMINISTRATOR = "administrator"  # supervises; acts for no holder and reads no record
+
+
+class Mandate(db.Model):
+    """``agent_id`` may act for ``principal_id`` from ``valid_from`` until ``valid_until`` or until it is ended."""
+
+    __tablename__ = "mandates"
+    __table_args__ = (Index(None, "agent_id"), Index(None, "principal_id"))
+    mandate_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    principal_id: Mapped[str] = mapped_column(ForeignKey("holders.holder_id"))
+    agent_id: Mapped[str] = mapped_column(ForeignKey("holders.holder_id"))
+    capacity: Mapped[str] = mapped_column(String(24))
+    valid_from: Mapped[dt.datetime]
+    valid_until: Mapped[dt.datetime | None]
+    ended_at: Mapped[dt.datetime | None]
+
+    def in_force(self, now: dt.datetime) -> bool:
+        """Whether the mandate may be used now."""
+        return (
+            self.valid_from <= now
+            and (self.valid_until is None or now < self.valid_until)
+            and (self.ended_at is None or now < self.ended_at)
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """A signed-in person in one capacity: who decides (``person_id``) and for whom (``holder_id``, ``space_id``).
+
+    An administrator acts for no holder: ``holder_id`` and ``space_id`` are empty then.
+    """
+
+    signin_id: str
+    person_id: str
+    holder_id: str
+    space_id: str
+    capacity: Capacity
+    mandate_id: str | None
+    auth_time: dt.datetime
+    acr: str
+
+
+def appoint(
+    principal: holders.Holder,
+    agent: holders.Holder,
+    capacity: Capacity,
+    valid_from: dt.datetime,
+    valid_until: dt.datetime | None = None,
+) -> Mandate:
+    """Add a mandate to the session. Raises NotAllowed for a pair of holders that cannot have one."""
+    if agent.kind != holders.HolderKind.NATURAL_PERSON or principal.kind == holders.HolderKind.NATURAL_PERSON:
+        raise NotAllowed("a mandate lets a natural person act for a legal entity or an unincorporated body")
+    mandate = Mandate(
+        mandate_id=new_id("mdt"),
+        principal_id=principal.holder_id,
+        agent_id=agent.holder_id,
+        capacity=capacity,
+        valid_from=valid_from,
+        valid_until=valid_until,
+    )
+    db.session.add(mandate)
+    db.session.flush()
+    return mandate
+
+
+def end(mandate_id: str, now: dt.datetime) -> Mandate:
+    """End a mandate at once; consents given through it stop with it. Raises NotFound."""
+    mandate = db.session.get(Mandate, mandate_id)
+    if mandate is None:
+        raise NotFound("no such mandate")
+    mandate.ended_at = mandate.ended_at or now
+    return mandate
+
+
+def of_agent(agent_id: str, now: dt.datetime) -> list[Mandate]:
+    """The mandates that a person may use now."""
+    rows = db.session.scalars(
+        select(Mandate)
+        .where(
+            Mandate.agent_id == agent_id,
+            Mandate.valid_from <= now,
+            or_(Mandate.valid_until.is_(None), Mandate.valid_until > now),
+            or_(Mandate.ended_at.is_(None), Mandate.ended_at > now),
+        )
+        .order_by(Mandate.mandate_id)
+    )
+    return list(rows)

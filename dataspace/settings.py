@@ -1,0 +1,108 @@
+"""Every setting: typed, read once from the environment, checked at start.
+
+Each is an environment variable ``DATASPACE_<NAME IN CAPITALS>``. In production mode the service refuses to start
+without the ones that have no safe default and names all that are missing.
+"""
+
+import base64
+import binascii
+import datetime as dt
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from dataspace.errors import SettingsError
+
+PREFIX = "DATASPACE_"
+REQUIRED = ("issuer", "database_url", "wrapping_key", "index_key", "secret_key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """``issuer``: the one public base URL, no trailing slash. Keys are 32 raw bytes (base64url in the environment)."""
+
+    mode: str  # "production" or "development" (http on loopback allowed)
+    issuer: str
+    database_url: str = field(repr=False)
+    wrapping_key: bytes = field(repr=False)  # wraps the data key of every space and the server's private keys
+    index_key: bytes = field(repr=False)  # keys the blind index by which identifiers are found
+    secret_key: str = field(repr=False)  # signs the session cookie
+    site_name: str = "数字空间授权服务"
+    appeal_contact: str = "12345"  # shown wherever an administrator has intervened
+    trusted_proxies: int = 0  # how many reverse proxies in front set X-Forwarded-*
+    rate_limits: bool = True
+    rate_limit_storage: str = "memory://"
+    fetch_loopback: bool = False  # demonstration and tests only: jwks_uri and callbacks may be on the loopback
+    log_level: str = "INFO"
+    pool_size: int = 8  # PostgreSQL connections per process
+    session_idle: dt.timedelta = dt.timedelta(minutes=60)  # at least 15 minutes on a page (check C-21)
+
+    @property
+    def rp_id(self) -> str:
+        """The WebAuthn relying party id: the issuer's host."""
+        return urlsplit(self.issuer).hostname or ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers reach us over https."""
+        return self.issuer.startswith("https://")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> "Settings":
+        """Read and check all settings.
+
+        Raises SettingsError naming every missing or malformed variable at once.
+        """
+        raw = {k[len(PREFIX) :].lower(): v for k, v in environ.items() if k.startswith(PREFIX) and v.strip()}
+        problems = [f"{PREFIX}{name.upper()} is missing" for name in REQUIRED if name not in raw]
+        values: dict[str, object] = {"mode": raw.pop("mode", "production")}
+        for name, text in raw.items():
+            if name not in cls.__dataclass_fields__:
+                continue  # variables of the Makefile and the demonstration share the prefix
+            try:
+                values[name] = _parse(cls.__dataclass_fields__[name].type, text)
+            except ValueError as error:
+                problems.append(f"{PREFIX}{name.upper()}: {error}")
+        if problems:
+            raise SettingsError("; ".join(problems))
+        settings = cls(**values)  # type: ignore[arg-type]
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Refuse combinations that would be unsafe. Raises SettingsError."""
+        problems = []
+        if self.mode not in ("production", "development"):
+            problems.append("DATASPACE_MODE must be production or development")
+        parts = urlsplit(self.issuer)
+        if not parts.hostname or parts.query or parts.fragment or self.issuer.endswith("/"):
+            problems.append("DATASPACE_ISSUER must be an absolute URL without trailing slash, query or fragment")
+        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme != "https" and not (parts.scheme == "http" and loopback and self.mode == "development"):
+            problems.append("DATASPACE_ISSUER must be https (http only on the loopback in development mode)")
+        if len(self.wrapping_key) != 32 or len(self.index_key) != 32:
+            problems.append("DATASPACE_WRAPPING_KEY and DATASPACE_INDEX_KEY must be 32 bytes, base64url")
+        if len(self.secret_key) < 32:
+            problems.append("DATASPACE_SECRET_KEY must have at least 32 characters")
+        if self.mode == "production" and self.fetch_loopback:
+            problems.append("DATASPACE_FETCH_LOOPBACK is not for production")
+        if problems:
+            raise SettingsError("; ".join(problems))
+
+
+def _parse(kind: object, text: str) -> object:
+    if kind is bytes:
+        try:
+            return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        except (binascii.Error, ValueError):
+            raise ValueError("not base64url") from None
+    if kind is bool:
+        if text.lower() not in ("0", "1", "true", "false", "yes", "no"):
+            raise ValueError("must be true or false")
+        return text.lower() in ("1", "true", "yes")
+    if kind is int:
+        return int(text)
+    if kind is dt.timedelta:
+        return dt.timedelta(seconds=int(text))
+    return text

@@ -1,0 +1,9 @@
+"""The web side of the data space.
+
+shell      what every request gets: request id, language, security headers, error pages, health
+signin     passkey enrolment and sign-in, choosing whom to act for; current_actor()
+pages      pages of one's own space: home, my data, my passkeys
+guard      the per-application resource protector and its challenges
+api        the data API that third parties read
+commands   flask commands: registrar, catalogue, demonstration records
+"""

@@ -1,0 +1,253 @@
+"""What every request gets: request id, language, security headers, error pages, structured log line, health."""
+
+import json
+import logging
+import secrets
+import sys
+import time
+from dataclasses import dataclass
+
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, redirect, render_template, request, session, url_for
+from flask_babel import Babel, get_locale
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError, CSRFProtect
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from werkzeug.exceptions import HTTPException
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from dataspace.db import db
+from dataspace.errors import DomainError
+from dataspace.identifiers import BlindIndex
+from dataspace.settings import Settings
+from dataspace.vault import Vault
+
+LANGUAGES = {"zh_Hans": "zh-Hans", "zh_Hant": "zh-Hant", "en": "en"}  # locale -> the lang attribute (BCP 47)
+MAX_BODY = 256 * 1024
+log = logging.getLogger("dataspace.request")
+bp = Blueprint("shell", __name__)
+csrf = CSRFProtect()
+
+
+@dataclass(frozen=True)
+class Services:
+    """What the composition root built for this application."""
+
+    settings: Settings
+    vault: Vault
+    index: BlindIndex
+
+
+def services() -> Services:
+    """The services of the current application."""
+    found: Services = current_app.extensions["dataspace"]
+    return found
+
+
+def init_shell(app: Flask, settings: Settings) -> None:
+    """Give ``app`` its settings, services and everything that surrounds a view."""
+    app.config.update(
+        SECRET_KEY=settings.secret_key,
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY,
+        SESSION_COOKIE_NAME="__Host-session" if settings.secure else "session",
+        SESSION_COOKIE_SECURE=settings.secure,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # lives as long as the session: a person may read a page for long
+        WTF_CSRF_SSL_STRICT=False,  # we send no Referer; SameSite and the token carry the protection
+        BABEL_DEFAULT_LOCALE="zh_Hans",
+        BABEL_TRANSLATION_DIRECTORIES=str(app.root_path) + "/translations",
+    )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.extensions["dataspace"] = Services(settings, Vault(settings.wrapping_key), BlindIndex(settings.index_key))
+    if settings.trusted_proxies:
+        n = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+    csrf.init_app(app)
+    Babel(app, locale_selector=_language)
+    app.before_request(_begin)
+    app.after_request(_finish)
+    app.context_processor(_page_context)
+    app.register_error_handler(DomainError, _domain_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(Exception, _unexpected_error)
+    app.register_blueprint(bp)
+
+
+def allow_form_action(origin: str) -> None:
+    """Let a form on this page end in a redirect to ``origin`` (Chromium applies form-action to redirects)."""
+    g.form_action = origin
+
+
+def wants_page() -> bool:
+    """Whether the other side is a browser asking for a page rather than a program asking for JSON."""
+    best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
+    return best == "text/html"
+
+
+def _language() -> str:
+    chosen = session.get("language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    for tag, _quality in request.accept_languages:
+        lower = tag.lower()
+        if lower.startswith(("zh-hant", "zh-hk", "zh-tw", "zh-mo")):
+            return "zh_Hant"
+        if lower.startswith("zh"):
+            return "zh_Hans"
+        if lower.startswith("en"):
+            return "en"
+    return "zh_Hans"
+
+
+def _begin() -> None:
+    g.request_id = secrets.token_hex(8)
+    g.started = time.perf_counter()
+
+
+def _page_context() -> dict[str, object]:
+    locale = str(get_locale() or "zh_Hans")
+    return {
+        "settings": services().settings,
+        "lang": LANGUAGES.get(locale, "zh-Hans"),
+        "locale": locale,
+        "languages": LANGUAGES,
+        "request_id": g.get("request_id", ""),
+    }
+
+
+def _finish(response: Response) -> Response:
+    headers = response.headers
+    headers["X-Request-Id"] = g.get("request_id", "")
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
+    form_action = " ".join(["'self'", *([g.form_action] if g.get("form_action") else [])])
+    headers.setdefault(
+        "Content-Security-Policy",
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
+    )
+    if services().settings.secure:
+        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    if request.endpoint != "static":
+        headers.setdefault("Cache-Control", "no-store")
+    if log.isEnabledFor(logging.INFO):
+        # The rule, not the path: paths can carry identifiers. Never the query, form, address or names.
+        log.info(
+            "request",
+            extra={
+                "request_id": g.get("request_id"),
+                "method": request.method,
+                "route": request.url_rule.rule if request.url_rule else None,
+                "status": response.status_code,
+                "ms": round((time.perf_counter() - g.started) * 1000, 1) if "started" in g else None,
+            },
+        )
+    return response
+
+
+def _problem(code: str, sentence: str, status: int) -> Response:
+    """A page in the reader's language, or problem+json (RFC 9457) for programs."""
+    db.session.rollback()
+    if wants_page():
+        page = render_template("shell/error.html", code=code, sentence=_(sentence), status=status)
+        return Response(page, status, mimetype="text/html")
+    body = {"type": "about:blank", "title": sentence, "status": status, "code": code, "reference": g.get("request_id")}
+    return Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
+
+
+def _domain_error(error: DomainError) -> Response:
+    log.warning("refused", extra={"request_id": g.get("request_id"), "code": error.code, "detail": error.detail})
+    return _problem(error.code, error.sentence, error.status)
+
+
+def _csrf_error(_error: CSRFError) -> Response:
+    return _problem("form_expired", "This form is no longer valid. Go back, reload the page and try again.", 400)
+
+
+HTTP_SENTENCES = {
+    404: "There is nothing here, or it is not yours to see.",
+    405: "This address does not accept this kind of request.",
+    413: "What was sent is too large.",
+    429: "Too many requests. Wait a moment and try again.",
+}
+
+
+def _http_error(error: HTTPException) -> Response:
+    if error.code is not None and 300 <= error.code < 400:
+        return error.get_response()  # type: ignore[return-value]
+    status = error.code or 500
+    response = _problem(f"http_{status}", HTTP_SENTENCES.get(status, "This request cannot be understood."), status)
+    if status == 405 and getattr(error, "valid_methods", None):
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
+    return response
+
+
+def _database_error(error: DBAPIError) -> Response:
+    # The statement's parameters can hold personal data: log the kind of the error only.
+    detail = type(error.orig).__name__
+    log.error("database", extra={"request_id": g.get("request_id"), "detail": detail})
+    return _problem("unavailable", "The service cannot store anything right now. Nothing was changed.", 503)
+
+
+def _unexpected_error(error: Exception) -> Response:
+    log.error("unexpected", exc_info=error, extra={"request_id": g.get("request_id")})
+    return _problem("unexpected", "Something went wrong on our side. Nothing was changed.", 500)
+
+
+@bp.post("/language")
+def set_language() -> Response:
+    """Remember the reader's language and go back to the page."""
+    chosen = request.form.get("language", "")
+    if chosen in LANGUAGES:
+        session["language"] = chosen
+    back = request.form.get("back", "")
+    local = back.startswith("/") and not back.startswith(("//", "/\\")) and "\n" not in back
+    return redirect(back if local else url_for("home.index"), 303)  # type: ignore[return-value]
+
+
+@bp.get("/healthz")
+def health() -> Response:
+    """The process answers."""
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+def ready() -> Response:
+    """The database answers and its tables are there."""
+    try:
+        db.session.execute(text("SELECT 1 FROM holders LIMIT 1"))
+    except DBAPIError:
+        db.session.rollback()
+        response = jsonify(status="unavailable", missing="database or migrations")
+        response.status_code = 503
+        return response
+    return jsonify(status="ok")
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, with the fields that our own calls attach."""
+
+    FIELDS = ("request_id", "method", "route", "status", "ms", "code", "detail", "count")
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"at": self.formatTime(record), "level": record.levelname, "what": record.getMessage()}
+        line |= {f: getattr(record, f) for f in self.FIELDS if getattr(record, f, None) is not None}
+        if record.exc_info:
+            line["where"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log as JSON lines to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines())
+    root = logging.getLogger("dataspace")
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level)
+    root.propagate = False
