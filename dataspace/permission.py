@@ -4,7 +4,10 @@ The guard's validator (which the consent package supplies) makes it from a live 
 reads nothing without it. It imports no table, so that another process can make it by introspection.
 """
 
+import datetime as dt
 from dataclasses import dataclass
+
+from dataspace.errors import DomainError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +33,24 @@ class Permission:
     purpose: str  # the purpose text, as the access log shows it
     reference_no: str | None
     items: tuple[GrantedItem, ...]
-    limited: bool  # whether the consent counts its reads
+    max_reads: int | None  # how many reads the consent allows in all
+
+
+class ReadRefused(DomainError):
+    """A read that is refused for a reason the holder may know.
+
+    ``permission`` says whose space and which consent (for the access log); None when the token names none. ``since``
+    is when the reason came into being, if known.
+    """
+
+    code = "access_denied"
+    sentence = "This read is not allowed."
+    status = 403
+
+    def __init__(
+        self, reason: str, *, permission: Permission | None = None, since: dt.datetime | None = None, detail: str = ""
+    ) -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+        self.permission = permission
+        self.since = since

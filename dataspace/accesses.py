@@ -1,0 +1,153 @@
+"""The access log: one row per answered or refused read, shown to the holder; never a value.
+
+A read is answered only by :func:`dataspace.spaces.read`, which writes the row in the transaction that yields the data.
+"""
+
+import datetime as dt
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Index, String, UniqueConstraint, func, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dataspace.db import RowId, db, new_id
+from dataspace.errors import Conflict
+from dataspace.permission import Permission
+
+
+class Outcome(enum.StrEnum):
+    ANSWERED = "answered"
+    REFUSED = "refused"
+
+
+class Access(db.Model):
+    """``read_no`` counts the answered reads of a consent that limits them; its uniqueness makes the limit hold."""
+
+    __tablename__ = "accesses"
+    __table_args__ = (
+        Index(None, "space_id", "access_id"),
+        Index(None, "consent_id", "at"),
+        UniqueConstraint("consent_id", "read_no"),
+    )
+    access_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[dt.datetime]
+    space_id: Mapped[str] = mapped_column(String(40))
+    consent_id: Mapped[str] = mapped_column(String(40))
+    consent_version: Mapped[int]
+    client_id: Mapped[str] = mapped_column(String(80))
+    recipient: Mapped[str] = mapped_column(String(200))
+    purpose: Mapped[str] = mapped_column(String(400))
+    reference_no: Mapped[str | None] = mapped_column(String(80))
+    item_ids: Mapped[list[Any]]
+    outcome: Mapped[str] = mapped_column(String(10))
+    reason: Mapped[str | None] = mapped_column(String(40))
+    read_no: Mapped[int | None]
+    delivery_id: Mapped[str | None] = mapped_column(String(40))
+
+
+class QuotaExhausted(Conflict):
+    code = "quota_exhausted"
+    sentence = "This authorization has been used as often as it allows."
+    status = 403
+
+
+def record_answered(permission: Permission, item_ids: list[str], now: dt.datetime) -> str:
+    """Write the row of an answered read and return its delivery id.
+
+    Raises QuotaExhausted when the consent's reads are used up, Conflict when another read took the same number.
+    """
+    read_no = None
+    if permission.max_reads is not None:
+        read_no = 1 + answered(permission.consent_id)
+        if read_no > permission.max_reads:
+            raise QuotaExhausted("all reads used")
+    delivery_id = new_id("dlv")
+    try:
+        _insert(permission, item_ids, now, outcome=Outcome.ANSWERED, read_no=read_no, delivery_id=delivery_id)
+    except IntegrityError:
+        raise Conflict("two reads at once on a limited consent") from None
+    return delivery_id
+
+
+def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
+    """Write the row of a refused read."""
+    _insert(permission, item_ids, now, outcome=Outcome.REFUSED, reason=reason)
+
+
+def _insert(permission: Permission, item_ids: list[str], now: dt.datetime, **values: object) -> None:
+    db.session.execute(
+        insert(Access).values(
+            at=now,
+            space_id=permission.space_id,
+            consent_id=permission.consent_id,
+            consent_version=permission.consent_version,
+            client_id=permission.client_id,
+            recipient=permission.recipient,
+            purpose=permission.purpose,
+            reference_no=permission.reference_no,
+            item_ids=item_ids,
+            **values,
+        )
+    )
+
+
+def answered(consent_id: str) -> int:
+    """How many counted reads of a limited consent were answered."""
+    return db.session.scalar(
+        select(func.count()).where(Access.consent_id == consent_id, Access.read_no.is_not(None))
+    ) or 0
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How a consent was used: the last answered read, and the answered reads of the last 30 days."""
+
+    last_read_at: dt.datetime | None
+    reads_30_days: int
+
+
+def usage(consent_ids: list[str], now: dt.datetime) -> dict[str, Usage]:
+    """The usage of many consents in two queries; consents never read are left out."""
+    mine = (Access.consent_id.in_(consent_ids), Access.outcome == Outcome.ANSWERED)
+    last = db.session.execute(select(Access.consent_id, func.max(Access.at)).where(*mine).group_by(Access.consent_id))
+    lasts: dict[str, Any] = {consent_id: at for consent_id, at in last}
+    recent = db.session.execute(
+        select(Access.consent_id, func.count())
+        .where(*mine, Access.at > now - dt.timedelta(days=30))
+        .group_by(Access.consent_id)
+    )
+    counts: dict[str, int] = {consent_id: n for consent_id, n in recent}
+    return {consent_id: Usage(at, counts.get(consent_id, 0)) for consent_id, at in lasts.items()}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the log, newest first; ``older`` is the cursor of the next page or None."""
+
+    rows: list[Access]
+    older: int | None
+
+
+def log_of(
+    space_id: str,
+    *,
+    consent_id: str | None = None,
+    client_id: str | None = None,
+    outcome: str | None = None,
+    before: int | None = None,
+    size: int = 25,
+) -> Page:
+    """The access log of one space, by keyset, so that page 4000 costs what page 1 costs."""
+    query = select(Access).where(Access.space_id == space_id)
+    if consent_id:
+        query = query.where(Access.consent_id == consent_id)
+    if client_id:
+        query = query.where(Access.client_id == client_id)
+    if outcome:
+        query = query.where(Access.outcome == outcome)
+    if before is not None:
+        query = query.where(Access.access_id < before)
+    rows = list(db.session.scalars(query.order_by(Access.access_id.desc()).limit(size + 1)))
+    return Page(rows[:size], rows[size - 1].access_id if len(rows) > size else None)

@@ -1,0 +1,218 @@
+"""Records of a space, and what one permission may read of them.
+
+A record is a version of a catalogue item: never overwritten, sealed under the space's key with its own identity as
+associated data, with the authority it came from, its as-of time and a salted digest.
+"""
+
+import datetime as dt
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import rfc8785
+from sqlalchemy import ForeignKeyConstraint, Index, String, select, text, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from dataspace import accesses
+from dataspace.catalogue import DataItem
+from dataspace.db import db, new_id
+from dataspace.holders import Holder
+from dataspace.identifiers import mask
+from dataspace.permission import GrantedItem, Permission, ReadRefused
+from dataspace.vault import DataKey, Unreadable, Vault, seal, unseal
+
+Row = dict[str, Any]  # field id -> string, integer, boolean or None
+
+
+class Record(db.Model):
+    """``sealed``: JSON {salt, rows} under the space's key; ``digest``: SHA-256 over the same canonical JSON."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        ForeignKeyConstraint(["item_id", "item_version"], ["data_items.item_id", "data_items.version"]),
+        Index("uq_records_current", "space_id", "item_id", unique=True, sqlite_where=text("superseded_at IS NULL"),
+              postgresql_where=text("superseded_at IS NULL")),
+        Index("uq_records_version", "space_id", "item_id", "version", unique=True),
+    )  # fmt: skip
+    record_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    space_id: Mapped[str] = mapped_column(String(40))
+    item_id: Mapped[str] = mapped_column(String(60))
+    item_version: Mapped[int]
+    version: Mapped[int]
+    as_of: Mapped[dt.datetime]
+    digest: Mapped[str] = mapped_column(String(64))
+    sealed: Mapped[bytes]
+    received_at: Mapped[dt.datetime]
+    superseded_at: Mapped[dt.datetime | None]
+
+
+def deposit(
+    holder: Holder, item: DataItem, rows: list[Row], *, as_of: dt.datetime, now: dt.datetime, vault: Vault
+) -> Record:
+    """Add a version of an item to a holder's space; the current record itself when nothing has changed."""
+    current = db.session.scalar(
+        select(Record).filter_by(space_id=holder.space_id, item_id=item.item_id, superseded_at=None)
+    )
+    key = vault.key(holder.space_id)
+    if current is not None:
+        if current.as_of == as_of and open_rows(current, key) == rows:
+            return current
+        db.session.execute(update(Record).filter_by(record_id=current.record_id).values(superseded_at=now))
+    record_id = new_id("rec")
+    content = rfc8785.dumps({"salt": secrets.token_hex(16), "rows": rows})
+    record = Record(
+        record_id=record_id,
+        space_id=holder.space_id,
+        item_id=item.item_id,
+        item_version=item.version,
+        version=1 if current is None else current.version + 1,
+        as_of=as_of,
+        digest=hashlib.sha256(content).hexdigest(),
+        sealed=seal(key, content, identity=record_id),
+        received_at=now,
+    )
+    db.session.add(record)
+    db.session.flush()
+    return record
+
+
+def open_rows(record: Record, key: bytes) -> list[Row]:
+    """The rows of a record in clear. Raises Unreadable."""
+    rows: list[Row] = orjson.loads(unseal(key, record.sealed, identity=record.record_id))["rows"]
+    return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """A current record of a space with its catalogue item, in clear: for the holder's own eyes."""
+
+    record: Record
+    item: DataItem
+    rows: list[Row]
+
+
+def holdings(space_id: str, *, vault: Vault, item_ids: Iterable[str] | None = None) -> list[Held]:
+    """The current records of a space for its holder (all, or the named items), in one query and one key look-up."""
+    query = (
+        select(Record, DataItem)
+        .join(DataItem, (DataItem.item_id == Record.item_id) & (DataItem.version == Record.item_version))
+        .where(Record.space_id == space_id, Record.superseded_at.is_(None))
+        .order_by(Record.item_id)
+    )
+    if item_ids is not None:
+        query = query.where(Record.item_id.in_(list(item_ids)))
+    key = vault.key(space_id)
+    return [Held(record=r, item=i, rows=open_rows(r, key)) for r, i in db.session.execute(query)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """One item as it leaves: only granted fields of rows within the granted period.
+
+    ``withheld``: fields of the item that were not granted; ``empty``: granted fields without a value in any row;
+    ``record_digest`` and ``as_of`` are None when the space holds no record of the item.
+    """
+
+    item_id: str
+    item_version: int
+    authority: dict[str, str]
+    system: str
+    classification: dict[str, Any]
+    many: bool
+    as_of: dt.datetime | None
+    record_digest: str | None
+    period: tuple[str, str] | None
+    rows: list[Row]
+    withheld: list[str]
+    empty: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The answer to one read, and the id of its row in the access log."""
+
+    delivery_id: str
+    permission: Permission
+    items: list[Delivered]
+
+
+def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault) -> Delivery:
+    """Read granted items (all, or the ``wanted`` ones) and write the access row in the same transaction.
+
+    Raises ReadRefused (``item_not_granted``, ``data_erased``), QuotaExhausted. The caller commits before it answers.
+    """
+    granted = _granted(permission, wanted)
+    rows = {row.item_id: row for row in _select(permission.space_id, granted)}
+    wrapped = next(iter(rows.values())).wrapped if rows else None
+    try:
+        key = vault.unwrap(wrapped, identity=permission.space_id) if rows else b""
+        items = [_deliver(grant, rows.get(grant.item_id), key) for grant in granted]
+    except Unreadable as error:
+        raise ReadRefused("data_erased", permission=permission, detail=error.detail) from error
+    delivery_id = accesses.record_answered(permission, [g.item_id for g in granted], now)
+    return Delivery(delivery_id=delivery_id, permission=permission, items=items)
+
+
+def _granted(permission: Permission, wanted: Iterable[str] | None) -> list[GrantedItem]:
+    if wanted is None:
+        return list(permission.items)
+    by_id = {g.item_id: g for g in permission.items}
+    missing = [item_id for item_id in wanted if item_id not in by_id]
+    if missing:
+        raise ReadRefused("item_not_granted", permission=permission, detail=",".join(missing)[:200])
+    return [by_id[item_id] for item_id in dict.fromkeys(wanted)]
+
+
+def _select(space_id: str, granted: list[GrantedItem]) -> list[Any]:
+    query = (
+        select(
+            DataItem.item_id, DataItem.version, DataItem.authority, DataItem.system, DataItem.fields,
+            DataItem.cardinality, DataItem.period_field, DataItem.rule_set, DataItem.pi_class, DataItem.level,
+            Record.record_id, Record.as_of, Record.digest, Record.sealed, DataKey.wrapped,
+        )
+        .join(Record, (DataItem.item_id == Record.item_id) & (DataItem.version == Record.item_version))
+        .join(DataKey, DataKey.space_id == Record.space_id)
+        .where(
+            Record.space_id == space_id,
+            Record.superseded_at.is_(None),
+            Record.item_id.in_([g.item_id for g in granted]),
+        )
+    )  # fmt: skip
+    return list(db.session.execute(query))
+
+
+def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
+    if row is None:
+        return Delivered(
+            item_id=grant.item_id, item_version=grant.item_version, authority={}, system="", classification={},
+            many=False, as_of=None, record_digest=None, period=None, rows=[], withheld=[], empty=list(grant.fields),
+        )  # fmt: skip
+    rows: list[Row] = orjson.loads(unseal(key, row.sealed, identity=row.record_id))["rows"]
+    if row.period_field and grant.period_from and grant.period_to:
+        low, high = grant.period_from, grant.period_to
+        rows = [r for r in rows if low <= str(r.get(row.period_field) or "")[: len(low)] <= high]
+    masked = {f["id"] for f in row.fields if f.get("masked")}
+    known = [f["id"] for f in row.fields]
+    allowed = [f for f in known if f in grant.fields]
+    kept = [{f: _value(r.get(f), f in masked) for f in allowed} for r in rows]
+    return Delivered(
+        item_id=row.item_id,
+        item_version=row.version,
+        authority=row.authority,
+        system=row.system,
+        classification={"rule_set": row.rule_set, "class": row.pi_class, "level": row.level},
+        many=row.cardinality == "many",
+        as_of=row.as_of,
+        record_digest=row.digest,
+        period=(grant.period_from, grant.period_to) if grant.period_from and grant.period_to else None,
+        rows=kept,
+        withheld=[f for f in known if f not in grant.fields],
+        empty=[f for f in allowed if all(r[f] is None for r in kept)],
+    )
+
+
+def _value(value: Any, masked: bool) -> Any:
+    return mask(value) if masked and isinstance(value, str) else value
