@@ -95,9 +95,9 @@ def _insert(permission: Permission, item_ids: list[str], now: dt.datetime, **val
 
 def answered(consent_id: str) -> int:
     """How many counted reads of a limited consent were answered."""
-    return db.session.scalar(
-        select(func.count()).where(Access.consent_id == consent_id, Access.read_no.is_not(None))
-    ) or 0
+    return (
+        db.session.scalar(select(func.count()).where(Access.consent_id == consent_id, Access.read_no.is_not(None))) or 0
+    )
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,11 @@ def _item(item: Delivered) -> dict[str, Any]:
     content = {"rows": item.rows} if item.many else {"fields": item.rows[0] if item.rows else {}}
     return head | {
         "status": "delivered",
-        "source": {"authority": item.authority, "system": item.system, "record_digest": f"sha-256:{item.record_digest}"},
+        "source": {
+            "authority": item.authority,
+            "system": item.system,
+            "record_digest": f"sha-256:{item.record_digest}",
+        },
         "as_of": item.as_of.isoformat().replace("+00:00", "Z"),
         "period": {"from": item.period[0], "to": item.period[1]} if item.period else None,
         "classification": item.classification,

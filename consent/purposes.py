@@ -1,0 +1,206 @@
+"""What each client is registered to ask, why, and the caps on it; over-asking is refused here, by machine.
+
+``admit`` turns what a request asks (:class:`consent.terms.Terms`) into what the holder will be asked
+(:class:`Ask`), or refuses with a sentence that names the offending part.
+"""
+
+import datetime as dt
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+from sqlalchemy import ForeignKey, String, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent.terms import AskedItem, InvalidTerms, Terms
+from dataspace import catalogue
+from dataspace.catalogue import DataItem
+from dataspace.db import db
+from dataspace.holders import HolderKind
+
+Texts = dict[str, str]  # zh_hans, zh_hant, en
+
+
+class Purpose(db.Model):
+    """A registered purpose of one client. ``items``: [{item, fields, necessity, reason{3}, max_months?}]."""
+
+    __tablename__ = "purposes"
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"), primary_key=True)
+    code: Mapped[str] = mapped_column(String(60), primary_key=True)
+    scenario: Mapped[str] = mapped_column(String(10), default="")
+    text: Mapped[dict[str, Any]]
+    holder_kinds: Mapped[list[Any]]
+    mode: Mapped[str] = mapped_column(String(20))  # one_time, periodic, view_once
+    max_reads: Mapped[int | None]
+    frequency: Mapped[dict[str, Any] | None]
+    max_duration_days: Mapped[int]
+    default_duration_days: Mapped[int]
+    retention: Mapped[dict[str, Any]]
+    storage_location: Mapped[dict[str, Any]]
+    methods: Mapped[dict[str, Any] | None]
+    items: Mapped[list[Any]]
+    third_parties: Mapped[list[Any]]
+    cross_border: Mapped[dict[str, Any] | None]
+    automated_decision: Mapped[str] = mapped_column(String(10), default="none")
+    legal_basis: Mapped[str] = mapped_column(String(20), default="consent")
+    approved_at: Mapped[dt.datetime | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AskItem:
+    """One item as the holder is asked for it; ``period_from``/``period_to`` are inclusive months ``YYYY-MM``."""
+
+    item_id: str
+    item_version: int
+    fields: tuple[str, ...]
+    necessity: str  # required, optional
+    sensitive: bool
+    reason: Texts
+    period_from: str | None = None
+    period_to: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What one request asks a holder, complete: stored with the request, shown on the page, kept in the consent."""
+
+    client_id: str
+    kind: str  # "data" or "login"
+    purpose_code: str
+    purpose_text: Texts
+    scenario: str
+    holder_kinds: tuple[str, ...]
+    items: tuple[AskItem, ...]
+    mode: str
+    max_reads: int | None
+    frequency: dict[str, Any] | None
+    duration_days: int
+    retention: dict[str, Any]
+    storage_location: Texts
+    methods: Texts | None
+    third_parties: tuple[dict[str, Any], ...]
+    cross_border: dict[str, Any] | None
+    automated_decision: str
+    legal_basis: str
+    reference_no: str | None
+    scope: tuple[str, ...] = field(default=())
+
+    def to_document(self) -> dict[str, Any]:
+        """JSON form; :meth:`from_document` reads it back."""
+        return asdict(self)
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """The value again from its JSON form."""
+        items = tuple(AskItem(**{**i, "fields": tuple(i["fields"])}) for i in document["items"])
+        tuples = {k: tuple(document[k]) for k in ("holder_kinds", "third_parties", "scope")}
+        return cls(**{**document, **tuples, "items": items})
+
+    @property
+    def sensitive_items(self) -> list[AskItem]:
+        """The items that have a step of their own on the consent page."""
+        return [i for i in self.items if i.sensitive]
+
+
+def of_client(client_id: str) -> list[Purpose]:
+    """The purposes of a client, by code."""
+    return list(db.session.scalars(select(Purpose).filter_by(client_id=client_id).order_by(Purpose.code)))
+
+
+def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datetime) -> Ask:
+    """What the holder will be asked. Raises InvalidTerms with a sentence that names the offending part."""
+    purpose = db.session.get(Purpose, (client_id, terms.purpose_code))
+    if purpose is None or purpose.approved_at is None:
+        raise InvalidTerms(f"purpose {terms.purpose_code} is not registered for this client")
+    registered = {i["item"]: i for i in purpose.items}
+    items = catalogue.current([i.item_id for i in terms.items] or list(registered))
+    asked = terms.items or tuple(AskedItem(item_id=item_id) for item_id in registered)
+    return Ask(
+        client_id=client_id,
+        kind="data",
+        purpose_code=purpose.code,
+        purpose_text=purpose.text,
+        scenario=purpose.scenario,
+        holder_kinds=tuple(purpose.holder_kinds),
+        items=tuple(_admit_item(i, registered.get(i.item_id), items.get(i.item_id), now) for i in asked),
+        mode=_admit_mode(terms, purpose),
+        max_reads=_at_most("max_reads", terms.max_reads, purpose.max_reads),
+        frequency=purpose.frequency,
+        duration_days=_at_most("duration", terms.duration_days, purpose.max_duration_days)
+        if terms.duration_days
+        else purpose.default_duration_days,
+        retention=purpose.retention,
+        storage_location=purpose.storage_location,
+        methods=purpose.methods,
+        third_parties=tuple(purpose.third_parties),
+        cross_border=purpose.cross_border,
+        automated_decision=purpose.automated_decision,
+        legal_basis=purpose.legal_basis,
+        reference_no=terms.reference_no,
+        scope=scope,
+    )
+
+
+def sign_in(client_id: str, scope: tuple[str, ...]) -> Ask:
+    """What a ``login`` client asks: to know who signs in, for a year at most."""
+    text = {
+        "zh_hans": "用你的数字空间账户登录",
+        "zh_hant": "用你的數字空間帳戶登入",
+        "en": "Sign you in with your data space account",
+    }
+    keep = {
+        "text": {
+            "zh_hans": "登录关系存续期间",
+            "zh_hant": "登入關係存續期間",
+            "en": "For as long as you use the sign-in",
+        }
+    }
+    return Ask(
+        client_id=client_id, kind="login", purpose_code="sign-in", purpose_text=text, scenario="",
+        holder_kinds=(HolderKind.NATURAL_PERSON.value,), items=(), mode="periodic", max_reads=None, frequency=None,
+        duration_days=365, retention=keep, storage_location={}, methods=None, third_parties=(), cross_border=None,
+        automated_decision="none", legal_basis="consent", reference_no=None, scope=scope,
+    )  # fmt: skip
+
+
+def _admit_item(
+    asked: AskedItem, registered: dict[str, Any] | None, item: DataItem | None, now: dt.datetime
+) -> AskItem:
+    if registered is None or item is None:
+        raise InvalidTerms(f"item {asked.item_id} is not registered for this purpose")
+    fields = asked.fields or tuple(registered["fields"])
+    foreign = [f for f in fields if f not in registered["fields"]]
+    if foreign:
+        raise InvalidTerms(f"field {foreign[0]} of item {asked.item_id} is not registered for this purpose")
+    months = _at_most(f"months of item {asked.item_id}", asked.months, registered.get("max_months"))
+    period_from, period_to = _last_months(months, now) if months else (None, None)
+    # A client may ask less urgently than registered, never more.
+    necessity = "optional" if "optional" in (asked.necessity, registered["necessity"]) else "required"
+    return AskItem(
+        item_id=asked.item_id,
+        item_version=item.version,
+        fields=fields,
+        necessity=necessity,
+        sensitive=item.sensitive,
+        reason=registered["reason"],
+        period_from=period_from,
+        period_to=period_to,
+    )
+
+
+def _admit_mode(terms: Terms, purpose: Purpose) -> str:
+    if terms.mode and terms.mode != purpose.mode:
+        raise InvalidTerms(f"use {terms.mode} is not registered for this purpose")
+    return purpose.mode
+
+
+def _at_most(what: str, asked: int | None, cap: int | None) -> int | None:
+    if asked is not None and cap is not None and asked > cap:
+        raise InvalidTerms(f"{what}: {asked} is more than the cap of {cap} for this purpose")
+    return cap if asked is None else asked
+
+
+def _last_months(months: int, now: dt.datetime) -> tuple[str, str]:
+    """The last complete ``months`` calendar months before ``now``, as inclusive ``YYYY-MM``."""
+    last = now.year * 12 + now.month - 2
+    first = last - months + 1
+    return f"{first // 12:04d}-{first % 12 + 1:02d}", f"{last // 12:04d}-{last % 12 + 1:02d}"
