@@ -19,8 +19,10 @@ BODY_SCHEME = "GB32100"
 # Kong, Macau and Taiwan residents, 91 the foreigner's permanent residence card of 2023. The four digits after them are
 # not checked: a region code that was abolished stays valid for the life of its bearer.
 PROVINCES = frozenset(
-    "11 12 13 14 15 21 22 23 31 32 33 34 35 36 37 41 42 43 44 45 46 50 51 52 53 54 61 62 63 64 65 71 81 82 83 91".split()
-)
+    str(code)
+    for codes in (range(11, 16), range(21, 24), range(31, 38), range(41, 47), range(50, 55), range(61, 66))
+    for code in codes
+) | {"71", "81", "82", "83", "91"}
 PERSON_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 PERSON_CHECKS = "10X98765432"
 
