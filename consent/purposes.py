@@ -180,7 +180,7 @@ def _admit_item(
         item_version=item.version,
         fields=fields,
         necessity=necessity,
-        sensitive=item.sensitive,
+        sensitive=item.is_sensitive_for(fields),
         reason=registered["reason"],
         period_from=period_from,
         period_to=period_to,

@@ -114,3 +114,8 @@ class BlindIndex:
         """64 hex digits, equal for equal identifiers of one scheme."""
         message = f"{identifier.scheme}:{identifier.value}".encode()
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+    def pairwise(self, holder_id: str, audience: str) -> str:
+        """The name of a holder towards one audience (OpenID Connect Core section 8.1): unlinkable between audiences."""
+        message = f"pairwise:{audience}:{holder_id}".encode()
+        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:40]

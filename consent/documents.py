@@ -1,0 +1,189 @@
+"""The document of one consent version: the blocks of the consent record, built from what was asked and decided.
+
+A document is canonical JSON (RFC 8785), signed as it is. It names no identifier and no value of any record.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+from consent.clients import Client
+from consent.purposes import Ask, AskItem
+from consent.records import SCHEMA
+from dataspace.catalogue import DataItem
+from dataspace.holders import Holder
+from dataspace.identifiers import BlindIndex
+from dataspace.mandates import Actor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the holder made of a request: which items to give, and for how long at most."""
+
+    items: tuple[str, ...]
+    duration_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What the page showed: its full text, language, when asked and when opened, which screens were shown."""
+
+    text: str
+    language: str
+    requested_at: dt.datetime
+    opened_at: dt.datetime
+    screens: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """Everybody and everything a document speaks of."""
+
+    ask: Ask
+    client: Client
+    holder: Holder
+    catalogue: dict[tuple[str, int], DataItem]
+
+
+def stamp(at: dt.datetime) -> str:
+    """A moment as RFC 3339 in UTC with seconds."""
+    return at.astimezone(dt.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+def approval(step: str, actor: Actor, decision: str, now: dt.datetime) -> dict[str, Any]:
+    """One line of the approvals block."""
+    return {"step": step, "actor_ref": actor.person_id, "role": actor.capacity, "decision": decision, "at": stamp(now)}
+
+
+def build(
+    subject: Subject,
+    choices: Choices,
+    actor: Actor,
+    shown: Shown,
+    *,
+    consent_id: str,
+    kind: str,
+    notice_digest: str,
+    not_before: dt.datetime,
+    expires_at: dt.datetime,
+    now: dt.datetime,
+    index: BlindIndex,
+    issuer: str,
+) -> dict[str, Any]:
+    """The document of version 1."""
+    ask, client = subject.ask, subject.client
+    return {
+        "schema": SCHEMA,
+        "consent_id": consent_id,
+        "version": 1,
+        "previous_version_digest": None,
+        "created_at": stamp(now),
+        "language": shown.language,
+        "kind": kind,
+        "legal_basis": ask.legal_basis,
+        "subject": {
+            "space_id": subject.holder.space_id,
+            "space_type": subject.holder.kind,
+            "subject_ref": index.pairwise(subject.holder.holder_id, client.client_id),
+        },
+        "actor": {
+            "actor_ref": actor.person_id,
+            "capacity": actor.capacity,
+            "mandate_id": actor.mandate_id,
+            "acr": actor.acr,
+            "auth_time": stamp(actor.auth_time),
+            "auth_method": "passkey",
+        },
+        "approvals": {"rule": "any" if actor.mandate_id is None else "legal_representative", "steps": []},
+        "recipient": _recipient(client),
+        "third_parties": list(ask.third_parties),
+        "purpose": {
+            "purpose_code": ask.purpose_code,
+            "text": ask.purpose_text,
+            "scenario": ask.scenario,
+            "reference_no": ask.reference_no,
+        },
+        "items": [_item(i, subject.catalogue, chosen=i.item_id in choices.items) for i in ask.items],
+        "scope": list(ask.scope),
+        "use": {
+            "mode": ask.mode,
+            "frequency": ask.frequency,
+            "max_reads": ask.max_reads,
+            "not_before": stamp(not_before),
+            "expires_at": stamp(expires_at),
+        },
+        "retention": {**ask.retention, "storage_location": ask.storage_location},
+        "processing": {"methods": ask.methods, "automated_decision": ask.automated_decision},
+        "cross_border": ask.cross_border,
+        "rights": {"withdrawal": f"{issuer}/authorizations/{consent_id}"},
+        "notice": {
+            "digest": notice_digest,
+            "screens": list(shown.screens),
+            "requested_at": stamp(shown.requested_at),
+            "opened_at": stamp(shown.opened_at),
+        },
+        "request": {
+            "items": [i.item_id for i in ask.items],
+            "duration_days": ask.duration_days,
+            "given_days": choices.duration_days,
+        },
+    }
+
+
+def next_version(
+    document: dict[str, Any], previous_digest: str, now: dt.datetime, **changed: dict[str, Any]
+) -> dict[str, Any]:
+    """A copy with the version counted up, linked to its predecessor, and the ``changed`` blocks replaced."""
+    head = {
+        "version": document["version"] + 1,
+        "previous_version_digest": f"sha-256:{previous_digest}",
+        "created_at": stamp(now),
+    }
+    return document | head | changed
+
+
+def granted(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The part of a document that a read needs: the chosen items."""
+    return [
+        {
+            "item": i["item_id"],
+            "version": i["item_version"],
+            "fields": i["fields"],
+            "from": i["range"]["from"],
+            "to": i["range"]["to"],
+        }
+        for i in document["items"]
+        if i["chosen"]
+    ]
+
+
+def _recipient(client: Client) -> dict[str, Any]:
+    return {
+        "client_id": client.client_id,
+        "legal_name": client.legal_name,
+        "uscc": client.uscc,
+        "foreign_registration": client.foreign_registration,
+        "address": client.address,
+        "contact": client.contact,
+        "privacy_officer": client.privacy_officer,
+        "accreditation": client.accreditation,
+    }
+
+
+def _item(item: AskItem, catalogue: dict[tuple[str, int], DataItem], *, chosen: bool) -> dict[str, Any]:
+    entry = catalogue[item.item_id, item.item_version]
+    return {
+        "item_id": item.item_id,
+        "item_version": item.item_version,
+        "label": entry.labels,
+        "fields": list(item.fields),
+        "necessity": item.necessity,
+        "chosen": chosen,
+        "reason": item.reason,
+        "source_authority": entry.authority,
+        "classification": {"rule_set": entry.rule_set, "class": entry.pi_class, "level": entry.level},
+        "separate_step": item.sensitive,
+        "impact_text": entry.impact if item.sensitive else None,
+        "range": {"from": item.period_from, "to": item.period_to},
+        "delivery": "raw",
+    }

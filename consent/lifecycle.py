@@ -1,0 +1,345 @@
+"""Every change of a consent: give, refuse, approve, withdraw, revoke, expire. The caller commits.
+
+Each change appends an event under a lock on the consent's head (the UPDATE in :func:`_append`), so that concurrent
+changes queue up and each sees what the one before it decided.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, or_, select, update
+
+from consent import documents
+from consent.clients import Client
+from consent.documents import Choices, Shown, Subject
+from consent.keys import Keyring
+from consent.purposes import Ask
+from consent.records import (
+    APPROVAL_LAPSES,
+    TRANSITIONS,
+    Consent,
+    ConsentEvent,
+    ConsentNotice,
+    ConsentVersion,
+    Event,
+    State,
+    facts_of,
+    why_inactive,
+)
+from dataspace import catalogue, jose
+from dataspace.accesses import Access
+from dataspace.db import db, new_id
+from dataspace.errors import Conflict, NotAllowed, NotFound
+from dataspace.holders import Holder
+from dataspace.identifiers import BlindIndex
+from dataspace.mandates import Actor, Capacity
+from dataspace.vault import Vault, seal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """What the lifecycle needs of its surroundings: keys to seal and sign with, and our own name."""
+
+    vault: Vault
+    index: BlindIndex
+    keyring: Keyring
+    issuer: str
+
+
+def give(ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime, *, registry: Registry) -> Consent:
+    """Record that the holder agrees. An agent's agreement waits for a second person of the company.
+
+    Raises NotAllowed when the choices are not within the request or the holder is not of a kind that was asked.
+    """
+    _check_choices(ask, choices)
+    waits = actor.capacity == Capacity.AGENT
+    decisive = Event.CO_APPROVAL_PENDING if waits else Event.GIVEN
+    return _record(ask, choices, actor, shown, now, decisive=decisive, registry=registry)
+
+
+def refuse(ask: Ask, actor: Actor, shown: Shown, now: dt.datetime, *, registry: Registry) -> Consent:
+    """Record that the holder refuses. Nothing is given; the refusal stays on record."""
+    nothing = Choices(items=(), duration_days=ask.duration_days)
+    return _record(ask, nothing, actor, shown, now, decisive=Event.REFUSED, registry=registry)
+
+
+def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Registry) -> Consent:
+    """The second person of a company agrees: the consent becomes active, its time counts from now.
+
+    Raises NotFound, NotAllowed (the preparer cannot approve), Conflict (decided or lapsed meanwhile).
+    """
+    consent = _second_person(consent_id, actor, now)
+    document, digest = current_document(consent)
+    days = dt.timedelta(days=document["request"]["given_days"])
+    use = document["use"] | {"not_before": documents.stamp(now), "expires_at": documents.stamp(now + days)}
+    approvals = document["approvals"] | {
+        "steps": [*document["approvals"]["steps"], documents.approval("approve", actor, "approved", now)]
+    }
+    _append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard")
+    db.session.refresh(consent)
+    consent.not_before, consent.expires_at = now, now + days
+    _add_version(consent, documents.next_version(document, digest, now, use=use, approvals=approvals), now, registry)
+    return consent
+
+
+def reject(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
+    """The second person of a company refuses. Raises NotFound, NotAllowed, Conflict."""
+    consent = _second_person(consent_id, actor, now)
+    _append(consent_id, Event.CO_REJECTED, now, actor=actor, channel="dashboard")
+    db.session.refresh(consent)
+    return consent
+
+
+def withdraw(consent_id: str, actor: Actor, now: dt.datetime, *, ask_deletion: bool = False) -> Consent:
+    """The holder stops the authorization at once; what was lawful before stays lawful (PIPL article 15).
+
+    Raises NotFound when it is not the actor's, Conflict when it has ended already.
+    """
+    consent = of_space(consent_id, actor.space_id)
+    _append(consent_id, Event.WITHDRAWN, now, actor=actor, channel="dashboard")
+    if ask_deletion:
+        _append(consent_id, Event.DELETION_REQUESTED, now, actor=actor, channel="dashboard")
+    db.session.refresh(consent)
+    return consent
+
+
+def revoke(consent_id: str, actor: Actor, now: dt.datetime, *, reason_code: str, text: str) -> Consent:
+    """An administrator ends a consent; the holder sees reason and text. Raises NotFound, NotAllowed, Conflict."""
+    if actor.capacity != Capacity.ADMINISTRATOR:
+        raise NotAllowed("only an administrator revokes")
+    consent = get(consent_id)
+    _append(consent_id, Event.INVALIDATED, now, actor=actor, channel="admin", reason_code=reason_code, text=text)
+    db.session.refresh(consent)
+    return consent
+
+
+def sweep(now: dt.datetime, limit: int = 500) -> int:
+    """Write down what time and use have ended; returns how many. Correctness never waits for it.
+
+    Several workers may run it at once: each consent is locked by its own event, and who comes second skips it.
+    """
+    ended = 0
+    for consent_id, event in _due(now, limit):
+        try:
+            with db.session.begin_nested():
+                _append(consent_id, event, now, actor=None, channel="system")
+        except Conflict:
+            continue
+        ended += 1
+    return ended
+
+
+def get(consent_id: str) -> Consent:
+    """Raises NotFound."""
+    consent = db.session.get(Consent, consent_id)
+    if consent is None:
+        raise NotFound("no such consent")
+    return consent
+
+
+def of_space(consent_id: str, space_id: str) -> Consent:
+    """A consent of one space. Raises NotFound when there is none or it is somebody else's."""
+    consent = get(consent_id)
+    if not space_id or consent.space_id != space_id:
+        raise NotFound("not a consent of this space")
+    return consent
+
+
+def active_sign_in(space_id: str, client_id: str, now: dt.datetime) -> Consent | None:
+    """The live sign-in consent between a person and a ``login`` client, if any."""
+    found = db.session.scalar(
+        select(Consent)
+        .where(Consent.space_id == space_id, Consent.client_id == client_id, Consent.kind == "login")
+        .where(Consent.state == State.ACTIVE, Consent.expires_at > now)
+        .order_by(Consent.created_at.desc())
+        .limit(1)
+    )
+    if found is None or why_inactive(facts_of(found.consent_id), now) is not None:
+        return None
+    return found
+
+
+def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
+    """The document of the current version and its digest."""
+    version = db.session.get_one(ConsentVersion, (consent.consent_id, consent.version))
+    return json.loads(version.document), version.digest
+
+
+def _check_choices(ask: Ask, choices: Choices) -> None:
+    asked = {i.item_id for i in ask.items}
+    required = {i.item_id for i in ask.items if i.necessity == "required"}
+    if not required <= set(choices.items) <= asked:
+        raise NotAllowed("the choice leaves out a required item or names one that was not asked")
+    if not 1 <= choices.duration_days <= ask.duration_days:
+        raise NotAllowed("the duration can be shortened, not extended")
+
+
+def _record(
+    ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime, *, decisive: Event, registry: Registry
+) -> Consent:
+    holder = db.session.get_one(Holder, actor.holder_id)
+    if holder.kind not in ask.holder_kinds:
+        raise NotAllowed("this purpose is not for a holder of this kind")
+    subject = Subject(
+        ask=ask,
+        client=db.session.get_one(Client, ask.client_id),
+        holder=holder,
+        catalogue=catalogue.versions([(i.item_id, i.item_version) for i in ask.items]),
+    )
+    expires_at = now + dt.timedelta(days=choices.duration_days)
+    consent = Consent(
+        consent_id=new_id("cns"), kind=ask.kind, space_id=holder.space_id, holder_id=holder.holder_id,
+        person_id=actor.person_id, mandate_id=actor.mandate_id, capacity=actor.capacity, client_id=ask.client_id,
+        purpose_code=ask.purpose_code, purpose_text=ask.purpose_text, reference_no=ask.reference_no,
+        state=State.NEW, state_since=now, version=0, last_seq=0, created_at=now, not_before=now,
+        expires_at=expires_at, max_reads=ask.max_reads,
+    )  # fmt: skip
+    db.session.add(consent)
+    db.session.flush()
+    document = documents.build(
+        subject, choices, actor, shown,
+        consent_id=consent.consent_id, kind=_kind(ask, choices), notice_digest=digest_of(shown.text),
+        not_before=now, expires_at=expires_at, now=now, index=registry.index, issuer=registry.issuer,
+    )  # fmt: skip
+    if actor.mandate_id is not None:
+        decision = "refused" if decisive == Event.REFUSED else "agreed"
+        document["approvals"]["steps"] = [documents.approval("prepare", actor, decision, now)]
+    _append(consent.consent_id, Event.REQUESTED, shown.requested_at, actor=None, channel="client")
+    _append(consent.consent_id, Event.PAGE_OPENED, shown.opened_at, actor=actor, channel="page")
+    _append(consent.consent_id, decisive, now, actor=actor, channel="page")
+    db.session.refresh(consent)
+    _add_version(consent, document, now, registry)
+    _keep_notice(consent, shown.text, registry)
+    return consent
+
+
+def _kind(ask: Ask, choices: Choices) -> str:
+    """PIPL articles 14 and 29: sensitive personal information needs separate consent."""
+    sensitive = any(i.sensitive and i.item_id in choices.items for i in ask.items)
+    return "separate_consent" if sensitive or ask.cross_border else "consent"
+
+
+def _add_version(consent: Consent, document: dict[str, Any], now: dt.datetime, registry: Registry) -> None:
+    payload = jose.canonical(document)
+    consent.version = document["version"]
+    db.session.add(
+        ConsentVersion(
+            consent_id=consent.consent_id,
+            version=consent.version,
+            document=payload.decode(),
+            digest=digest_of(payload.decode()),
+            signature=_detached(payload, registry, now),
+            granted=documents.granted(document),
+            created_at=now,
+        )
+    )
+    db.session.flush()
+
+
+def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:
+    """A JWS with detached content (RFC 7515 appendix F): the document stands beside it."""
+    key = registry.keyring.signing_key("records", now)
+    head, _payload, signature = jose.sign_bytes(payload, key, typ="dsa-consent+json").split(".")
+    return f"{head}..{signature}"
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _keep_notice(consent: Consent, text: str, registry: Registry) -> None:
+    key = registry.vault.key(consent.space_id)
+    identity = f"{consent.consent_id}:{consent.version}"
+    db.session.add(
+        ConsentNotice(
+            consent_id=consent.consent_id,
+            version=consent.version,
+            sealed=seal(key, text.encode(), identity=identity),
+            digest=digest_of(text),
+        )
+    )
+    db.session.flush()
+
+
+def _second_person(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
+    consent = of_space(consent_id, actor.space_id)
+    if consent.person_id == actor.person_id:
+        raise NotAllowed("who prepared a consent cannot approve it")
+    if consent.state == State.PENDING_APPROVAL and now >= consent.state_since + APPROVAL_LAPSES:
+        raise Conflict("lapsed")
+    return consent
+
+
+def _append(
+    consent_id: str,
+    event: Event,
+    at: dt.datetime,
+    *,
+    actor: Actor | None,
+    channel: str,
+    reason_code: str | None = None,
+    text: str = "",
+) -> None:
+    """Lock the head, move the state, append the event. Raises Conflict when the event is not possible any more."""
+    # The UPDATE takes the row lock (SQLite: the write lock) before the state is looked at, so nobody decides on a
+    # state that another transaction is changing.
+    seq, before = db.session.execute(
+        update(Consent)
+        .where(Consent.consent_id == consent_id)
+        .values(last_seq=Consent.last_seq + 1)
+        .returning(Consent.last_seq, Consent.state)
+        .execution_options(synchronize_session=False)
+    ).one()
+    after = TRANSITIONS.get((State(before), event))
+    if after is None:
+        raise Conflict(f"{event} is not possible in state {before}")
+    if after != before:
+        db.session.execute(
+            update(Consent)
+            .where(Consent.consent_id == consent_id)
+            .values(state=after, state_since=at)
+            .execution_options(synchronize_session=False)
+        )
+    previous = db.session.scalar(
+        select(ConsentEvent.digest).where(ConsentEvent.consent_id == consent_id, ConsentEvent.seq == seq - 1)
+    )
+    row = {
+        "consent_id": consent_id,
+        "seq": seq,
+        "kind": event.value,
+        "actor_id": actor.person_id if actor else None,
+        "capacity": actor.capacity.value if actor else None,
+        "channel": channel,
+        "reason_code": reason_code,
+        "text": text,
+        "previous_digest": previous,
+    }
+    digest = jose.digest(row | {"at": documents.stamp(at)})
+    db.session.add(ConsentEvent(**row, at=at, digest=digest))
+    db.session.flush()
+
+
+def _due(now: dt.datetime, limit: int) -> Iterable[tuple[str, Event]]:
+    live = (State.ACTIVE, State.PAUSED, State.SUSPENDED)
+    expired = select(Consent.consent_id).where(Consent.state.in_(live), Consent.expires_at <= now).limit(limit)
+    yield from ((c, Event.EXPIRED) for c in db.session.scalars(expired).all())
+    lapsed = (
+        select(Consent.consent_id)
+        .where(Consent.state == State.PENDING_APPROVAL, Consent.state_since <= now - APPROVAL_LAPSES)
+        .limit(limit)
+    )
+    yield from ((c, Event.LAPSED) for c in db.session.scalars(lapsed).all())
+    used_up = (
+        select(Consent.consent_id)
+        .join(Access, (Access.consent_id == Consent.consent_id) & Access.read_no.is_not(None))
+        .where(Consent.state.in_(live), Consent.max_reads.is_not(None), or_(Access.read_no >= Consent.max_reads))
+        .group_by(Consent.consent_id)
+        .having(func.count() > 0)
+        .limit(limit)
+    )
+    yield from ((c, Event.EXHAUSTED) for c in db.session.scalars(used_up).all())

@@ -1,0 +1,156 @@
+"""Authorization requests: pushed (RFC 9126) or stored by /authorize itself, opened by one browser, finished once.
+
+A request lives through three moments: *pushed* (usable for ``PUSHED``), *opened* (bound to the browser that opened it,
+usable for ``READING`` so that a person can read in peace, check C-21), *finished* (answered with a code or an error).
+"""
+
+import datetime as dt
+import hashlib
+import secrets
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, String, delete, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent.purposes import Ask
+from consent.records import APPROVAL_LAPSES
+from dataspace.db import db, new_id
+from dataspace.errors import Conflict, NotFound
+
+PREFIX = "urn:ietf:params:oauth:request_uri:"
+PUSHED = dt.timedelta(seconds=90)  # FAPI 2.0: under 600 s
+READING = dt.timedelta(minutes=30)
+
+
+class AuthorizationRequest(db.Model):
+    """``parameters``: the checked OAuth parameters; ``ask``: :class:`consent.purposes.Ask` as a document.
+
+    ``choices``: what the holder has chosen so far, kept so that back and reload lose nothing. ``browser``: digest of
+    the secret in the session of the browser that opened it.
+    """
+
+    __tablename__ = "authorization_requests"
+    __table_args__ = (Index(None, "expires_at"), Index(None, "consent_id"))
+    handle: Mapped[str] = mapped_column(String(40), primary_key=True)
+    uri_digest: Mapped[str] = mapped_column(String(64), unique=True)
+    client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"))
+    parameters: Mapped[dict[str, Any]]
+    ask: Mapped[dict[str, Any]]
+    jkt: Mapped[str | None] = mapped_column(String(43))
+    created_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    opened_at: Mapped[dt.datetime | None]
+    browser: Mapped[str | None] = mapped_column(String(64))
+    choices: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    consent_id: Mapped[str | None] = mapped_column(String(40))
+    finished_at: Mapped[dt.datetime | None]
+
+    @property
+    def asked(self) -> Ask:
+        """What the holder is asked."""
+        return Ask.from_document(self.ask)
+
+
+def push(
+    client_id: str, parameters: dict[str, Any], ask: Ask, now: dt.datetime, *, jkt: str | None
+) -> tuple[str, AuthorizationRequest]:
+    """Store a checked request; returns its ``request_uri`` (a bearer secret, kept as digest only) and the row."""
+    request_uri = PREFIX + secrets.token_urlsafe(32)
+    row = AuthorizationRequest(
+        handle=new_id("req"),
+        uri_digest=_digest(request_uri),
+        client_id=client_id,
+        parameters=parameters,
+        ask=ask.to_document(),
+        jkt=jkt,
+        created_at=now,
+        expires_at=now + PUSHED,
+    )
+    db.session.add(row)
+    db.session.flush()
+    return request_uri, row
+
+
+def open_in_browser(
+    unverified_request_uri: str, *, client_id: str, browser: str, now: dt.datetime
+) -> AuthorizationRequest:
+    """Bind a pushed request to the browser that shows it. Opening it again in the same browser is no harm.
+
+    Raises NotFound when it is unknown, another client's, another browser's, too old or finished.
+    """
+    row = db.session.scalar(
+        select(AuthorizationRequest).filter_by(uri_digest=_digest(unverified_request_uri)).with_for_update()
+    )
+    if row is None or row.client_id != client_id or row.finished_at is not None or now >= row.expires_at:
+        raise NotFound("request_uri is unknown, used or too old")
+    if row.browser is None:
+        row.browser, row.opened_at, row.expires_at = _digest(browser), now, now + READING
+    elif row.browser != _digest(browser):
+        raise NotFound("request_uri was opened in another browser")
+    return row
+
+
+def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationRequest:
+    """The unfinished request that this browser opened. Raises NotFound, Conflict when it is finished already."""
+    row = db.session.get(AuthorizationRequest, handle)
+    if row is None or row.browser != _digest(browser) or now >= row.expires_at:
+        raise NotFound("no such request in this browser")
+    if row.finished_at is not None:
+        raise Conflict("this request is finished")
+    return row
+
+
+def keep_choices(request: AuthorizationRequest, choices: dict[str, Any], now: dt.datetime) -> None:
+    """Remember what the holder has chosen so far, and give the reading time anew."""
+    request.choices = choices
+    request.expires_at = now + READING
+
+
+def finish(request: AuthorizationRequest, now: dt.datetime, *, consent_id: str | None) -> None:
+    """Mark the request as answered, once. Raises Conflict for whoever comes second (two tabs, a double tap)."""
+    done = db.session.execute(
+        update(AuthorizationRequest)
+        .where(AuthorizationRequest.handle == request.handle, AuthorizationRequest.finished_at.is_(None))
+        .values(finished_at=now, consent_id=consent_id)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict("this request is finished")
+    db.session.refresh(request)
+
+
+def wait_for_approval(request: AuthorizationRequest, consent_id: str, now: dt.datetime) -> None:
+    """Keep the request open while the second person of a company decides. Raises Conflict when it waits already."""
+    done = db.session.execute(
+        update(AuthorizationRequest)
+        .where(
+            AuthorizationRequest.handle == request.handle,
+            AuthorizationRequest.finished_at.is_(None),
+            AuthorizationRequest.consent_id.is_(None),
+        )
+        .values(consent_id=consent_id, expires_at=now + APPROVAL_LAPSES + READING)
+        .execution_options(synchronize_session=False)
+    )
+    if done.rowcount != 1:  # type: ignore[attr-defined]
+        raise Conflict("this request waits for approval already")
+    db.session.refresh(request)
+
+
+def waiting(consent_id: str) -> AuthorizationRequest | None:
+    """The unfinished request that waits for the approval of a consent."""
+    return db.session.scalar(select(AuthorizationRequest).filter_by(consent_id=consent_id, finished_at=None))
+
+
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Remove requests that can no longer be used; returns how many."""
+    old = select(AuthorizationRequest.handle).where(AuthorizationRequest.expires_at <= now).limit(limit)
+    done = db.session.execute(
+        delete(AuthorizationRequest)
+        .where(AuthorizationRequest.handle.in_(old))
+        .execution_options(synchronize_session=False)
+    )
+    return int(done.rowcount)  # type: ignore[attr-defined]
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
