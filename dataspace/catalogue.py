@@ -105,16 +105,6 @@ class DataItem(db.Model):
         """Whether asking for these fields needs a step of its own (PIPL 29): the item is sensitive, or one of them."""
         return self.sensitive or any(bool(self.field(f).get("sensitive", False)) for f in field_ids)
 
-    def in_period(self, row: Mapping[str, Any], first: str | None, last: str | None) -> bool:
-        """Whether a row lies at least partly in the months ``first`` to ``last`` (``YYYY-MM``, inclusive, None: open).
-
-        A row without a month (no period field, or an empty one) belongs to no period and is left out when one is given.
-        """
-        if first is None and last is None:
-            return True
-        span = months(row.get(self.period_field or ""))
-        return span is not None and (last is None or span[0] <= last) and (first is None or span[1] >= first)
-
 
 @dataclass(frozen=True)
 class LoadResult:
@@ -140,6 +130,15 @@ def months(value: object) -> tuple[str, str] | None:
         last = 3 * int(rest[1:])
         return f"{year}-{last - 2:02}", f"{year}-{last:02}"
     return (value[:7], value[:7]) if rest.isdecimal() and "01" <= rest <= "12" else None
+
+
+def in_period(value: object, first: str | None, last: str | None) -> bool:
+    """Whether a period value lies at least partly in the months ``first`` to ``last`` (inclusive; None: open end).
+
+    A value that is no period lies in none.
+    """
+    span = months(value)
+    return span is not None and (last is None or span[0] <= last) and (first is None or span[1] >= first)
 
 
 def current(item_ids: Collection[str]) -> dict[str, DataItem]:
