@@ -69,6 +69,7 @@ def init_shell(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # lives as long as the session: a person may read a page for long
         WTF_CSRF_SSL_STRICT=False,  # we send no Referer; SameSite and the token carry the protection
         BABEL_DEFAULT_LOCALE="zh_Hans",
+        BABEL_DEFAULT_TIMEZONE="Asia/Shanghai",  # people read local times; everything stored is UTC
         BABEL_TRANSLATION_DIRECTORIES=str(app.root_path) + "/translations",
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
@@ -128,6 +129,7 @@ def _page_context() -> dict[str, object]:
         "locale": locale,
         "languages": LANGUAGES,
         "request_id": g.get("request_id", ""),
+        "endpoints": current_app.view_functions,  # the navigation offers what this application has
     }
 
 
