@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Index, String, UniqueConstraint, func, insert, select
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import RowId, db, new_id
+from dataspace.db import RowId, db, insert_new, new_id
 from dataspace.errors import Conflict
 from dataspace.permission import Permission
 
@@ -56,41 +55,41 @@ class QuotaExhausted(Conflict):
 def record_answered(permission: Permission, item_ids: list[str], now: dt.datetime) -> str:
     """Write the row of an answered read and return its delivery id.
 
-    Raises QuotaExhausted when the consent's reads are used up, Conflict when another read took the same number.
+    Raises QuotaExhausted when the consent's reads are used up.
     """
-    read_no = None
-    if permission.max_reads is not None:
-        read_no = 1 + answered(permission.consent_id)
-        if read_no > permission.max_reads:
-            raise QuotaExhausted("all reads used")
     delivery_id = new_id("dlv")
-    try:
-        _insert(permission, item_ids, now, outcome=Outcome.ANSWERED, read_no=read_no, delivery_id=delivery_id)
-    except IntegrityError:
-        raise Conflict("two reads at once on a limited consent") from None
-    return delivery_id
+    row = _row(permission, item_ids, now) | {"outcome": Outcome.ANSWERED, "delivery_id": delivery_id}
+    if permission.max_reads is None:
+        db.session.execute(insert(Access).values(row))
+        return delivery_id
+    read_no = answered(permission.consent_id) + 1
+    while read_no <= permission.max_reads:
+        # Two reads at once take two numbers: whoever finds a number taken tries the next.
+        done = db.session.execute(insert_new(Access).values(row | {"read_no": read_no}))
+        if done.rowcount == 1:
+            return delivery_id
+        read_no += 1
+    raise QuotaExhausted("all reads used")
 
 
 def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
     """Write the row of a refused read."""
-    _insert(permission, item_ids, now, outcome=Outcome.REFUSED, reason=reason)
+    row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
+    db.session.execute(insert(Access).values(row))
 
 
-def _insert(permission: Permission, item_ids: list[str], now: dt.datetime, **values: object) -> None:
-    db.session.execute(
-        insert(Access).values(
-            at=now,
-            space_id=permission.space_id,
-            consent_id=permission.consent_id,
-            consent_version=permission.consent_version,
-            client_id=permission.client_id,
-            recipient=permission.recipient,
-            purpose=permission.purpose,
-            reference_no=permission.reference_no,
-            item_ids=item_ids,
-            **values,
-        )
-    )
+def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[str, Any]:
+    return {
+        "at": now,
+        "space_id": permission.space_id,
+        "consent_id": permission.consent_id,
+        "consent_version": permission.consent_version,
+        "client_id": permission.client_id,
+        "recipient": permission.recipient,
+        "purpose": permission.purpose,
+        "reference_no": permission.reference_no,
+        "item_ids": item_ids,
+    }
 
 
 def answered(consent_id: str) -> int:
@@ -112,13 +111,13 @@ def usage(consent_ids: list[str], now: dt.datetime) -> dict[str, Usage]:
     """The usage of many consents in two queries; consents never read are left out."""
     mine = (Access.consent_id.in_(consent_ids), Access.outcome == Outcome.ANSWERED)
     last = db.session.execute(select(Access.consent_id, func.max(Access.at)).where(*mine).group_by(Access.consent_id))
-    lasts: dict[str, Any] = {consent_id: at for consent_id, at in last}
+    lasts: dict[str, Any] = {row[0]: row[1] for row in last}
     recent = db.session.execute(
         select(Access.consent_id, func.count())
         .where(*mine, Access.at > now - dt.timedelta(days=30))
         .group_by(Access.consent_id)
     )
-    counts: dict[str, int] = {consent_id: n for consent_id, n in recent}
+    counts: dict[str, int] = {row[0]: row[1] for row in recent}
     return {consent_id: Usage(at, counts.get(consent_id, 0)) for consent_id, at in lasts.items()}
 
 

@@ -197,7 +197,7 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
     masked = {f["id"] for f in row.fields if f.get("masked")}
     known = [f["id"] for f in row.fields]
     allowed = [f for f in known if f in grant.fields]
-    kept = [{f: _value(r.get(f), f in masked) for f in allowed} for r in rows]
+    kept = [{f: _value(r.get(f), masked=f in masked) for f in allowed} for r in rows]
     return Delivered(
         item_id=row.item_id,
         item_version=row.version,
@@ -214,5 +214,5 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
     )
 
 
-def _value(value: Any, masked: bool) -> Any:
+def _value(value: Any, *, masked: bool) -> Any:
     return mask(value) if masked and isinstance(value, str) else value

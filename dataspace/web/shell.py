@@ -165,14 +165,26 @@ def _finish(response: Response) -> Response:
     return response
 
 
+def problem_response(code: str, sentence: str, status: int, **more: object) -> Response:
+    """An answer for programs: problem+json (RFC 9457)."""
+    body = {
+        "type": "about:blank",
+        "title": sentence,
+        "status": status,
+        "code": code,
+        "reference": g.get("request_id"),
+        **more,
+    }
+    return Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
+
+
 def _problem(code: str, sentence: str, status: int) -> Response:
-    """A page in the reader's language, or problem+json (RFC 9457) for programs."""
+    """A page in the reader's language, or problem+json for programs; nothing of the request is kept."""
     db.session.rollback()
     if wants_page():
         page = render_template("shell/error.html", code=code, sentence=_(sentence), status=status)
         return Response(page, status, mimetype="text/html")
-    body = {"type": "about:blank", "title": sentence, "status": status, "code": code, "reference": g.get("request_id")}
-    return Response(json.dumps(body, ensure_ascii=False), status, mimetype="application/problem+json")
+    return problem_response(code, sentence, status)
 
 
 def _domain_error(error: DomainError) -> Response:

@@ -1,0 +1,51 @@
+"""The data API: what a consent allows, read by the third party that holds its token.
+
+``GET /api/v1/data`` answers all granted items, or those named by ``?items=a,b``; ``GET /api/v1/data/<item>`` one.
+"""
+
+from collections.abc import Iterable
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from dataspace import clock, spaces
+from dataspace.accesses import QuotaExhausted
+from dataspace.db import db
+from dataspace.delivery import envelope
+from dataspace.permission import ReadRefused
+from dataspace.web import guard
+from dataspace.web.shell import services
+
+MAX_ITEMS = 60
+bp = Blueprint("api", __name__, url_prefix="/api/v1")
+
+
+@bp.get("/data")
+def read_all() -> Response:
+    """All granted items, or the ones named in ``items``."""
+    text = request.args.get("items")
+    return _answer(None if text is None else [name for name in text.split(",") if name][:MAX_ITEMS])
+
+
+@bp.get("/data/<item_id>")
+def read_one(item_id: str) -> Response:
+    """One granted item."""
+    return _answer([item_id])
+
+
+def _answer(wanted: Iterable[str] | None) -> Response:
+    now = clock.now()
+    g.wanted = _printable(wanted)
+    permission = guard.permission(now)
+    try:
+        delivery = spaces.read(permission, wanted, now, vault=services().vault)
+    except QuotaExhausted:
+        raise ReadRefused("quota_exhausted", permission=permission) from None
+    # The access row is in this transaction: without it, nothing leaves.
+    db.session.commit()
+    return Response(orjson.dumps(envelope(delivery)), mimetype="application/json")
+
+
+def _printable(wanted: Iterable[str] | None) -> list[str]:
+    """Item names that may stand in the log: the caller wrote them."""
+    return [w[:60] if w.isascii() and w.isprintable() else "?" for w in wanted or ()]

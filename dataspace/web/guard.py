@@ -1,0 +1,127 @@
+"""The guard of the data API: one Authlib resource protector per application, and its challenges.
+
+``wsgi`` installs what turns a presented token into a :class:`dataspace.permission.Permission`; the guard knows no
+consent. Challenges are ours: Authlib's are not what RFC 6750 section 3 and RFC 9449 section 7.1 ask for.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from authlib.integrations.flask_oauth2 import ResourceProtector
+from authlib.oauth2.rfc6749 import MissingAuthorizationError, TokenValidator, UnsupportedTokenTypeError
+from flask import Flask, Response, current_app, g, request
+
+from dataspace import accesses, clock
+from dataspace.db import db
+from dataspace.permission import Permission, ReadRefused
+from dataspace.web.shell import problem_response, services
+
+PROOF_ALGORITHMS = "ES256 EdDSA PS256"
+# Reasons that lie in the token or its proof: the caller has to come back with another one (401).
+TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", "invalid_request"})
+
+
+class PermissionFor(Protocol):
+    """Turns what was presented into a Permission. Raises ReadRefused."""
+
+    def __call__(
+        self, *, scheme: str, token: str, proofs: list[str], method: str, url: str, now: dt.datetime
+    ) -> Permission: ...
+
+
+class _Scheme(TokenValidator):  # type: ignore[misc]
+    """Tells Authlib's protector that a scheme is known, and what judges its tokens."""
+
+    def __init__(self, token_type: str, permission_for: PermissionFor) -> None:
+        super().__init__()
+        self.TOKEN_TYPE = token_type
+        self.permission_for = permission_for
+
+
+def init_guard(app: Flask, validators: Mapping[str, PermissionFor]) -> None:
+    """Install one validator per authorization scheme (lower case) in this application."""
+    protector = ResourceProtector()
+    for token_type, permission_for in validators.items():
+        protector.register_token_validator(_Scheme(token_type, permission_for))
+    app.extensions["guard"] = protector
+    app.register_error_handler(ReadRefused, _refused)
+
+
+def permission(now: dt.datetime) -> Permission:
+    """The permission of the current request. Raises ReadRefused."""
+    protector = current_app.extensions["guard"]
+    try:
+        scheme, token = protector.parse_request_authorization(request)
+    except MissingAuthorizationError:
+        raise ReadRefused("missing_token") from None
+    except UnsupportedTokenTypeError:
+        raise ReadRefused("invalid_token", detail="unknown authorization scheme") from None
+    url = services().settings.issuer + request.path  # never from the Host header
+    found: Permission = scheme.permission_for(
+        scheme=scheme.TOKEN_TYPE,
+        token=token,
+        proofs=request.headers.getlist("DPoP"),
+        method=request.method,
+        url=url,
+        now=now,
+    )
+    return found
+
+
+def _refused(error: ReadRefused) -> Response:
+    """Write the access row of a refused read, then answer with the reason.
+
+    What the refused request has written so far is kept: the proof's jti stays used.
+    """
+    if error.permission is not None:
+        wanted = g.get("wanted") or [i.item_id for i in error.permission.items]
+        accesses.record_refused(error.permission, wanted, error.reason, clock.now())
+    db.session.commit()
+    if error.reason == "missing_token":
+        response = problem_response("missing_token", "An access token is needed.", 401)
+        response.headers["WWW-Authenticate"] = _challenge()
+        return response
+    status = 401 if error.reason in TOKEN_REASONS else 403
+    more: dict[str, Any] = {"since": _stamp(error.since)} if error.since else {}
+    response = problem_response(error.reason, _sentence(error.reason), status, **more)
+    response.headers["WWW-Authenticate"] = _challenge(error.reason)
+    return response
+
+
+def _challenge(reason: str = "") -> str:
+    """RFC 9449 section 7.1, RFC 6750 section 3.1, RFC 9728 section 5.1."""
+    metadata = f"{services().settings.issuer}/.well-known/oauth-protected-resource"
+    parts = [f'algs="{PROOF_ALGORITHMS}"', f'resource_metadata="{metadata}"']
+    if reason:
+        code = reason if reason in TOKEN_REASONS else "insufficient_scope" if reason == "item_not_granted" else ""
+        parts = [f'error="{code or "invalid_token"}"', f'error_description="{reason}"', *parts]
+    return "DPoP " + ", ".join(parts)
+
+
+def _stamp(at: dt.datetime) -> str:
+    return at.astimezone(dt.UTC).replace(microsecond=0).isoformat().replace("+00:00", "Z")
+
+
+SENTENCES = {
+    "invalid_token": "The access token is unknown, expired, revoked or presented in the wrong way.",
+    "invalid_dpop_proof": "The DPoP proof is missing or not valid for this request and token.",
+    "item_not_granted": "The consent does not cover an item that was asked for.",
+    "data_erased": "The data of this space has been erased.",
+    "consent_withdrawn": "The holder has withdrawn the consent.",
+    "consent_expired": "The consent has expired.",
+    "consent_paused": "The holder has paused the consent.",
+    "consent_pending": "The consent waits for the approval of a second person.",
+    "consent_suspended": "A supervisor has suspended the consent.",
+    "consent_invalidated": "An administrator has revoked the consent.",
+    "consent_terminated": "The consent has ended because one of its parties is gone.",
+    "consent_not_yet_valid": "The consent is not valid yet.",
+    "quota_exhausted": "The consent has been used as often as it allows.",
+    "client_suspended": "The client is suspended.",
+    "mandate_ended": "The mandate under which the consent was given has ended.",
+    "space_closed": "The data space is closed.",
+}
+
+
+def _sentence(reason: str) -> str:
+    return SENTENCES.get(reason, "The consent does not allow this read.")

