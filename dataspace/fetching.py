@@ -1,0 +1,254 @@
+"""The only way out to a URL that somebody else gave us: the guard against server-side request forgery.
+
+https to port 443 of a public address, or, where the settings allow it, anything on the loopback. The name is resolved
+here, every address it has is judged, and the connection goes to an address that was judged, so that a name cannot
+point elsewhere a moment later (DNS rebinding); TLS and Host still see the name. No redirects, no proxies, no cookies,
+no decompression, one deadline for everything. Made on httpcore, which does none of these by itself.
+"""
+
+import ipaddress
+import queue
+import re
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore
+import orjson
+
+from dataspace.errors import DomainError
+
+LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+MAX_URL = 2000
+MAX_BYTES = 64 * 1024
+TIMEOUT = 3.0  # seconds for everything together; a client waits for its token meanwhile
+HTTPS_PORT = 443
+_PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without spaces, control characters and the backslash
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_JSON_TYPE = re.compile(r"application/([a-z0-9.-]+\+)?json", re.IGNORECASE)
+
+# IANA special-purpose address registries, written out: ipaddress.is_global calls many of these global, and its answer
+# changes between Python versions.
+_FORBIDDEN_V4 = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network
+        "10.0.0.0/8",  # private
+        "100.64.0.0/10",  # shared by carriers; cloud metadata of some providers
+        "127.0.0.0/8",  # loopback
+        "169.254.0.0/16",  # link-local; cloud metadata
+        "172.16.0.0/12",  # private
+        "192.0.0.0/24",  # protocol assignments; cloud metadata of some providers
+        "192.0.2.0/24",  # documentation
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",  # private
+        "198.18.0.0/15",  # benchmarks
+        "198.51.100.0/24",  # documentation
+        "203.0.113.0/24",  # documentation
+        "224.0.0.0/3",  # multicast, reserved, broadcast
+    )
+)
+# Only 2000::/3 is given out. All else is refused unnamed: loopback, link-local, unique local, multicast, and the forms
+# that carry an IPv4 address inside (IPv4-mapped, IPv4-compatible, NAT64).
+_PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")
+_FORBIDDEN_V6 = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments; Teredo carries an IPv4 address inside
+        "2001:db8::/32",  # documentation
+        "2002::/16",  # 6to4 carries an IPv4 address inside
+        "3fff::/20",  # documentation
+    )
+)
+
+
+class FetchRefused(DomainError):
+    """A URL that we do not fetch, or whose answer we do not take; ``detail`` says why."""
+
+    code = "fetch_refused"
+    sentence = "This address could not be fetched."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A URL that may be fetched, as far as its text can tell. ``path``: with the query."""
+
+    scheme: str
+    host: str  # lower case; an IPv6 address without brackets
+    port: int
+    path: str
+    loopback: bool
+
+
+def fetch_json(
+    url: str,
+    *,
+    allow_loopback: bool,
+    timeout: float = TIMEOUT,
+    max_bytes: int = MAX_BYTES,
+    tls: ssl.SSLContext | None = None,
+) -> Any:
+    """The JSON document at ``url``. Raises FetchRefused.
+
+    ``timeout``: seconds for everything together. ``tls``: whom to trust, if not the system's authorities.
+    """
+    target = check_url(url, allow_loopback=allow_loopback)
+    backend = _JudgedNetwork(target, deadline=time.monotonic() + timeout)
+    context = (tls or ssl.create_default_context()) if target.scheme == "https" else None
+    try:
+        with httpcore.ConnectionPool(ssl_context=context, network_backend=backend, retries=0) as pool:
+            return _read_json(pool, target, max_bytes)
+    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+        raise FetchRefused(f"{target.host}: {type(error).__name__}") from None
+
+
+def check_url(url: object, *, allow_loopback: bool) -> Target:
+    """What a URL says before its name is resolved; to be asked at registration too. Raises FetchRefused."""
+    if not isinstance(url, str) or len(url) > MAX_URL or not _PRINTABLE.fullmatch(url):
+        raise FetchRefused("not a URL, or too long")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise FetchRefused("not a URL") from None
+    if "@" in parts.netloc or "#" in url:
+        raise FetchRefused("a URL with credentials or a fragment")
+    if not _HOST_NAME.fullmatch(host) and not _is_ipv6(host):
+        raise FetchRefused("not a host name")
+    loopback = allow_loopback and host in LOOPBACK_HOSTS
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise FetchRefused("not https")
+    if port is None:
+        port = HTTPS_PORT if parts.scheme == "https" else 80
+    if port != HTTPS_PORT and not loopback:
+        raise FetchRefused("not port 443")
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(scheme=parts.scheme, host=host, port=port, path=path, loopback=loopback)
+
+
+def may_connect(address: str, *, loopback: bool) -> bool:
+    """Whether we connect to this IP address: public ones, or, for a loopback host, loopback ones only."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if loopback:
+        return ip.is_loopback
+    if isinstance(ip, ipaddress.IPv4Address):
+        return not any(ip in network for network in _FORBIDDEN_V4)
+    return ip in _PUBLIC_V6 and not any(ip in network for network in _FORBIDDEN_V6)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return "%" not in host  # a zone names an interface of this machine
+
+
+def _read_json(pool: httpcore.ConnectionPool, target: Target, max_bytes: int) -> Any:
+    request_url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+    headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
+    with pool.stream("GET", request_url, headers=headers) as response:
+        _check_answer(response)
+        body = bytearray()
+        for chunk in response.iter_stream():
+            body += chunk
+            if len(body) > max_bytes:
+                raise FetchRefused(f"{target.host}: more than {max_bytes} bytes")
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise FetchRefused(f"{target.host}: not JSON") from None
+
+
+def _check_answer(response: httpcore.Response) -> None:
+    headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+    if response.status != 200:  # a redirect as well: it would lead past the checks
+        raise FetchRefused(f"answered {response.status}")
+    if not _JSON_TYPE.fullmatch(headers.get(b"content-type", "").partition(";")[0].strip()):
+        raise FetchRefused("not a JSON content type")
+    if headers.get(b"content-encoding", "identity").lower() != "identity":
+        raise FetchRefused("compressed, although we asked for none")
+
+
+class _JudgedNetwork(httpcore.NetworkBackend):
+    """Connects to addresses of the target that :func:`may_connect` allows, until the deadline (monotonic seconds)."""
+
+    def __init__(self, target: Target, *, deadline: float) -> None:
+        self._target = target
+        self._deadline = deadline
+        self._network = httpcore.SyncBackend()
+
+    def connect_tcp(self, host: str, port: int, *_args: Any, **_options: Any) -> httpcore.NetworkStream:
+        addresses = _resolve(host, port, _remaining(self._deadline))
+        # One bad address among good ones is refused as well: nobody publishes such a mixture in good faith.
+        if not addresses or not all(may_connect(address, loopback=self._target.loopback) for address in addresses):
+            raise FetchRefused(f"{host}: not a public address")
+        for address in addresses[:-1]:
+            try:
+                return self._connect(address, port)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return self._connect(addresses[-1], port)
+
+    def _connect(self, address: str, port: int) -> httpcore.NetworkStream:
+        stream = self._network.connect_tcp(address, port, timeout=_remaining(self._deadline))
+        return _TimedStream(stream, self._deadline)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A stream whose every operation ends at one deadline, whatever the pool asks: a slow peer does not keep us."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline: float) -> None:
+        self._stream = stream
+        self._deadline = deadline
+
+    def read(self, max_bytes: int, *_args: Any, **_options: Any) -> bytes:
+        return self._stream.read(max_bytes, _remaining(self._deadline))
+
+    def write(self, buffer: bytes, *_args: Any, **_options: Any) -> None:
+        self._stream.write(buffer, _remaining(self._deadline))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, *_args: Any, **_options: Any
+    ) -> httpcore.NetworkStream:
+        stream = self._stream.start_tls(ssl_context, server_hostname, _remaining(self._deadline))
+        return _TimedStream(stream, self._deadline)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+def _remaining(deadline: float) -> float:
+    """Seconds left. Raises FetchRefused when there are none."""
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
+        raise FetchRefused("too slow")
+    return seconds
+
+
+def _resolve(host: str, port: int, timeout: float) -> list[str]:
+    """The addresses of a host. The system's resolver knows no deadline, so it is left behind in a thread if slow."""
+    answers: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            found = []
+        answers.put(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
+
+    threading.Thread(target=ask, daemon=True, name="resolver").start()
+    try:
+        return answers.get(timeout=timeout)
+    except queue.Empty:
+        raise FetchRefused(f"{host}: the name servers are too slow") from None
