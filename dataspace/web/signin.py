@@ -1,0 +1,304 @@
+"""Who is asking: sign-in by passkey, whom the person acts for, and what views demand of the actor.
+
+The cookie of the browser carries the secret of the sign-in (``signin``), the secret that ties ceremonies to this
+browser (``browser``), the language, and nothing else of ours; it is emptied at every sign-in and sign-out.
+"""
+
+import datetime as dt
+import secrets
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NoReturn, ParamSpec, TypeVar
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Flask, Response, abort, g, jsonify, redirect, render_template, request, session, url_for
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import BadRequest
+from werkzeug.wrappers import Response as AnyResponse
+
+from dataspace import ceremonies, clock, holders, passkeys, signins
+from dataspace.ceremonies import Purpose, RelyingParty
+from dataspace.db import db
+from dataspace.errors import DomainError, NotAllowed
+from dataspace.mandates import Actor, Capacity
+from dataspace.web.limits import limited
+from dataspace.web.shell import services, wants_page
+
+HOME = "/"
+FACES = {Capacity.SELF: "citizen", Capacity.ADMINISTRATOR: "admin"}  # every other capacity: business
+bp = Blueprint("signin", __name__)
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class SignInNeeded(DomainError):
+    code = "sign_in_needed"
+    sentence = "Sign in to continue."
+    status = 401
+
+
+class SignInTooOld(SignInNeeded):
+    code = "sign_in_again"
+    sentence = "Sign in once more to confirm that it is you."
+
+
+def init_signin(app: Flask) -> None:
+    """Register the sign-in pages, and give every page the actor."""
+    app.register_blueprint(bp)
+    app.context_processor(_actor_context)
+    app.after_request(_note_visit)
+
+
+# Who is asking
+
+
+def current_actor() -> Actor | None:
+    """The signed-in person of this request and whom the person acts for; one query a request."""
+    if "actor" not in g:
+        g.actor = _find_actor()
+    found: Actor | None = g.actor
+    return found
+
+
+def the_actor() -> Actor:
+    """The actor; without one, browsers are sent to the sign-in page and programs get 401."""
+    actor = current_actor()
+    if actor is None:
+        ask_sign_in(SignInNeeded())
+    return actor
+
+
+def require_actor(view: Callable[P, R]) -> Callable[P, R]:
+    """Only for people who are signed in, in any capacity."""
+
+    @wraps(view)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        the_actor()
+        return view(*args, **kwargs)
+
+    return wrapped
+
+
+def require_holder(view: Callable[P, R]) -> Callable[P, R]:
+    """Only for people who act for a holder: themselves or a body, not as administrator."""
+
+    @wraps(view)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        if the_actor().capacity is Capacity.ADMINISTRATOR:
+            raise NotAllowed("an administrator acts for no holder")
+        return view(*args, **kwargs)
+
+    return wrapped
+
+
+def require_administrator(view: Callable[P, R]) -> Callable[P, R]:
+    """Only for people who act as administrator."""
+
+    @wraps(view)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        if the_actor().capacity is not Capacity.ADMINISTRATOR:
+            raise NotAllowed("not acting as administrator")
+        return view(*args, **kwargs)
+
+    return wrapped
+
+
+def require_fresh(actor: Actor, now: dt.datetime, *, max_age: dt.timedelta) -> None:
+    """Ask for the passkey again when the last time was longer ago than ``max_age``."""
+    if not signins.is_fresh(actor, now, max_age=max_age):
+        ask_sign_in(SignInTooOld())
+
+
+def ask_sign_in(error: SignInNeeded) -> NoReturn:
+    """Send a browser to the sign-in page, from where it comes back to this page; raise ``error`` for programs."""
+    if not wants_page():
+        raise error
+    # What was posted cannot be posted again by a redirect: after a POST the person starts from home.
+    back = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
+    abort(redirect(url_for("signin.sign_in", next=back), 303))
+
+
+def local_path(unverified: str | None) -> str | None:
+    """The path when it leads to a page of ours, else None (an open redirect lends our name to others)."""
+    if not unverified or not unverified.startswith("/") or len(unverified) > 4000:
+        return None
+    # Browsers drop tabs and line breaks and read a backslash as a slash: "/\t/evil" would become "//evil".
+    if "\\" in unverified or any(ord(c) <= 0x20 or ord(c) == 0x7F for c in unverified):
+        return None
+    try:
+        parts = urlsplit(unverified)
+    except ValueError:
+        return None
+    return None if parts.scheme or parts.netloc or unverified.startswith("//") else unverified
+
+
+# What the ceremonies need of the browser
+
+
+def party() -> RelyingParty:
+    """Who we are to authenticators."""
+    return RelyingParty.of(services().settings)
+
+
+def browser_secret() -> str:
+    """A secret of this browser, made at first use; a ceremony is finished where it was begun."""
+    return str(session.setdefault("browser", secrets.token_urlsafe(32)))
+
+
+def posted_json() -> dict[str, Any]:
+    """The JSON object of the request. Raises BadRequest."""
+    body = request.get_json(silent=True)
+    if not isinstance(body, dict):
+        raise BadRequest("not a JSON object")
+    return body
+
+
+def taken_ceremony(
+    body: dict[str, Any], now: dt.datetime, *, expected_purpose: Purpose, expected_person_id: str | None = None
+) -> ceremonies.TakenCeremony:
+    """The ceremony that the posted answer belongs to, used up for good. Raises CeremonyOver."""
+    taken = ceremonies.take(
+        str(body.get("ceremony", "")),
+        now,
+        expected_purpose=expected_purpose,
+        expected_browser=browser_secret(),
+        expected_person_id=expected_person_id,
+    )
+    db.session.commit()  # before the answer is verified: a wrong answer must not leave the challenge usable
+    return taken
+
+
+def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -> str:
+    """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first."""
+    leave(now)
+    session["signin"] = signins.start(verified, now)
+    if len(signins.choices(verified.person_id, now)) == 1:
+        return next_path
+    session["several"] = True
+    return url_for("signin.act_as", next=next_path)
+
+
+def leave(now: dt.datetime) -> None:
+    """End the sign-in of this browser, if any, and empty its session but for the language."""
+    if isinstance(session.get("signin"), str):
+        signins.end(session["signin"], now)
+    language = session.get("language")
+    session.clear()
+    g.pop("actor", None)
+    if language:
+        session["language"] = language
+
+
+# Pages
+
+
+@bp.get("/signin")
+def sign_in() -> str:
+    """The sign-in page; also for those signed in, who may have to prove it again."""
+    return render_template("signin/sign_in.html", next=local_path(request.args.get("next")))
+
+
+@bp.post("/signin/options")
+@limited("60/minute")
+def begin() -> Response:
+    """A challenge for this browser."""
+    begun = passkeys.begin_sign_in(clock.now(), party=party(), browser=browser_secret())
+    db.session.commit()
+    return jsonify(ceremony=begun.ceremony_id, publicKey=begun.options)
+
+
+@bp.post("/signin/verify")
+@limited("20/minute")
+def finish() -> Response:
+    """Check the authenticator's answer and sign the person in."""
+    now = clock.now()
+    body = posted_json()
+    taken = taken_ceremony(body, now, expected_purpose=Purpose.SIGN_IN)
+    verified = passkeys.finish_sign_in(taken, body.get("credential"), now, party=party())
+    go_to = enter(verified, now, local_path(request.args.get("next")) or HOME)
+    db.session.commit()
+    return jsonify(next=go_to)
+
+
+@bp.post("/signout")
+def sign_out() -> AnyResponse:
+    """Sign out."""
+    leave(clock.now())
+    db.session.commit()
+    return redirect(url_for("signin.sign_in"), 303)
+
+
+@bp.get("/act-as")
+@require_actor
+def act_as() -> str | AnyResponse:
+    """Whom to act for; goes on by itself when there is nothing to choose."""
+    actor = the_actor()
+    found = signins.choices(actor.person_id, clock.now())
+    next_path = local_path(request.args.get("next")) or HOME
+    session["several"] = len(found) > 1
+    if len(found) == 1 and actor.capacity is found[0].capacity:
+        return redirect(next_path, 303)
+    names = holders.profiles({c.holder_id for c in found if c.holder_id}, vault=services().vault)
+    current = actor.mandate_id or actor.capacity.value
+    return render_template("signin/act_as.html", choices=found, names=names, current=current, next=next_path)
+
+
+@bp.post("/act-as")
+@require_actor
+def choose() -> AnyResponse:
+    """Act for somebody else from now on."""
+    signins.act_as(the_actor(), request.form.get("choice", ""), clock.now())
+    db.session.commit()
+    return redirect(local_path(request.form.get("next")) or HOME, 303)
+
+
+def _find_actor() -> Actor | None:
+    secret = session.get("signin")
+    if not isinstance(secret, str):
+        return None
+    now = clock.now()
+    visit = signins.visit(secret, now, idle=services().settings.session_idle)
+    if visit is None:
+        return None
+    if visit.unseen:
+        g.unseen = (visit.actor.signin_id, now)
+    return visit.actor
+
+
+def _note_visit(response: Response) -> Response:
+    """Note that the person was here, when the view has committed or failed already."""
+    unseen = g.pop("unseen", None)
+    if unseen is not None:
+        try:
+            db.session.rollback()  # what a view did not commit is not ours to commit
+            signins.seen(*unseen)
+            db.session.commit()
+        except SQLAlchemyError:
+            db.session.rollback()  # the answer is complete; the next request notes it
+    return response
+
+
+def _actor_context() -> dict[str, object]:
+    """For templates; an error page must also come out when the database is gone."""
+    if "actor_context" not in g:
+        try:
+            g.actor_context = _describe(current_actor())
+        except SQLAlchemyError:
+            db.session.rollback()
+            g.actor_context = _describe(None)
+    found: dict[str, object] = g.actor_context
+    return found
+
+
+def _describe(actor: Actor | None) -> dict[str, object]:
+    if actor is None:
+        return {"actor": None, "actor_name": "", "holder_name": "", "face": "citizen", "switch_url": ""}
+    names = holders.profiles({actor.person_id, actor.holder_id} - {""}, vault=services().vault)
+    back = request.full_path.rstrip("?") if request.method == "GET" else None
+    return {
+        "actor": actor,
+        "actor_name": names[actor.person_id].name if actor.person_id in names else "",
+        "holder_name": names[actor.holder_id].name if actor.holder_id in names else "",
+        "face": FACES.get(actor.capacity, "business"),
+        "switch_url": url_for("signin.act_as", next=back) if session.get("several") else "",
+    }
