@@ -1,7 +1,8 @@
 """Who is asking: sign-in by passkey, whom the person acts for, and what views demand of the actor.
 
 The cookie of the browser carries the secret of the sign-in (``signin``), the secret that ties ceremonies to this
-browser (``browser``), the language, and nothing else of ours; it is emptied at every sign-in and sign-out.
+browser (``browser``), the language, and nothing else of ours; it is emptied at every sign-out, and at every sign-in
+except for the browser's secret.
 """
 
 import datetime as dt
@@ -170,7 +171,9 @@ def taken_ceremony(
 
 def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -> str:
     """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first."""
+    browser = browser_secret()
     leave(now)
+    session["browser"] = browser  # an authorization request that was opened before the sign-in stays this browser's
     session["signin"] = signins.start(verified, now)
     if len(signins.choices(verified.person_id, now)) == 1:
         return next_path
