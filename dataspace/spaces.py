@@ -17,7 +17,7 @@ from sqlalchemy import ForeignKeyConstraint, Index, String, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import accesses
-from dataspace.catalogue import DataItem
+from dataspace.catalogue import DataItem, in_period
 from dataspace.db import db, new_id
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
@@ -192,8 +192,7 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
         )  # fmt: skip
     rows: list[Row] = orjson.loads(unseal(key, row.sealed, identity=row.record_id))["rows"]
     if row.period_field and grant.period_from and grant.period_to:
-        low, high = grant.period_from, grant.period_to
-        rows = [r for r in rows if low <= str(r.get(row.period_field) or "")[: len(low)] <= high]
+        rows = [r for r in rows if in_period(r.get(row.period_field), grant.period_from, grant.period_to)]
     masked = {f["id"] for f in row.fields if f.get("masked")}
     known = [f["id"] for f in row.fields]
     allowed = [f for f in known if f in grant.fields]

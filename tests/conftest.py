@@ -17,9 +17,11 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
+from consent import keys
 from dataspace import clock
 from dataspace.db import db
 from dataspace.settings import Settings
+from dataspace.web.shell import services
 from wsgi import create_app
 
 ISSUER = "http://localhost:8000"
@@ -62,7 +64,7 @@ def server_url() -> Iterator[str | None]:
 
 @pytest.fixture(scope="session")
 def empty_template(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A database with all tables and no rows, made once; each test gets a copy of it."""
+    """A database with all tables and the server's keys, made once; each test gets a copy of it."""
     if server_url is None:
         path = tmp_path_factory.mktemp("db") / "template.sqlite"
         _create_tables(f"sqlite:///{path}")
@@ -116,6 +118,9 @@ def _create_tables(url: str) -> None:
     app = create_app(make_settings(url))
     with app.app_context():
         db.create_all()
+        # Every installation generates its keys first; one RSA key per run of the suite is enough.
+        keys.generate_missing(clock.now(), services().vault)
+        db.session.commit()
         with db.engine.connect() as connection:
             if db.engine.dialect.name == "sqlite":
                 connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
