@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 import rfc8785
-from sqlalchemy import ForeignKeyConstraint, Index, String, select, text, update
+from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import accesses
 from dataspace.catalogue import DataItem, in_period
-from dataspace.db import db, new_id
+from dataspace.db import db, new_id, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -166,22 +166,28 @@ def _granted(permission: Permission, wanted: Iterable[str] | None) -> list[Grant
     return [by_id[item_id] for item_id in dict.fromkeys(wanted)]
 
 
+_item, _record, _key = table_of(DataItem).c, table_of(Record).c, table_of(DataKey).c
+_CURRENT = (
+    select(
+        _item.item_id, _item.version, _item.authority, _item.system, _item.fields, _item.cardinality,
+        _item.period_field, _item.rule_set, _item.pi_class, _item.level,
+        _record.record_id, _record.as_of, _record.digest, _record.sealed, _key.wrapped,
+    )
+    .join_from(
+        table_of(Record), table_of(DataItem), (_item.item_id == _record.item_id) & (_item.version == _record.item_version)
+    )
+    .join(table_of(DataKey), _key.space_id == _record.space_id)
+    .where(
+        _record.space_id == bindparam("space_id"),
+        _record.superseded_at.is_(None),
+        _record.item_id.in_(bindparam("item_ids", expanding=True)),
+    )
+)  # fmt: skip
+
+
 def _select(space_id: str, granted: list[GrantedItem]) -> list[Any]:
-    query = (
-        select(
-            DataItem.item_id, DataItem.version, DataItem.authority, DataItem.system, DataItem.fields,
-            DataItem.cardinality, DataItem.period_field, DataItem.rule_set, DataItem.pi_class, DataItem.level,
-            Record.record_id, Record.as_of, Record.digest, Record.sealed, DataKey.wrapped,
-        )
-        .join(Record, (DataItem.item_id == Record.item_id) & (DataItem.version == Record.item_version))
-        .join(DataKey, DataKey.space_id == Record.space_id)
-        .where(
-            Record.space_id == space_id,
-            Record.superseded_at.is_(None),
-            Record.item_id.in_([g.item_id for g in granted]),
-        )
-    )  # fmt: skip
-    return list(db.session.execute(query))
+    values = {"space_id": space_id, "item_ids": [g.item_id for g in granted]}
+    return list(db.session.connection().execute(_CURRENT, values))
 
 
 def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
