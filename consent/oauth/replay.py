@@ -1,0 +1,63 @@
+"""What was seen already: the identifiers (jti) of client assertions and DPoP proofs, each accepted once.
+
+Only a digest is kept, until the signed message would be refused for its age alone. The row belongs to the request's
+transaction: whoever refuses a request after remembering must still commit, or the same message may be tried again.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import cast
+
+from sqlalchemy import Index, LargeBinary, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.sql.dml import Insert
+
+from dataspace.db import db
+
+
+class SeenJti(db.Model):
+    """``digest``: SHA-256 of kind, owner and jti."""
+
+    __tablename__ = "seen_jtis"
+    __table_args__ = (Index(None, "expires_at"),)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    expires_at: Mapped[dt.datetime]
+
+
+_TABLE = cast("Table", SeenJti.__table__)
+# Both databases spell it alike, but SQLAlchemy has one construct for each, and on PostgreSQL it reads the row count of
+# an INSERT (-1 otherwise) only when asked to preserve it.
+_INSERT: Mapping[str, Insert] = MappingProxyType(
+    {
+        "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+        "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+    }
+)
+
+
+def remember(kind: str, owner: str, jti: str, expires_at: dt.datetime) -> bool:
+    """Whether this jti of this owner is new, in one statement; of two requests at once only one hears yes.
+
+    ``owner``: the client, or the key's thumbprint; ``expires_at``: when the message is too old anyhow.
+    """
+    # Length before each part: no two lists of parts run together into the same bytes.
+    parts = "".join(f"{len(part)}:{part}" for part in (kind, owner, jti))
+    row = {"digest": hashlib.sha256(parts.encode()).digest(), "expires_at": expires_at}
+    connection = db.session.connection()
+    return connection.execute(_INSERT[connection.dialect.name], row).rowcount == 1
+
+
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Forget up to ``limit`` that have expired; returns how many. Several sweepers at once take different rows."""
+    expired = (
+        select(_TABLE.c.digest)
+        .where(_TABLE.c.expires_at <= now)
+        .order_by(_TABLE.c.expires_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)  # SQLite has one writer anyhow and leaves it out
+    )
+    statement = delete(_TABLE).where(_TABLE.c.digest.in_(expired))
+    return db.session.connection().execute(statement).rowcount
