@@ -3,17 +3,25 @@
 import datetime as dt
 import enum
 import hashlib
+import re
 import secrets
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import ForeignKey, Index, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import RowId, db
-from dataspace.errors import Conflict, DomainError, NotFound
+from dataspace import jwk
+from dataspace.db import Model, RowId, db
+from dataspace.errors import Conflict, DomainError, InvalidIdentifier, NotFound
+from dataspace.fetching import FetchRefused, check_url
+from dataspace.identifiers import parse_body
 
 SECRET_PREFIX = "dsc_"
+# Name and code say who a client is: a body with another name or code is another client.
+CHANGEABLE = frozenset({"address", "contact", "privacy_officer", "redirect_uris", "jwks", "jwks_uri"})
+MAX_REDIRECT_URIS = 20
 
 
 class Profile(enum.StrEnum):
@@ -33,11 +41,47 @@ class AuthMethod(enum.StrEnum):
 
 
 class InvalidClientData(DomainError):
+    """``field`` names the column that is wrong; ``detail`` says how, without quoting it."""
+
     code = "invalid_client_metadata"
     sentence = "The registration of this client is incomplete or wrong."
+    field = ""
+
+    def __init__(self, detail: str = "", *, field: str = "") -> None:
+        super().__init__(detail)
+        self.field = field or self.field
 
 
-class Client(db.Model):
+class InvalidText(InvalidClientData):
+    sentence = "This is missing, too long, or not one line."
+
+
+class InvalidClientId(InvalidClientData):
+    sentence = "Only letters, digits, hyphens, dots and underscores, at most 80."
+    field = "client_id"
+
+
+class InvalidUscc(InvalidClientData):
+    sentence = "This is not a valid unified social credit code. Check every character."
+    field = "uscc"
+
+
+class InvalidRedirectUri(InvalidClientData):
+    sentence = "Each redirect address is a full https address without fragment, user name or wildcard."
+    field = "redirect_uris"
+
+
+class InvalidAuthMethod(InvalidClientData):
+    sentence = "A client that reads data proves itself by a key of its own."
+    field = "token_endpoint_auth_method"
+
+
+class InvalidKeys(InvalidClientData):
+    sentence = "Give a set of public signing keys (JWK set), or the https address of one, not both."
+    field = "jwks"
+
+
+class Client(Model):
     """A third party. ``legal_name``: {zh_hans, zh_hant, en}; ``jwks``: a JWK set with public keys only."""
 
     __tablename__ = "clients"
@@ -65,7 +109,7 @@ class Client(db.Model):
         return str(self.legal_name.get(locale.lower()) or self.legal_name["zh_hans"])
 
 
-class ClientEvent(db.Model):
+class ClientEvent(Model):
     """What administrators did to a client; appended, never edited."""
 
     __tablename__ = "client_events"
@@ -87,36 +131,121 @@ def get(client_id: str) -> Client:
     return client
 
 
-def register(values: dict[str, Any], now: dt.datetime, *, actor_id: str | None, allow_loopback: bool) -> Client:
-    """Add a client to the session. Raises InvalidClientData naming the field, Conflict when the id is taken."""
-    if db.session.get(Client, values["client_id"]) is not None:
-        raise Conflict("client_id is taken")
+def register(
+    values: dict[str, Any],
+    now: dt.datetime,
+    *,
+    actor_id: str | None,
+    allow_loopback: bool,
+    reason_code: str | None = None,
+    text: str = "",
+    keys_follow: bool = False,
+) -> Client:
+    """Add a client to the session. Raises InvalidClientData naming the field, Conflict when the id is taken.
+
+    ``keys_follow``: the client may come without the keys that it needs; until it has them it cannot authenticate.
+    """
     client = Client(**values, standing=Standing.GOOD, standing_since=now, created_at=now)
-    check(client, allow_loopback=allow_loopback)
+    check(client, allow_loopback=allow_loopback, keys_follow=keys_follow)
+    if db.session.get(Client, client.client_id) is not None:
+        raise Conflict("client_id is taken")
     db.session.add(client)
     db.session.flush()
-    note(client.client_id, "client:registered", now, actor_id=actor_id)
+    note(client.client_id, "client:registered", now, actor_id=actor_id, reason_code=reason_code, text=text)
     return client
 
 
-def check(client: Client, *, allow_loopback: bool) -> None:
-    """Refuse a registration that the client's profile does not allow. Raises InvalidClientData."""
-    for uri in client.redirect_uris or [""]:
-        _check_redirect_uri(str(uri), allow_loopback=allow_loopback)
+def change(
+    client_id: str,
+    values: dict[str, Any],
+    now: dt.datetime,
+    *,
+    actor_id: str,
+    reason_code: str,
+    text: str,
+    allow_loopback: bool,
+) -> Client:
+    """Set columns of :data:`CHANGEABLE`; the event names those that differ. Raises NotFound, InvalidClientData."""
+    client = _locked(client_id)
+    changed = sorted(name for name, value in values.items() if getattr(client, name) != value)
+    if not CHANGEABLE.issuperset(changed):
+        raise InvalidClientData("a field that cannot be changed")
+    for name in changed:
+        setattr(client, name, values[name])
+    check(client, allow_loopback=allow_loopback)
+    if changed:
+        text = f"{', '.join(changed)}: {text}"
+        note(client_id, "client:changed", now, actor_id=actor_id, reason_code=reason_code, text=text)
+    return client
+
+
+def check(client: Client, *, allow_loopback: bool, keys_follow: bool = False) -> None:
+    """Refuse a registration that the client's profile does not allow. Raises the first of :func:`flaws`."""
+    for flaw in flaws(client, allow_loopback=allow_loopback, keys_follow=keys_follow):
+        raise flaw
+
+
+def flaws(client: Client, *, allow_loopback: bool, keys_follow: bool = False) -> Iterator[InvalidClientData]:
+    """Everything that is wrong with a registration, in the order of its columns."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", client.client_id or ""):
+        yield InvalidClientId("letters, digits, hyphens, dots and underscores only, at most 80")
+    yield from _text_flaws(client)
+    if client.uscc and not _is_uscc(client.uscc):
+        yield InvalidUscc("is not a valid unified social credit code")
+    if not 1 <= len(client.redirect_uris or []) <= MAX_REDIRECT_URIS:
+        yield InvalidRedirectUri(f"needs 1 to {MAX_REDIRECT_URIS}")
+    for uri in client.redirect_uris or []:
+        yield from _redirect_uri_flaws(str(uri), allow_loopback=allow_loopback)
     method = client.token_endpoint_auth_method
     if client.profile == Profile.DATA and method != AuthMethod.PRIVATE_KEY_JWT:
-        raise InvalidClientData("a data client authenticates with private_key_jwt (FAPI 2.0)")
-    if method == AuthMethod.PRIVATE_KEY_JWT and not client.jwks and not client.jwks_uri:
-        raise InvalidClientData("private_key_jwt needs jwks or jwks_uri")
+        yield InvalidAuthMethod("a data client authenticates with private_key_jwt (FAPI 2.0)")
+    if method == AuthMethod.PRIVATE_KEY_JWT and not client.jwks and not client.jwks_uri and not keys_follow:
+        yield InvalidKeys("private_key_jwt needs jwks or jwks_uri")
+    yield from _key_flaws(client, allow_loopback=allow_loopback)
 
 
-def _check_redirect_uri(uri: str, *, allow_loopback: bool) -> None:
-    parts = urlsplit(uri)
-    loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-    if not parts.hostname or parts.fragment or parts.username or "*" in uri:
-        raise InvalidClientData("redirect_uris: absolute URLs without fragment, user or wildcard")
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback and allow_loopback):
-        raise InvalidClientData("redirect_uris: https only")
+def _text_flaws(client: Client) -> Iterator[InvalidClientData]:
+    texts = {c.name: getattr(client, c.name) or "" for c in Client.__table__.columns if isinstance(c.type, String)}
+    names = client.legal_name or {}
+    texts |= {f"legal_name.{language}": names.get(language) or "" for language in ("zh_hans", "zh_hant", "en")}
+    for name, value in texts.items():
+        limit = getattr(getattr(Client.__table__.columns.get(name), "type", None), "length", None) or 200
+        missing = not value and (name == "contact" or name.startswith("legal_name"))
+        if missing or len(value) > limit or any(ord(c) < 0x20 or ord(c) == 0x7F for c in value):
+            yield InvalidText(f"must be one line of at most {limit} characters", field=name)
+
+
+def _is_uscc(text: str) -> bool:
+    try:
+        return parse_body(text).value == text
+    except InvalidIdentifier:
+        return False
+
+
+def _redirect_uri_flaws(uri: str, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
+    try:
+        parts = urlsplit(uri)
+        host = parts.hostname or ""
+    except ValueError:
+        host = ""
+    if not host or "#" in uri or "@" in parts.netloc or "*" in uri or not re.fullmatch(r"[!-~]{1,1000}", uri):
+        yield InvalidRedirectUri("absolute URLs without fragment, user or wildcard")
+    elif parts.scheme != "https":
+        loopback = host in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme != "http" or not loopback or not allow_loopback:
+            yield InvalidRedirectUri("https only")
+
+
+def _key_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
+    if client.jwks and client.jwks_uri:
+        yield InvalidKeys("jwks or jwks_uri, not both (RFC 7591 section 2)")
+    try:
+        if client.jwks is not None:
+            jwk.parse_jwk_set(client.jwks)
+        if client.jwks_uri is not None:
+            check_url(client.jwks_uri, allow_loopback=allow_loopback)
+    except (jwk.InvalidToken, FetchRefused) as error:
+        yield InvalidKeys(error.detail, field="jwks" if client.jwks is not None else "jwks_uri")
 
 
 def new_secret(client: Client) -> str:
@@ -143,14 +272,19 @@ def reinstate(client_id: str, now: dt.datetime, *, actor_id: str, reason_code: s
 def _change_standing(
     client_id: str, before: Standing, after: Standing, now: dt.datetime, *, actor_id: str, reason_code: str, text: str
 ) -> Client:
-    client = db.session.scalar(select(Client).filter_by(client_id=client_id).with_for_update())
-    if client is None:
-        raise NotFound("no such client")
+    client = _locked(client_id)
     if client.standing != before:
         raise Conflict(f"client is {client.standing}")
     client.standing, client.standing_since = after, now
     kind = "client:suspended" if after == Standing.SUSPENDED else "client:reinstated"
     note(client_id, kind, now, actor_id=actor_id, reason_code=reason_code, text=text)
+    return client
+
+
+def _locked(client_id: str) -> Client:
+    client = db.session.scalar(select(Client).filter_by(client_id=client_id).with_for_update())
+    if client is None:
+        raise NotFound("no such client")
     return client
 
 

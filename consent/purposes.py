@@ -14,13 +14,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent.terms import AskedItem, InvalidTerms, Terms
 from dataspace import catalogue
 from dataspace.catalogue import DataItem
-from dataspace.db import db
+from dataspace.db import Model, db
 from dataspace.holders import HolderKind
 
 Texts = dict[str, str]  # zh_hans, zh_hant, en
 
 
-class Purpose(db.Model):
+class Purpose(Model):
     """A registered purpose of one client. ``items``: [{item, fields, necessity, reason{3}, max_months?}]."""
 
     __tablename__ = "purposes"
@@ -125,9 +125,7 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
         mode=_admit_mode(terms, purpose),
         max_reads=_at_most("max_reads", terms.max_reads, purpose.max_reads),
         frequency=purpose.frequency,
-        duration_days=_at_most("duration", terms.duration_days, purpose.max_duration_days)
-        if terms.duration_days
-        else purpose.default_duration_days,
+        duration_days=_admit_duration(terms, purpose),
         retention=purpose.retention,
         storage_location=purpose.storage_location,
         methods=purpose.methods,
@@ -191,6 +189,12 @@ def _admit_mode(terms: Terms, purpose: Purpose) -> str:
     if terms.mode and terms.mode != purpose.mode:
         raise InvalidTerms(f"use {terms.mode} is not registered for this purpose")
     return purpose.mode
+
+
+def _admit_duration(terms: Terms, purpose: Purpose) -> int:
+    asked = purpose.default_duration_days if terms.duration_days is None else terms.duration_days
+    _at_most("duration", asked, purpose.max_duration_days)
+    return asked
 
 
 def _at_most(what: str, asked: int | None, cap: int | None) -> int | None:

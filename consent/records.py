@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.clients import Client, Standing
 from dataspace.accesses import Access
-from dataspace.db import RowId, db
+from dataspace.db import Model, RowId, db
 from dataspace.holders import Holder
 from dataspace.mandates import Mandate
 
@@ -100,7 +100,7 @@ def fold(events: list[Event]) -> State:
     return state
 
 
-class Consent(db.Model):
+class Consent(Model):
     """The head of one consent; all but ``state``, ``version``, ``last_seq`` and the end is fixed when it is made."""
 
     __tablename__ = "consents"
@@ -131,7 +131,7 @@ class Consent(db.Model):
     max_reads: Mapped[int | None]
 
 
-class ConsentVersion(db.Model):
+class ConsentVersion(Model):
     """One immutable version. ``document``: canonical JSON (RFC 8785) as text; ``signature``: JWS over exactly it.
 
     ``granted``: [{item, version, fields, from, to}], the part that a read needs.
@@ -147,7 +147,7 @@ class ConsentVersion(db.Model):
     created_at: Mapped[dt.datetime]
 
 
-class ConsentEvent(db.Model):
+class ConsentEvent(Model):
     """One event; ``digest`` covers the event and ``previous_digest``, so the history of a consent is a chain."""
 
     __tablename__ = "consent_events"
@@ -166,7 +166,7 @@ class ConsentEvent(db.Model):
     digest: Mapped[str] = mapped_column(String(64))
 
 
-class ConsentNotice(db.Model):
+class ConsentNotice(Model):
     """The text as it was shown when a version was decided, sealed under the space's key (check C-26)."""
 
     __tablename__ = "consent_notices"

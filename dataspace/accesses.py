@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Index, String, UniqueConstraint, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import RowId, db, insert_new, new_id, table_of
+from dataspace.db import Model, RowId, db, insert_new, new_id, table_of
 from dataspace.errors import Conflict
 from dataspace.permission import Permission
 
@@ -21,7 +21,7 @@ class Outcome(enum.StrEnum):
     REFUSED = "refused"
 
 
-class Access(db.Model):
+class Access(Model):
     """``read_no`` counts the answered reads of a consent that limits them; its uniqueness makes the limit hold."""
 
     __tablename__ = "accesses"

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import datafiles
 from dataspace.datafiles import Entry
-from dataspace.db import db
+from dataspace.db import Model, db
 from dataspace.errors import InvalidFile, NotFound
 
 SCHEMA = Path(__file__).parent / "schemas" / "catalogue.schema.json"
@@ -26,7 +26,7 @@ OPTIONAL = {"period_field": None, "impact": None, "important": False}
 PREFIXES = {"natural_person": "p.", "body": "e."}
 
 
-class RuleSet(db.Model):
+class RuleSet(Model):
     """Definitions of classes and levels with a validity. A name is never reused for other definitions."""
 
     __tablename__ = "rule_sets"
@@ -36,7 +36,7 @@ class RuleSet(db.Model):
     loaded_at: Mapped[dt.datetime]
 
 
-class DataItem(db.Model):
+class DataItem(Model):
     """One version of one item.
 
     Texts are ``{zh_hans, zh_hant, en}``; ``fields`` is ``[{id, label, sensitive?, masked?}]`` in the order of display;

@@ -7,7 +7,7 @@ timezone-aware UTC on both (SQLite would hand back naive ones); SQLite enforces 
 import datetime as dt
 import secrets
 import sqlite3
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Table, event
@@ -62,6 +62,10 @@ class Base(DeclarativeBase):
 
 
 db = SQLAlchemy(model_class=Base)
+if TYPE_CHECKING:
+    Model = Base
+else:
+    Model = db.Model  # the base of every table; a name of its own because type checkers cannot follow an attribute
 
 
 def table_of(model: type[Base]) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import db, new_id
+from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, NotFound
 from dataspace.identifiers import BlindIndex, Identifier, mask
 from dataspace.vault import DataKey, Vault, seal, unseal
@@ -27,7 +27,7 @@ class Role(enum.StrEnum):
     ADMINISTRATOR = "administrator"
 
 
-class Holder(db.Model):
+class Holder(Model):
     """``sealed_profile``: JSON {name, identifier} under the space's key, bound to the holder id."""
 
     __tablename__ = "holders"
@@ -40,7 +40,7 @@ class Holder(db.Model):
     closed_at: Mapped[dt.datetime | None]
 
 
-class HolderRole(db.Model):
+class HolderRole(Model):
     """A role of a natural person in this service."""
 
     __tablename__ = "holder_roles"

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import holders
-from dataspace.db import db, new_id
+from dataspace.db import Model, db, new_id
 from dataspace.errors import NotAllowed, NotFound
 
 
@@ -19,7 +19,7 @@ class Capacity(enum.StrEnum):
     ADMINISTRATOR = "administrator"  # supervises; acts for no holder and reads no record
 
 
-class Mandate(db.Model):
+class Mandate(Model):
     """``agent_id`` may act for ``principal_id`` from ``valid_from`` until ``valid_until`` or until it is ended."""
 
     __tablename__ = "mandates"

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import accesses
 from dataspace.catalogue import DataItem, in_period
-from dataspace.db import db, new_id, table_of
+from dataspace.db import Model, db, new_id, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -27,7 +27,7 @@ from dataspace.vault import DataKey, Unreadable, Vault, seal, unseal
 Row = dict[str, Any]  # field id -> string, integer, boolean or None
 
 
-class Record(db.Model):
+class Record(Model):
     """``sealed``: JSON {salt, rows} under the space's key; ``digest``: SHA-256 over the same canonical JSON."""
 
     __tablename__ = "records"
@@ -174,7 +174,7 @@ _CURRENT = (
         _record.record_id, _record.as_of, _record.digest, _record.sealed, _key.wrapped,
     )
     .join_from(
-        table_of(Record), table_of(DataItem), (_item.item_id == _record.item_id) & (_item.version == _record.item_version)
+        table_of(Record), table_of(DataItem), (_item.item_id == _record.item_id) & (_item.version == _record.item_version),
     )
     .join(table_of(DataKey), _key.space_id == _record.space_id)
     .where(

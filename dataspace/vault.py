@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import db
+from dataspace.db import Model, db
 from dataspace.errors import DomainError
 
 NONCE = 12
@@ -26,7 +26,7 @@ class Unreadable(DomainError):
     status = 410
 
 
-class DataKey(db.Model):
+class DataKey(Model):
     """The wrapped data key of one space; ``wrapped`` is NULL once the key is destroyed."""
 
     __tablename__ = "data_keys"

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.purposes import Ask
 from consent.records import APPROVAL_LAPSES
-from dataspace.db import db, new_id
+from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, NotFound
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
@@ -22,7 +22,7 @@ PUSHED = dt.timedelta(seconds=90)  # FAPI 2.0: under 600 s
 READING = dt.timedelta(minutes=30)
 
 
-class AuthorizationRequest(db.Model):
+class AuthorizationRequest(Model):
     """``parameters``: the checked OAuth parameters; ``ask``: :class:`consent.purposes.Ask` as a document.
 
     ``choices``: what the holder has chosen so far, kept so that back and reload lose nothing. ``browser``: digest of
