@@ -1,4 +1,77 @@
+# Everything starts here: `make` explains the targets. Nothing is installed outside .venv, except Chromium by
+# tools/setup_browser.sh when the tests need it.
 .DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes
+TRANSLATIONS := $(patsubst %.po,%.mo,$(wildcard translations/*/LC_MESSAGES/messages.po))
+# `make run` and `make demo` listen here; the same two variables are read by tools/run.py.
+PORT ?= 8000
+BANK_PORT ?= 8001
+export PORT BANK_PORT
+
+.PHONY: help run demo test lint bench lock migrate clean set-up set-up-dev
+
+help:  ## Explain the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: set-up  ## Start the service, its worker and the demonstration bank (PORT=8000 BANK_PORT=8001); Ctrl-C stops all
+	@$(VENV)/bin/python -m tools.run
+
+demo: set-up-dev  ## Walk through lending, reading and stopping without a browser, on a server of its own
+	@$(VENV)/bin/python -m examples.demo
+
+test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, browser journeys
+	tools/setup_browser.sh
+	$(VENV)/bin/python -m pytest -m "not browser"
+	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -m "not browser"
+	$(VENV)/bin/python -m pytest -m browser
+
+lint: set-up-dev  ## Check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+bench: set-up-dev  ## Measure token issue, introspection and data read, each beside its floor
+	$(VENV)/bin/python -m bench
+
+migrate: set-up  ## Bring the database of DATASPACE_DATABASE_URL to the newest tables
+	$(VENV)/bin/flask --app wsgi db upgrade
+
 lock:  ## Write both lock files anew from pyproject.toml
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml --group dev -o requirements-dev.lock
+
+clean:  ## Remove the environment, caches and the demonstration's data (var/)
+	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -f translations/*/LC_MESSAGES/*.mo
+
+set-up: $(VENV)/run.stamp $(TRANSLATIONS)
+
+set-up-dev: $(VENV)/dev.stamp $(TRANSLATIONS)
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "Python 3.11 or later is needed; name one with PYTHON=python3.12 make ..." >&2; exit 1; }
+	@echo "Making $(VENV)"
+	@$(PYTHON) -m venv $(VENV) \
+	|| { rm -rf $(VENV); echo "python3 -m venv failed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+
+# A stamp is younger than its lock exactly when the environment holds what the lock says.
+$(VENV)/run.stamp: requirements.lock | $(VENV)/bin/pip
+	@echo "Installing requirements.lock"
+	@$(PIP) -r requirements.lock
+	@touch $@
+
+# The development lock holds everything of the other one.
+$(VENV)/dev.stamp: requirements-dev.lock requirements.lock | $(VENV)/bin/pip
+	@echo "Installing requirements-dev.lock"
+	@$(PIP) -r requirements-dev.lock
+	@touch $(VENV)/run.stamp $@
+
+# Recorded as order-only on the stamp: compiling needs Babel, which the lock brings.
+%.mo: %.po | $(VENV)/run.stamp
+	@$(VENV)/bin/pybabel --quiet compile --input-file $< --output-file $@ --locale $(notdir $(patsubst %/LC_MESSAGES/,%,$(dir $<)))

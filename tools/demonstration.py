@@ -1,0 +1,179 @@
+"""Settings, database, keys and people of a demonstration. Doing it twice keeps what is there."""
+
+import base64
+import datetime as dt
+import json
+import secrets
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from flask.cli import FlaskGroup
+
+from dataspace import clock, demonstration, passkeys
+from dataspace.db import db
+from dataspace.holders import Holder, HolderKind
+from dataspace.settings import Settings
+from dataspace.web.shell import services
+from examples.bank import keys
+from tools.processes import ROOT, Command, DemonstrationError, granian
+from wsgi import create_app
+
+DATA = ROOT / "demonstration"
+BANK_CLIENT_ID = "lingnan-bank"
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Where a demonstration keeps its files and listens. ``environment``: the service's settings."""
+
+    folder: Path
+    port: int
+    bank_port: int
+    environment: Mapping[str, str]
+
+    @property
+    def issuer(self) -> str:
+        """The service's address."""
+        return issuer(self.port)
+
+    @property
+    def bank_url(self) -> str:
+        """The bank's address."""
+        return f"http://localhost:{self.bank_port}"
+
+    @property
+    def bank_keys(self) -> Path:
+        """The file of the bank's private keys."""
+        return self.folder / "bank-keys.json"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can sign in; ``code`` is a fresh enrolment code, None when the person has a passkey."""
+
+    name: str
+    about: str
+    code: str | None
+
+
+def issuer(port: int) -> str:
+    """The issuer of a demonstration: passkeys need localhost or https."""
+    return f"http://localhost:{port}"
+
+
+def at(folder: Path, port: int, bank_port: int, database_url: str = "") -> Demonstration:
+    """The demonstration in a folder, made on first use; its secrets stay, its addresses follow the ports."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "demo.env"
+    environment = _fresh_settings(folder) | (_read(path) if path.exists() else {})
+    environment["DATASPACE_ISSUER"] = issuer(port)
+    if database_url:
+        environment["DATASPACE_DATABASE_URL"] = database_url
+    path.touch(mode=0o600)
+    path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()), "utf-8")
+    return Demonstration(folder, port, bank_port, environment)
+
+
+def prepare(demo: Demonstration) -> None:
+    """Migrate, load everything and register the bank. Raises DemonstrationError."""
+    jwks = demo.folder / "bank-jwks.json"
+    jwks.write_text(json.dumps(keys.public_jwks(demo.bank_keys)), "utf-8")
+    # The scenario file names the bank's usual address.
+    scenarios = demo.folder / "scenarios.toml"
+    written = (DATA / "scenarios.toml").read_text("utf-8")
+    scenarios.write_text(written.replace("http://localhost:8001/", f"{demo.bank_url}/"), "utf-8")
+    flask = FlaskGroup(create_app=lambda: create_app(_settings(demo)))
+    for arguments in (
+        ["db", "upgrade", "--directory", str(ROOT / "migrations")],
+        ["catalogue", "load", str(DATA / "catalogue")],
+        ["demonstration", "load", "--folder", str(DATA)],
+        ["scenarios", "load", str(scenarios)],
+        ["keys", "generate"],
+        ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(jwks)],
+    ):
+        _run(flask, arguments)
+
+
+def people(demo: Demonstration) -> list[Person]:
+    """Everybody who can sign in, in the order of the data file; codes only for those without a passkey."""
+    app = create_app(_settings(demo))
+    with app.app_context():
+        now = clock.now()
+        contents = demonstration.read(DATA, now.date())
+        found, _added = demonstration.add_holders(contents, now, vault=services().vault, index=services().index)
+        persons = [
+            Person(entry["name"], entry["about"]["zh_hans"], _code(found[entry["key"]], now))
+            for entry in contents.people
+            if entry["kind"] == HolderKind.NATURAL_PERSON
+        ]
+        db.session.commit()
+        db.engine.dispose()
+    return persons
+
+
+def commands(demo: Demonstration, *, workers: int = 2) -> list[Command]:
+    """The three processes: the service, its background worker, the bank."""
+    bank = {
+        "BANK_ISSUER": demo.issuer,
+        "BANK_URL": demo.bank_url,
+        "BANK_CLIENT_ID": BANK_CLIENT_ID,
+        "BANK_KEYS": str(demo.bank_keys),
+        "BANK_DATABASE": str(demo.folder / "bank.sqlite"),
+    }
+    return [
+        Command(
+            "service",
+            granian("wsgi:create_app", demo.port, workers=workers),
+            demo.environment,
+            f"{demo.issuer}/readyz",
+        ),
+        Command("worker", [sys.executable, "-m", "flask", "--app", "wsgi", "worker"], demo.environment),
+        Command(
+            "bank",
+            granian("examples.bank.app:create_bank", demo.bank_port, workers=1, threads=2),
+            bank,
+            f"{demo.bank_url}/healthz",
+        ),
+    ]
+
+
+def _fresh_settings(folder: Path) -> dict[str, str]:
+    return {
+        "DATASPACE_MODE": "development",
+        "DATASPACE_ISSUER": "",
+        "DATASPACE_DATABASE_URL": f"sqlite:///{folder.resolve()}/demo.sqlite",
+        "DATASPACE_WRAPPING_KEY": _key(),
+        "DATASPACE_INDEX_KEY": _key(),
+        "DATASPACE_SECRET_KEY": secrets.token_urlsafe(32),
+        "DATASPACE_FETCH_LOOPBACK": "true",
+        "DATASPACE_LOG_LEVEL": "WARNING",  # INFO shows every request
+    }
+
+
+def _key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _read(path: Path) -> dict[str, str]:
+    lines = (line.partition("=") for line in path.read_text("utf-8").splitlines() if "=" in line)
+    return {name.strip(): value.strip() for name, _equals, value in lines}
+
+
+def _settings(demo: Demonstration) -> Settings:
+    return Settings.from_environment(demo.environment)
+
+
+def _run(flask: FlaskGroup, arguments: list[str]) -> None:
+    try:
+        flask.main(args=arguments, standalone_mode=False)
+    except click.ClickException as error:
+        raise DemonstrationError(f"flask {' '.join(arguments)}: {error.format_message()}") from None
+
+
+def _code(holder: Holder, now: dt.datetime) -> str | None:
+    if passkeys.passkeys_of(holder.holder_id):
+        return None
+    return passkeys.issue_enrolment_code(holder, now)
