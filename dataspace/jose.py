@@ -51,6 +51,7 @@ __all__ = (
     "b64decode",
     "b64encode",
     "canonical",
+    "check_times",
     "digest",
     "dump_private_key",
     "generate_key",
@@ -201,8 +202,20 @@ def verify(
         raise InvalidToken("another issuer")
     if expected_aud is not None and not _names(claims.get("aud"), expected_aud):
         raise InvalidToken("another audience")
-    _check_times(claims, now, leeway)
+    check_times(claims, now, leeway=leeway)
     return Verified(verified.header, claims, verified.key)
+
+
+def check_times(claims: Mapping[str, Any], now: dt.datetime, *, leeway: dt.timedelta) -> None:
+    """RFC 7519 sections 4.1.4 to 4.1.6, each claim only if present. Raises InvalidToken."""
+    moment = now.timestamp()
+    latest = moment + leeway.total_seconds()
+    if "exp" in claims and numeric_date(claims, "exp") <= moment:
+        raise InvalidToken("expired")
+    if "nbf" in claims and numeric_date(claims, "nbf") > latest:
+        raise InvalidToken("not valid yet")
+    if "iat" in claims and numeric_date(claims, "iat") > latest:
+        raise InvalidToken("issued in the future")
 
 
 def numeric_date(claims: Mapping[str, Any], name: str) -> float:
@@ -216,18 +229,6 @@ def numeric_date(claims: Mapping[str, Any], name: str) -> float:
 def media_type(typ: object) -> str:
     """A typ header without its optional application/ prefix, in lower case (RFC 7515 section 4.1.9); "" if absent."""
     return typ.lower().removeprefix("application/") if isinstance(typ, str) else ""
-
-
-def _check_times(claims: Mapping[str, Any], now: dt.datetime, leeway: dt.timedelta) -> None:
-    """RFC 7519 sections 4.1.4 to 4.1.6, each claim only if present."""
-    moment = now.timestamp()
-    latest = moment + leeway.total_seconds()
-    if "exp" in claims and numeric_date(claims, "exp") <= moment:
-        raise InvalidToken("expired")
-    if "nbf" in claims and numeric_date(claims, "nbf") > latest:
-        raise InvalidToken("not valid yet")
-    if "iat" in claims and numeric_date(claims, "iat") > latest:
-        raise InvalidToken("issued in the future")
 
 
 def _fitting(keys: KeySource, alg: str, kid: object) -> list[PublicKey]:
