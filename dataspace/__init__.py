@@ -10,10 +10,12 @@ holders       natural person, legal entity, unincorporated body; roles
 mandates      who may act for whom, in which capacity, from when until when
 passkeys      credentials, enrolment codes and the two WebAuthn ceremonies
 signins       a signed-in person, and whom the person acts for
+datafiles     TOML data files checked against a JSON Schema; every problem named by file, entry and field
 catalogue     data items, fields, classification under a versioned rule set
 vault         envelope encryption: one data key per space, wrapped; erasure by key
 spaces        Space, Record (versions, source, digest); what one permission may read
 permission    Permission: the border value between the two packages
+demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read
 delivery      the envelope around what leaves
 fetching      the only way out to a URL that somebody else gave us (SSRF guard)
