@@ -1,0 +1,192 @@
+"""Scenario files: the registered third parties, what each may ask, and why; loaded by command.
+
+Everything is checked before anything is stored: the shape by a JSON Schema, and here what a schema cannot say. The
+keys of a client are not in these files; until they are registered the client cannot authenticate.
+"""
+
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from consent import clients
+from consent.clients import AuthMethod, Client, Profile
+from consent.purposes import Purpose
+from dataspace import catalogue, datafiles
+from dataspace.catalogue import DataItem
+from dataspace.datafiles import Entry
+from dataspace.db import db
+from dataspace.errors import InvalidFile
+from dataspace.holders import HolderKind
+
+SCHEMA = Path(__file__).parent / "schemas" / "scenarios.schema.json"
+NAMES = {"clients": "client_id", "purposes": "code"}
+REASON_CODE = "scenario_file"
+METHODS = {Profile.DATA: AuthMethod.PRIVATE_KEY_JWT, Profile.LOGIN: AuthMethod.SECRET_BASIC}
+CLIENT_DEFAULTS = {"foreign_registration": ""}
+PURPOSE_DEFAULTS = {"max_reads": None, "frequency": None, "methods": None, "cross_border": None}
+NOT_STORED = {"clients": {"note"}, "purposes": {"note", "contact"}}
+SUBJECTS = {HolderKind.NATURAL_PERSON: "natural_person"}  # every other kind of holder is a body
+OUTCOMES = ADDED, CHANGED, UNCHANGED = "added", "changed", "unchanged"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What became of one entry: ``outcome`` is added, changed or unchanged."""
+
+    table: str
+    name: str
+    outcome: str
+
+
+def load(paths: Iterable[Path], now: dt.datetime, *, actor_id: str, allow_loopback: bool) -> list[Stored]:
+    """Check and store; loading the same files again changes nothing. Raises InvalidFile; nothing is loaded then."""
+    return list(store(check(paths, now, allow_loopback=allow_loopback), now, actor_id=actor_id))
+
+
+def check(paths: Iterable[Path], now: dt.datetime, *, allow_loopback: bool) -> list[Entry]:
+    """The entries of files (or directories of them). Raises InvalidFile with one line per problem."""
+    entries, problems = datafiles.read(datafiles.expand(paths), datafiles.schema(SCHEMA), NAMES)
+    problems += _twice(entries)
+    named = {e.name for e in entries if e.table == "clients"} | set(db.session.scalars(select(Client.client_id)))
+    items = {item.item_id: item for item in catalogue.all_current()}
+    for entry in (e for e in entries if e.sound):
+        if entry.table == "clients":
+            problems += _check_client(entry, allow_loopback=allow_loopback)
+        else:
+            problems += _check_purpose(entry, named, now.date())
+            problems += _check_items(entry, items)
+    if problems:
+        raise InvalidFile(problems)
+    return entries
+
+
+def store(entries: Iterable[Entry], now: dt.datetime, *, actor_id: str) -> Iterator[Stored]:
+    """Add checked entries to the session, clients before purposes; yields after each, so that callers can count."""
+    ordered = sorted(entries, key=lambda entry: entry.table)
+    for entry in ordered:
+        if entry.table == "clients":
+            outcome = _store_client(client_values(entry), now, actor_id)
+        else:
+            outcome = _store_purpose(_purpose_values(entry), now, actor_id)
+        yield Stored(entry.table, entry.name, outcome)
+    db.session.flush()
+
+
+def client_values(entry: Entry) -> dict[str, Any]:
+    """The columns of a client as its entry gives them; how it authenticates follows from its profile."""
+    values = {k: v for k, v in entry.content.items() if k not in NOT_STORED["clients"]}
+    method = METHODS[Profile(values["profile"])]
+    return CLIENT_DEFAULTS | values | {"token_endpoint_auth_method": method.value}
+
+
+def _purpose_values(entry: Entry) -> dict[str, Any]:
+    return PURPOSE_DEFAULTS | {k: v for k, v in entry.content.items() if k not in NOT_STORED["purposes"]}
+
+
+def _store_client(values: dict[str, Any], now: dt.datetime, actor_id: str) -> str:
+    client = db.session.get(Client, values["client_id"])
+    if client is None:
+        # What the settings allow was looked at in check().
+        clients.register(values, now, actor_id=actor_id, allow_loopback=True, reason_code=REASON_CODE, keys_follow=True)
+        return ADDED
+    changed = _update(client, values)
+    if not changed:
+        return UNCHANGED
+    note = {"actor_id": actor_id, "reason_code": REASON_CODE, "text": ", ".join(changed)}
+    clients.note(client.client_id, "client:changed", now, **note)
+    return CHANGED
+
+
+def _store_purpose(values: dict[str, Any], now: dt.datetime, actor_id: str) -> str:
+    client_id, code = values["client_id"], values["code"]
+    purpose = db.session.get(Purpose, (client_id, code))
+    if purpose is None:
+        db.session.add(Purpose(**values, approved_at=now))
+    elif _update(purpose, values):
+        purpose.approved_at = now
+    elif purpose.approved_at is not None:
+        return UNCHANGED
+    else:
+        purpose.approved_at = now
+    clients.note(client_id, "client:purpose_approved", now, actor_id=actor_id, reason_code=REASON_CODE, text=code)
+    return ADDED if purpose is None else CHANGED
+
+
+def _update(row: Client | Purpose, values: Mapping[str, Any]) -> list[str]:
+    """Set what differs; returns the names."""
+    changed = sorted(name for name, value in values.items() if getattr(row, name) != value)
+    for name in changed:
+        setattr(row, name, values[name])
+    return changed
+
+
+def _twice(entries: list[Entry]) -> list[str]:
+    seen: dict[tuple[str, str, str], str] = {}
+    problems = []
+    for entry in entries:
+        key = (entry.table, str(entry.content.get("client_id")), entry.name)
+        if key in seen:
+            problems.append(entry.problem(NAMES[entry.table], f"is used already in {seen[key]}"))
+        seen.setdefault(key, entry.file)
+    return problems
+
+
+def _check_client(entry: Entry, *, allow_loopback: bool) -> list[str]:
+    client = Client(**client_values(entry))
+    flaws = clients.flaws(client, allow_loopback=allow_loopback, keys_follow=True)
+    return [entry.problem(flaw.field, flaw.detail) for flaw in flaws]
+
+
+def _check_purpose(entry: Entry, client_ids: set[str], today: dt.date) -> list[str]:
+    """What holds between the fields of a purpose."""
+    content, problems = entry.content, []
+    if content["client_id"] not in client_ids:
+        problems.append(entry.problem("client_id", "is no client in these files or in the registry"))
+    if content["default_duration_days"] > content["max_duration_days"]:
+        problems.append(entry.problem("default_duration_days", "is more than max_duration_days"))
+    if content["mode"] != "periodic" and "max_reads" not in content:
+        problems.append(entry.problem("max_reads", "is missing, but the use is not periodic"))
+    if content["mode"] != "periodic" and "frequency" in content:
+        problems.append(entry.problem("frequency", "makes sense only for periodic use"))
+    valid_until = content.get("cross_border", {}).get("valid_until")
+    if valid_until is not None and not _is_future(valid_until, today):
+        problems.append(entry.problem("cross_border.valid_until", "is no date, or in the past"))
+    return problems
+
+
+def _check_items(entry: Entry, known: Mapping[str, DataItem]) -> list[str]:
+    problems = []
+    named = [asked["item"] for asked in entry.content["items"]]
+    subjects = {SUBJECTS.get(HolderKind(kind), "body") for kind in entry.content["holder_kinds"]}
+    for place, asked in enumerate(entry.content["items"]):
+        where = f"items[{place + 1}]"
+        if asked["item"] in named[:place]:
+            problems.append(entry.problem(f"{where}.item", "is named twice"))
+        item = known.get(asked["item"])
+        if item is None:
+            problems.append(entry.problem(f"{where}.item", "is not in the catalogue"))
+            continue
+        problems += [entry.problem(f"{where}.{field}", what) for field, what in _item_flaws(asked, item, subjects)]
+    return problems
+
+
+def _item_flaws(asked: dict[str, Any], item: DataItem, subjects: set[str]) -> Iterator[tuple[str, str]]:
+    foreign = [i + 1 for i, field in enumerate(asked["fields"]) if field not in item.field_ids()]
+    yield from ((f"fields[{place}]", "is no field of this item") for place in foreign)
+    if subjects != {item.subject}:
+        yield "item", "does not fit holder_kinds"
+    if item.share == "N":
+        yield "item", "is not shared with anybody"
+    if "max_months" in asked and item.period_field is None:
+        yield "max_months", "makes no sense: the item has no period"
+
+
+def _is_future(text: str, today: dt.date) -> bool:
+    try:
+        return dt.date.fromisoformat(text) >= today
+    except ValueError:
+        return False
