@@ -109,6 +109,8 @@ class Consent(Model):
         Index(None, "client_id", "state"),
         Index(None, "state", "expires_at"),
         Index(None, "mandate_id"),
+        Index(None, "created_at"),
+        Index(None, "reference_no"),
     )
     consent_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     kind: Mapped[str] = mapped_column(String(10))  # data, login

@@ -28,6 +28,7 @@ class Access(Model):
     __table_args__ = (
         Index(None, "space_id", "access_id"),
         Index(None, "consent_id", "at"),
+        Index(None, "at", "outcome"),  # counts per day read nothing but this
         UniqueConstraint("consent_id", "read_no"),
     )
     access_id: Mapped[int] = mapped_column(RowId, primary_key=True)
