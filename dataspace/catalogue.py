@@ -133,12 +133,13 @@ def months(value: object) -> tuple[str, str] | None:
 
 
 def in_period(value: object, first: str | None, last: str | None) -> bool:
-    """Whether a period value lies at least partly in the months ``first`` to ``last`` (inclusive; None: open end).
+    """Whether a period value lies wholly in the months ``first`` to ``last`` (inclusive; None: open end).
 
-    A value that is no period lies in none.
+    A year of which only some months were granted stays: its total would tell of the others. A value that is no period
+    lies in none.
     """
     span = months(value)
-    return span is not None and (last is None or span[0] <= last) and (first is None or span[1] >= first)
+    return span is not None and (first is None or span[0] >= first) and (last is None or span[1] <= last)
 
 
 def current(item_ids: Collection[str]) -> dict[str, DataItem]:
