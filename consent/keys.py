@@ -157,8 +157,8 @@ class _Ring:
     entries: tuple[_Entry, ...]
 
     def fresh(self, now: dt.datetime, age: dt.timedelta) -> bool:
-        # A clock that went backwards makes every age meaningless: look again.
-        return dt.timedelta(0) <= now - self.read_at < age
+        # Either way round: a clock that went back makes us look again, a request that began a moment earlier does not.
+        return abs(now - self.read_at) < age
 
 
 class Keyring:

@@ -191,7 +191,7 @@ def test_the_table_is_read_once_in_a_while(ring: Keyring) -> None:
     assert len(statements) == 2, "a stranger's kid makes us look once a second at most"
 
 
-def test_a_clock_that_goes_backwards_makes_the_ring_read_again(ring: Keyring) -> None:
+def test_a_clock_that_goes_backwards_brings_no_key_back(ring: Keyring) -> None:
     in_use(ring, "tokens", NOW + dt.timedelta(seconds=5))
     assert in_use(ring, "tokens", NOW)
     with pytest.raises(keys.NoKey):
