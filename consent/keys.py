@@ -16,7 +16,7 @@ from sqlalchemy import Index, LargeBinary, String, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import jose
-from dataspace.db import db
+from dataspace.db import Model, db
 from dataspace.errors import Conflict, DomainError
 from dataspace.vault import Vault
 
@@ -54,7 +54,7 @@ class NoKey(DomainError):
     status = 503
 
 
-class ServerKey(db.Model):
+class ServerKey(Model):
     """One key pair. Signs from ``active_from`` until ``retire_at``; published until ``remove_at`` (None: for ever)."""
 
     __tablename__ = "server_keys"

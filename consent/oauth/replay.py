@@ -8,17 +8,16 @@ import datetime as dt
 import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import cast
 
-from sqlalchemy import Index, LargeBinary, Table, delete, select
+from sqlalchemy import Index, LargeBinary, delete, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.dml import Insert
 
-from dataspace.db import db
+from dataspace.db import Model, db, table_of
 
 
-class SeenJti(db.Model):
+class SeenJti(Model):
     """``digest``: SHA-256 of kind, owner and jti."""
 
     __tablename__ = "seen_jtis"
@@ -27,7 +26,7 @@ class SeenJti(db.Model):
     expires_at: Mapped[dt.datetime]
 
 
-_TABLE = cast("Table", SeenJti.__table__)
+_TABLE = table_of(SeenJti)
 # Both databases spell it alike, but SQLAlchemy has one construct for each, and on PostgreSQL it reads the row count of
 # an INSERT (-1 otherwise) only when asked to preserve it.
 _INSERT: Mapping[str, Insert] = MappingProxyType(
