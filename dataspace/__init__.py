@@ -4,7 +4,8 @@ settings      every setting, typed, read once from the environment, checked at s
 clock         now(): the only reader of the clock
 errors        what can go wrong, in domain words, each with its fixed public sentence
 db            the SQLAlchemy object, column types, naming convention, SQLite pragmas
-jose          the only importer of a JOSE library: sign, verify, JWK sets, thumbprints
+jwk           keys: JSON web keys and sets, thumbprints, key pairs of our own
+jose          the only importer of a JOSE library: sign, verify, canonical JSON; the door to jwk
 identifiers   GB 11643 and GB 32100 check digits; keyed blind index
 holders       natural person, legal entity, unincorporated body; roles
 mandates      who may act for whom, in which capacity, from when until when
