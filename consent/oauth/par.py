@@ -9,9 +9,13 @@ import hashlib
 import secrets
 from typing import Any
 
+from authlib.consts import default_json_headers
+from authlib.oauth2.rfc6749 import Endpoint
 from sqlalchemy import ForeignKey, Index, String, delete, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from consent.oauth import requests
+from consent.oauth.forms import FormRequest
 from consent.purposes import Ask
 from consent.records import APPROVAL_LAPSES
 from dataspace.db import Model, db, new_id
@@ -154,3 +158,24 @@ def sweep(now: dt.datetime, limit: int = 1000) -> int:
 
 def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class PushedRequests(Endpoint):  # type: ignore[misc]
+    """The endpoint of RFC 9126 section 2, in Authlib's form."""
+
+    ENDPOINT_NAME = "pushed_authorization_request"
+
+    def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
+        draft = requests.Draft(
+            endpoint=requests.Endpoint.PAR,
+            client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
+            parameters=request.payload.data,
+            proofs=request.proofs,
+            url=request.uri,
+            now=request.now,
+        )
+        checked = requests.check(draft)
+        request_uri, _row = push(checked.client_id, checked.parameters, checked.ask, request.now, jkt=checked.jkt)
+        body = {"request_uri": request_uri, "expires_in": int(PUSHED.total_seconds())}
+        return 201, body, default_json_headers

@@ -1,0 +1,76 @@
+"""The authorization endpoint (RFC 6749 section 3.1): from what a browser brings to a request that it has opened."""
+
+import datetime as dt
+
+from authlib.oauth2.rfc6749 import InvalidClientError, UnauthorizedClientError
+from authlib.oidc.core.errors import ConsentRequiredError, InvalidRequestURIError, LoginRequiredError
+
+from consent import lifecycle
+from consent.clients import Standing
+from consent.oauth import answers, par, registered_client, requests
+from consent.oauth.par import AuthorizationRequest
+from dataspace.errors import NotFound
+from dataspace.mandates import Actor
+
+
+def take(parameters: dict[str, str], *, url: str, now: dt.datetime) -> str:
+    """The request_uri of a pushed request, or of one that is stored here after the same checks. Raises OAuth2Error.
+
+    Beside a request_uri of ours every parameter but client_id is ignored (RFC 9126 section 4, RFC 9101 section 6.3).
+    """
+    request_uri = parameters.get("request_uri", "")
+    if request_uri.startswith(par.PREFIX):
+        return request_uri
+    draft = requests.Draft(
+        endpoint=requests.Endpoint.AUTHORIZE,
+        client=registered_client.find(parameters.get("client_id", "")),
+        parameters=parameters,
+        proofs=[],
+        url=url,
+        now=now,
+    )
+    checked = requests.check(draft)
+    request_uri, _row = par.push(checked.client_id, checked.parameters, checked.ask, now, jkt=checked.jkt)
+    return request_uri
+
+
+def open_taken(request_uri: str, *, client_id: str, browser: str, now: dt.datetime) -> AuthorizationRequest:
+    """Bind the request to the browser. Raises OAuth2Error, to be shown: nobody vouches for where to send it."""
+    client = registered_client.find(client_id)
+    if client is None:
+        raise InvalidClientError(description="unknown client")
+    if client.standing != Standing.GOOD:
+        raise UnauthorizedClientError("client_suspended")
+    try:
+        return par.open_in_browser(request_uri, client_id=client_id, browser=browser, now=now)
+    except NotFound as error:
+        raise InvalidRequestURIError(error.detail) from None
+
+
+def is_silent(request: AuthorizationRequest) -> bool:
+    """Whether the client wants an answer without any page (OpenID Connect Core section 3.1.2.1)."""
+    return request.parameters.get("prompt") == "none"
+
+
+def answer_silently(request: AuthorizationRequest, actor: Actor | None, now: dt.datetime, *, issuer: str) -> str:
+    """Where to send the browser at once: with a code when person and earlier consent are there, else with an error."""
+    if actor is None or _signed_in_too_long_ago(request, actor):
+        return _refuse(request, LoginRequiredError(), now, issuer)
+    known = lifecycle.active_sign_in(actor.space_id, request.client_id, now) if request.asked.kind == "login" else None
+    if known is None:
+        return _refuse(request, ConsentRequiredError(), now, issuer)
+    par.finish(request, now, consent_id=known.consent_id)
+    return answers.code_redirect(request, known, actor, now, issuer=issuer)
+
+
+def _signed_in_too_long_ago(request: AuthorizationRequest, actor: Actor) -> bool:
+    max_age = request.parameters.get("max_age")
+    opened = request.opened_at or request.created_at
+    return max_age is not None and actor.auth_time < opened - dt.timedelta(seconds=int(max_age))
+
+
+def _refuse(
+    request: AuthorizationRequest, error: LoginRequiredError | ConsentRequiredError, now: dt.datetime, issuer: str
+) -> str:
+    par.finish(request, now, consent_id=None)
+    return answers.error_redirect(request, error.error, "no answer without a page", issuer=issuer)

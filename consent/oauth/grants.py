@@ -1,0 +1,195 @@
+"""The two grants of the token endpoint: authorization code (RFC 6749 section 4.1, 7636) and refresh token (section 6).
+
+Authlib runs the steps; here is what each step looks at. Everything that can be refused is refused before the code is
+used up, so that an error never leaves half an exchange behind.
+"""
+
+from typing import Any
+
+from authlib.oauth2.rfc6749 import (
+    AuthorizationCodeGrant,
+    AuthorizationCodeMixin,
+    InvalidGrantError,
+    RefreshTokenGrant,
+    TokenMixin,
+)
+from authlib.oauth2.rfc7636 import CodeChallenge
+
+from consent.oauth import authorization_details, tokens
+from consent.oauth.dpop import accept_proof
+from consent.oauth.errors import as_oauth
+from consent.oauth.forms import FormRequest
+from consent.oauth.registered_client import RegisteredClient
+from consent.oauth.tokens import Bound, BoundCode, BoundToken, Kind
+from consent.records import why_inactive
+
+
+class HeldCode(AuthorizationCodeMixin):  # type: ignore[misc]
+    """An authorization code as Authlib's steps read it."""
+
+    code_challenge_method = "S256"
+
+    def __init__(self, bound: BoundCode) -> None:
+        self.bound = bound
+        self.code_challenge = bound.code_challenge
+
+    def get_redirect_uri(self) -> str:
+        return self.bound.redirect_uri
+
+    def get_scope(self) -> str:
+        return self.bound.scope
+
+    def get_nonce(self) -> str | None:
+        return self.bound.nonce
+
+    def get_auth_time(self) -> int:
+        return int(self.bound.auth_time.timestamp())
+
+    def get_acr(self) -> str:
+        return self.bound.acr
+
+    def get_amr(self) -> list[str]:
+        return self.bound.amr.split()
+
+
+class HeldToken(TokenMixin):  # type: ignore[misc]
+    """A refresh token as Authlib's steps read it."""
+
+    def __init__(self, bound: BoundToken) -> None:
+        self.bound = bound
+
+    def check_client(self, client: RegisteredClient) -> bool:
+        return self.bound.client_id == client.client_id
+
+    def get_scope(self) -> str:
+        return self.bound.scope
+
+
+class S256Challenge(CodeChallenge):  # type: ignore[misc]
+    """PKCE with S256 and nothing else (RFC 9700 section 2.1.1). The challenge was checked with the request."""
+
+    DEFAULT_CODE_CHALLENGE_METHOD = "S256"
+    SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)
+    CODE_CHALLENGE_METHODS = {"S256": CodeChallenge.CODE_CHALLENGE_METHODS["S256"]}  # noqa: RUF012 - Authlib's
+
+
+class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
+    """A code for tokens, once."""
+
+    request: FormRequest
+
+    def query_authorization_code(self, code: str, client: RegisteredClient) -> HeldCode:
+        """The code, if it is this client's, fresh, unused, and its consent is active. Raises InvalidGrantError."""
+        now = self.request.now
+        bound = tokens.find_code(code)
+        if bound is None or bound.used_at is not None:
+            self._used_before(tokens.digest_of(code), client)
+        if bound is None or bound.client_id != client.client_id:
+            raise InvalidGrantError("the code is unknown")
+        if bound.used_at is not None:
+            raise InvalidGrantError("the code was used before")
+        if now >= bound.dies_at:
+            raise InvalidGrantError("the code has expired")
+        _demand_active(bound, self.request)
+        return HeldCode(bound)
+
+    def validate_token_request(self) -> None:
+        """Client, code and redirect URI, then the verifier (Authlib); then the key; last, the code is used up."""
+        super().validate_token_request()
+        bound: BoundCode = self.request.authorization_code.bound
+        self.request.jkt = _proved_key(self.request, bound)
+        if not tokens.use_code(bound, self.request.now):
+            # Another request with the same code was faster by a moment.
+            self._used_before(bound.digest, self.request.client)
+            raise InvalidGrantError("the code was used before")
+
+    def authenticate_user(self, authorization_code: HeldCode) -> Bound:
+        """Whom the tokens speak for: the holder of the consent."""
+        return authorization_code.bound
+
+    def generate_token(self, user: BoundCode, scope: str, **_kwargs: Any) -> dict[str, Any]:
+        """Access and refresh token, and what was granted."""
+        wants_refresh = self.request.client.is_data or "offline_access" in scope.split()
+        self.request.issue = tokens.prepare(
+            user, family=user.digest, scope=scope, jkt=self.request.jkt, with_refresh=wants_refresh,
+            now=self.request.now,
+        )  # fmt: skip
+        return token_response(self.request.issue)
+
+    def delete_authorization_code(self, authorization_code: HeldCode) -> None:
+        """It was used up before anything was issued; the row stays a while, to know it again."""
+
+    def _used_before(self, code_digest: bytes, client: RegisteredClient) -> None:
+        """RFC 6749 section 4.1.2: what the first use has brought dies, even when the code itself is swept away."""
+        tokens.revoke_family(code_digest, client_id=client.client_id, now=self.request.now)
+
+
+class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
+    """A fresh access token. The refresh token stays as it is: it is bound to the client and its key (FAPI 2.0)."""
+
+    request: FormRequest
+
+    def authenticate_refresh_token(self, refresh_token: str) -> HeldToken | None:
+        bound = tokens.find_token(refresh_token)
+        if bound is None or bound.kind != Kind.REFRESH or bound.revoked_at is not None:
+            return None
+        return HeldToken(bound)
+
+    def validate_token_request(self) -> None:
+        """Client, token and scope (Authlib); then the consent, and the key."""
+        super().validate_token_request()
+        bound: BoundToken = self.request.refresh_token.bound
+        _demand_active(bound, self.request)
+        if self.request.now >= bound.dies_at:
+            raise InvalidGrantError("the refresh token has expired")
+        self.request.jkt = _proved_key(self.request, bound)
+
+    def authenticate_user(self, refresh_token: HeldToken) -> Bound:
+        """Whom the token speaks for."""
+        return refresh_token.bound
+
+    def generate_token(self, user: BoundToken, scope: str, **_kwargs: Any) -> dict[str, Any]:
+        """An access token of the same family, bound to the same key."""
+        self.request.issue = tokens.prepare(
+            user, family=user.family, scope=scope, jkt=self.request.jkt, with_refresh=False, now=self.request.now
+        )
+        return token_response(self.request.issue)
+
+    def revoke_old_credential(self, refresh_token: HeldToken) -> None:
+        """Not rotated."""
+
+
+def token_response(issue: tokens.Issue) -> dict[str, Any]:
+    """RFC 6749 section 5.1, RFC 9449 section 5, RFC 9396 section 7, and which consent in which version it is."""
+    body: dict[str, Any] = {
+        "access_token": issue.access_token,
+        "token_type": "DPoP" if issue.jkt else "Bearer",
+        "expires_in": issue.expires_in,
+    }
+    if issue.refresh_token:
+        body["refresh_token"] = issue.refresh_token
+    if issue.scope:
+        body["scope"] = issue.scope
+    if details := authorization_details.granted(issue.bound):
+        body["authorization_details"] = details
+    return body | {"grant_id": issue.bound.consent_id, "consent_version": issue.bound.version}
+
+
+def _demand_active(bound: Bound, request: FormRequest) -> None:
+    inactive = why_inactive(bound, request.now)
+    if inactive is not None:
+        raise InvalidGrantError(inactive.reason.value)
+
+
+def _proved_key(request: FormRequest, bound: Bound) -> str | None:
+    """The key that the tokens will be bound to: required of data clients (FAPI 2.0), and where one is bound already.
+
+    Others may prove one, and get bound tokens then (RFC 9449 section 5).
+    """
+    if not request.proofs and not request.client.is_data and bound.jkt is None:
+        return None
+    with as_oauth():
+        proof = accept_proof(
+            request.proofs, method=request.method, url=request.uri, now=request.now, expected_jkt=bound.jkt
+        )
+    return proof.jkt

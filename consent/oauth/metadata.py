@@ -1,0 +1,69 @@
+"""What this server says about itself (RFC 8414, OpenID Connect Discovery, RFC 9728): nothing that it does not do."""
+
+from typing import Any
+
+from consent.clients import AuthMethod
+from consent.keys import ALGORITHMS as KEY_ALGORITHMS
+from consent.keys import KeyUse
+from consent.oauth import client_auth, dpop, registered_client, requests
+from consent.terms import TYPE
+
+
+def authorization_server(issuer: str) -> dict[str, Any]:
+    """RFC 8414 section 2, with RFC 9126, 9207, 9396, 9449."""
+    methods = [method.value for method in AuthMethod]
+    algorithms = sorted(client_auth.LOGIN_ALGORITHMS)
+    return {
+        "issuer": issuer,
+        "authorization_endpoint": f"{issuer}/authorize",
+        "token_endpoint": f"{issuer}/oauth/token",
+        "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
+        "introspection_endpoint": f"{issuer}/oauth/introspect",
+        "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "jwks_uri": f"{issuer}/oauth/jwks",
+        "response_types_supported": list(registered_client.RESPONSE_TYPES),
+        "response_modes_supported": ["query"],
+        "grant_types_supported": list(registered_client.GRANT_TYPES),
+        "scopes_supported": sorted({scope for scopes in requests.SCOPES.values() for scope in scopes}),
+        "code_challenge_methods_supported": ["S256"],
+        "require_pushed_authorization_requests": False,  # required of data clients, not of sign-in
+        "authorization_response_iss_parameter_supported": True,
+        "authorization_details_types_supported": [TYPE],
+        "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
+        **{
+            f"{endpoint}_endpoint_{what}": values
+            for endpoint in ("token", "introspection", "revocation")
+            for what, values in (
+                ("auth_methods_supported", methods),
+                ("auth_signing_alg_values_supported", algorithms),
+            )
+        },
+    }
+
+
+def openid_provider(issuer: str) -> dict[str, Any]:
+    """OpenID Connect Discovery section 3."""
+    return authorization_server(issuer) | {
+        "userinfo_endpoint": f"{issuer}/userinfo",
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "name"],
+        "claim_types_supported": ["normal"],
+        "prompt_values_supported": ["none", "login"],
+        "ui_locales_supported": ["zh-Hans", "zh-Hant", "en"],
+        "claims_parameter_supported": False,
+        "request_parameter_supported": False,
+        "request_uri_parameter_supported": False,
+    }
+
+
+def protected_resource(issuer: str) -> dict[str, Any]:
+    """The data API (RFC 9728 section 2): one resource, read with bound tokens only."""
+    return {
+        "resource": issuer,
+        "authorization_servers": [issuer],
+        "bearer_methods_supported": ["header"],
+        "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
+        "dpop_bound_access_tokens_required": True,
+        "authorization_details_types_supported": [TYPE],
+    }

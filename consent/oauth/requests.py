@@ -1,0 +1,265 @@
+"""The checks of an authorization request, in order. PAR and /authorize run the same list.
+
+A check looks at one thing and raises an OAuth error. The table :data:`CHECKS` says which endpoint runs which.
+"""
+
+import datetime as dt
+import enum
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from authlib.oauth2.rfc6749 import (
+    InvalidClientError,
+    InvalidRequestError,
+    InvalidScopeError,
+    OAuth2Error,
+    UnauthorizedClientError,
+    UnsupportedResponseTypeError,
+)
+from authlib.oidc.core.errors import (
+    RegistrationNotSupportedError,
+    RequestNotSupportedError,
+    RequestURINotSupportedError,
+)
+
+from consent import purposes, terms
+from consent.clients import Profile, Standing
+from consent.oauth.dpop import accept_proof
+from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidProofError, as_oauth
+from consent.oauth.registered_client import RegisteredClient
+from consent.purposes import Ask
+
+
+class Endpoint(enum.Enum):
+    PAR = "par"
+    AUTHORIZE = "authorize"
+
+
+SCOPES = {Profile.LOGIN: ("openid", "profile", "offline_access"), Profile.DATA: ("openid", "offline_access")}
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+MAX_STATE = 1024
+MAX_NONCE = 500  # the column of the code
+MAX_AGE = 10 * 365 * 24 * 3600  # seconds; more than that is a mistake
+# What is kept of a checked request; everything else in it is forgotten.
+KEPT = ("redirect_uri", "state", "nonce", "code_challenge", "prompt", "max_age")
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: base64url of a SHA-256
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638
+
+
+@dataclass(kw_only=True)
+class Draft:
+    """A request under examination. ``client``: authenticated at PAR, only named at /authorize, None when unknown.
+
+    ``parameters`` are unchecked; ``scope``, ``ask`` and ``jkt`` are filled in by the checks that find them.
+    """
+
+    endpoint: Endpoint
+    client: RegisteredClient | None
+    parameters: dict[str, str]
+    proofs: list[str]
+    url: str
+    now: dt.datetime
+    redirect_uri: str | None = None  # set once it is known to be the client's: errors may go there from then on
+    scope: tuple[str, ...] = ()
+    jkt: str | None = None
+    ask: Ask | None = field(default=None)
+
+    @property
+    def party(self) -> RegisteredClient:
+        """The client, once it is known to exist."""
+        if self.client is None:
+            raise InvalidClientError(description="unknown client")
+        return self.client
+
+    def get(self, name: str) -> str:
+        """A parameter, or an empty string."""
+        return self.parameters.get(name, "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckedRequest:
+    """A request that has passed: what :func:`consent.oauth.par.push` stores."""
+
+    client_id: str
+    parameters: dict[str, Any]
+    ask: Ask
+    jkt: str | None
+
+
+def check(draft: Draft) -> CheckedRequest:
+    """Run the list. Raises OAuth2Error; its ``redirect_uri`` says where it may be sent, None that it must be shown."""
+    try:
+        for rule, endpoints in CHECKS:
+            if draft.endpoint in endpoints:
+                rule(draft)
+    except OAuth2Error as error:
+        if draft.endpoint is Endpoint.AUTHORIZE:
+            error.redirect_uri, error.state = draft.redirect_uri, draft.parameters.get("state")
+        raise
+    kept: dict[str, Any] = {name: draft.parameters[name] for name in KEPT if name in draft.parameters}
+    kept["scope"] = " ".join(draft.scope)
+    if draft.ask is None:
+        raise TypeError("no check has found out what is asked")
+    return CheckedRequest(client_id=draft.party.client_id, parameters=kept, ask=draft.ask, jkt=draft.jkt)
+
+
+# The checks
+
+
+def client_exists(draft: Draft) -> None:
+    """An unknown client is told on a page of ours: nobody vouches for the redirect URI."""
+    if draft.party.client_id != draft.parameters.get("client_id", draft.party.client_id):
+        raise InvalidRequestError("client_id is not the authenticated client")
+
+
+def client_is_in_good_standing(draft: Draft) -> None:
+    """A suspended client asks nothing, and no browser is sent to it."""
+    if draft.party.standing != Standing.GOOD:
+        raise UnauthorizedClientError("client_suspended")
+
+
+def redirect_uri_is_registered(draft: Draft) -> None:
+    """Character by character (RFC 9700 section 2.1)."""
+    if not draft.get("redirect_uri"):
+        raise InvalidRequestError("redirect_uri is missing")
+    if not draft.party.check_redirect_uri(draft.get("redirect_uri")):
+        raise InvalidRequestError("redirect_uri is not registered for this client")
+    draft.redirect_uri = draft.get("redirect_uri")
+
+
+def request_uri_is_not_pushed(draft: Draft) -> None:
+    """RFC 9126 section 2.1, step 2."""
+    if "request_uri" in draft.parameters:
+        raise InvalidRequestError("request_uri has no place in a pushed request")
+
+
+def request_uri_is_ours(draft: Draft) -> None:
+    """What PAR has given is taken before this list; requests are fetched from nowhere (OpenID Connect Core 6.2)."""
+    if "request_uri" in draft.parameters:
+        raise RequestURINotSupportedError
+
+
+def no_request_object(draft: Draft) -> None:
+    """Not supported, and said so: ignoring them would drop what the client wanted protected (OIDC Core section 6)."""
+    if "request" in draft.parameters:
+        raise RequestNotSupportedError
+    if "registration" in draft.parameters:
+        raise RegistrationNotSupportedError
+
+
+def data_request_is_pushed(draft: Draft) -> None:
+    """FAPI 2.0 section 5.3.2.2: no request through the browser."""
+    if draft.party.is_data:
+        raise InvalidRequestError("this client must push its requests")
+
+
+def response_type_is_code(draft: Draft) -> None:
+    """RFC 6749 section 4.1.1."""
+    if not draft.get("response_type"):
+        raise InvalidRequestError("response_type is missing")
+    if not draft.party.check_response_type(draft.get("response_type")):
+        raise UnsupportedResponseTypeError("other than code")
+
+
+def response_mode_is_query(draft: Draft) -> None:
+    """OAuth 2.0 Multiple Response Type Encoding Practices section 2.1."""
+    if draft.parameters.get("response_mode", "query") != "query":
+        raise InvalidRequestError("response_mode is not supported")
+
+
+def challenge_is_s256(draft: Draft) -> None:
+    """RFC 7636 with S256 for everyone (RFC 9700 section 2.1.1)."""
+    if not draft.get("code_challenge"):
+        raise InvalidRequestError("code_challenge is missing")
+    if draft.get("code_challenge_method") != "S256":
+        raise InvalidRequestError("code_challenge_method must be S256")
+    if not _CHALLENGE.fullmatch(draft.get("code_challenge")):
+        raise InvalidRequestError("code_challenge is not a base64url encoded SHA-256 digest")
+
+
+def state_and_nonce_are_short(draft: Draft) -> None:
+    """They come back in a URL and in an ID token."""
+    if len(draft.get("state")) > MAX_STATE:
+        raise InvalidRequestError(f"state has more than {MAX_STATE} characters")
+    if len(draft.get("nonce")) > MAX_NONCE:
+        raise InvalidRequestError(f"nonce has more than {MAX_NONCE} characters")
+
+
+def scope_is_allowed(draft: Draft) -> None:
+    """A sign-in needs openid, and what it does not know is left out (OpenID Connect Core section 3.1.2.1).
+
+    What a data client asks is in authorization_details: a scope that we do not know is refused, not guessed at.
+    """
+    asked = tuple(dict.fromkeys(draft.get("scope").split()))
+    known = SCOPES[Profile(draft.party.profile)]
+    draft.scope = tuple(name for name in asked if name in known)
+    if draft.party.is_data and draft.scope != asked:
+        raise InvalidScopeError("a scope is not known here")
+    if not draft.party.is_data and "openid" not in draft.scope:
+        raise InvalidScopeError("openid is missing")
+
+
+def prompt_and_max_age_make_sense(draft: Draft) -> None:
+    """OpenID Connect Core section 3.1.2.1."""
+    prompts = draft.get("prompt").split()
+    if not PROMPTS.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
+        raise InvalidRequestError("prompt has a value that is not known, or none beside another")
+    max_age = draft.get("max_age")
+    if max_age and not (re.fullmatch(r"[0-9]{1,9}", max_age) and int(max_age) <= MAX_AGE):
+        raise InvalidRequestError("max_age is not a number of seconds")
+
+
+def announced_key_is_a_thumbprint(draft: Draft) -> None:
+    """RFC 9449 section 10: dpop_jkt names the key that the code will be bound to."""
+    if draft.get("dpop_jkt") and not _THUMBPRINT.fullmatch(draft.get("dpop_jkt")):
+        raise InvalidRequestError("dpop_jkt is not a thumbprint")
+    draft.jkt = draft.get("dpop_jkt") or None
+
+
+def key_is_proved(draft: Draft) -> None:
+    """RFC 9449 section 10.1: a proof at PAR binds the code to its key, as dpop_jkt does; both must agree."""
+    if not draft.proofs:
+        return
+    with as_oauth():
+        proof = accept_proof(draft.proofs, method="POST", url=draft.url, now=draft.now)
+    if draft.jkt not in (None, proof.jkt):
+        raise InvalidProofError("dpop_jkt is not the key of the proof")
+    draft.jkt = proof.jkt
+
+
+def asks_what_is_registered(draft: Draft) -> None:
+    """Over-asking is refused here, by machine, with a sentence that names the offending part."""
+    details = draft.parameters.get("authorization_details")
+    client_id = draft.party.client_id
+    if draft.party.is_data:
+        with as_oauth():
+            draft.ask = purposes.admit(terms.parse(details), client_id=client_id, scope=draft.scope, now=draft.now)
+    elif details:
+        raise InvalidAuthorizationDetailsError("this client may only ask to sign somebody in")
+    else:
+        draft.ask = purposes.sign_in(client_id, draft.scope)
+
+
+BOTH = (Endpoint.PAR, Endpoint.AUTHORIZE)
+PAR, AUTHORIZE = (Endpoint.PAR,), (Endpoint.AUTHORIZE,)
+CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
+    (client_exists, BOTH),
+    (client_is_in_good_standing, BOTH),
+    (redirect_uri_is_registered, BOTH),
+    # Errors up to here are shown on a page of ours; from here on they go to the redirect URI.
+    (request_uri_is_not_pushed, PAR),
+    (request_uri_is_ours, AUTHORIZE),
+    (no_request_object, BOTH),
+    (data_request_is_pushed, AUTHORIZE),
+    (response_type_is_code, BOTH),
+    (response_mode_is_query, BOTH),
+    (challenge_is_s256, BOTH),
+    (state_and_nonce_are_short, BOTH),
+    (scope_is_allowed, BOTH),
+    (prompt_and_max_age_make_sense, BOTH),
+    (announced_key_is_a_thumbprint, BOTH),
+    (key_is_proved, PAR),
+    (asks_what_is_registered, BOTH),
+)

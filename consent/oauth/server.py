@@ -1,0 +1,162 @@
+"""The authorization server on Authlib: one per application, its grants, endpoints and client authentication methods.
+
+Authlib picks the grant or endpoint, authenticates the client, and runs the steps of each in order; everything that it
+leaves open or does too leniently is ours: how parameters are read, which client methods count, what errors look like.
+"""
+
+from typing import Any
+
+import orjson
+from authlib.integrations.flask_oauth2 import AuthorizationServer
+from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAuth2Error
+from flask import Flask, Response, current_app, request
+
+from consent.lifecycle import Registry
+from consent.oauth import client_auth, forms, registered_client, tokens
+from consent.oauth.client_auth import ClientKeys, InvalidClient
+from consent.oauth.errors import plain
+from consent.oauth.forms import FormRequest
+from consent.oauth.grants import CodeGrant, RefreshGrant, S256Challenge
+from consent.oauth.id_tokens import IDToken
+from consent.oauth.introspection import Introspection
+from consent.oauth.par import PushedRequests
+from consent.oauth.registered_client import RegisteredClient
+from consent.oauth.revocation import Revocation
+from dataspace import clock
+
+EXTENSION = "oauth"
+TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
+
+
+def init_oauth(app: Flask) -> None:
+    """Give ``app`` its authorization server; it must have the consent side's registry already."""
+    allow_loopback = app.extensions["dataspace"].settings.fetch_loopback
+    app.extensions[EXTENSION] = Server(
+        app, registry=app.extensions["consent"], keys=ClientKeys(allow_loopback=allow_loopback)
+    )
+
+
+def the_server() -> "Server":
+    """The authorization server of the current application."""
+    found: Server = current_app.extensions[EXTENSION]
+    return found
+
+
+class Server(AuthorizationServer):  # type: ignore[misc]
+    """``registry``: keys, blind index and issuer; ``keys``: the clients' public keys as last seen."""
+
+    def __init__(self, app: Flask, *, registry: Registry, keys: ClientKeys) -> None:
+        super().__init__(app, query_client=registered_client.find, save_token=_store)
+        self.registry = registry
+        self.issuer = registry.issuer
+        self.keys = keys
+        self.register_client_auth_method("private_key_jwt", self._private_key_jwt)
+        self.register_client_auth_method("client_secret_basic", self._secret_basic)
+        self.register_client_auth_method("client_secret_post", self._secret_post)
+        self.register_grant(CodeGrant, [S256Challenge(), IDToken(registry)])
+        self.register_grant(RefreshGrant)
+        for endpoint in (PushedRequests, Introspection, Revocation):
+            self.register_endpoint(endpoint)
+
+    # Requests
+
+    def create_oauth2_request(self, _request: Any) -> FormRequest:
+        """The current request: a form in the body, and nothing from the address (RFC 6749 section 3.2)."""
+        if request.mimetype != forms.FORM:
+            raise InvalidRequestError(f"the body must be {forms.FORM}")
+        return FormRequest(
+            method=request.method,
+            url=self.issuer + request.path,  # never from the Host header
+            headers=request.headers,
+            parameters=forms.parse(request.get_data(cache=False)),
+            now=clock.now(),
+        )
+
+    def get_token_grant(self, request: FormRequest) -> Any:
+        """Authlib calls a missing grant_type unsupported; RFC 6749 section 5.2 calls it an invalid request."""
+        if not request.payload.grant_type:
+            raise InvalidRequestError("grant_type is missing")
+        return super().get_token_grant(request)
+
+    # Client authentication
+
+    def authenticate_client(self, request: FormRequest, _methods: Any, endpoint: str = "token") -> RegisteredClient:
+        """By the one method that the request uses and the client is registered for. Raises InvalidClientError.
+
+        Authlib would try every method of its list in turn; whoever presents two things must mean one.
+        """
+        try:
+            client: RegisteredClient = super().authenticate_client(request, [presented_method(request)], endpoint)
+        except InvalidClientError:
+            raise InvalidClientError("this client does not authenticate in this way", status_code=401) from None
+        except InvalidClient as error:
+            raise InvalidClientError(plain(error.detail), status_code=401) from None
+        if request.payload.client_id not in (None, client.client_id):
+            raise InvalidClientError("client_id is another client", status_code=401)
+        return client
+
+    def _private_key_jwt(self, _query_client: Any, request: FormRequest) -> RegisteredClient:
+        if request.form.get("client_assertion_type") != client_auth.ASSERTION_TYPE:
+            raise InvalidClient("client_assertion_type is not supported")
+        assertion = request.form.get("client_assertion", "")
+        client = _known(client_auth.unverified_client_id(assertion))
+        client_auth.accept_assertion(
+            assertion,
+            client,
+            self.keys,
+            expected_audience=self.issuer,
+            now=request.now,
+            token_endpoint=None if client.is_data else self.issuer + TOKEN_PATH,
+            algorithms=client_auth.ALGORITHMS if client.is_data else client_auth.LOGIN_ALGORITHMS,
+        )
+        return client
+
+    def _secret_basic(self, _query_client: Any, request: FormRequest) -> RegisteredClient:
+        presented = client_auth.parse_basic(request.headers.get("Authorization"))
+        client = _known(presented.client_id)
+        client_auth.check_secret(presented.secret, expected_digest=client.secret_digest)
+        return client
+
+    def _secret_post(self, _query_client: Any, request: FormRequest) -> RegisteredClient:
+        client = _known(request.form.get("client_id", ""))
+        client_auth.check_secret(request.form["client_secret"], expected_digest=client.secret_digest)
+        return client
+
+    # Responses
+
+    def handle_response(self, status_code: int, payload: Any, headers: Any) -> Response:
+        """JSON that nobody stores (RFC 6749 section 5.1); Authlib's headers say so."""
+        return Response(orjson.dumps(payload), status_code, list(headers))
+
+    def handle_error_response(self, _request: Any, error: OAuth2Error) -> Response:
+        """RFC 6749 section 5.2, with a description in the characters that it allows."""
+        body = {"error": error.error}
+        if description := plain(error.get_error_description() or ""):
+            body["error_description"] = description
+        return self.handle_response(error.status_code, body, error.get_headers())
+
+
+def presented_method(request: FormRequest) -> str:
+    """How the client authenticates in this request. More than one way is an error (RFC 6749 section 2.3)."""
+    presented = {
+        "private_key_jwt": "client_assertion" in request.form or "client_assertion_type" in request.form,
+        "client_secret_basic": request.headers.get("Authorization") is not None,
+        "client_secret_post": "client_secret" in request.form,
+    }
+    methods = [method for method, used in presented.items() if used]
+    if not methods:
+        raise InvalidClientError("no client authentication", status_code=401)
+    if len(methods) > 1:
+        raise InvalidRequestError("more than one client authentication method")
+    return methods[0]
+
+
+def _known(unverified_client_id: str) -> RegisteredClient:
+    client = registered_client.find(unverified_client_id)
+    if client is None:
+        raise InvalidClient("unknown client")
+    return client
+
+
+def _store(_token: dict[str, Any], request: FormRequest) -> None:
+    tokens.store(request.issue)

@@ -1,0 +1,334 @@
+"""Authorization codes, access tokens and refresh tokens: random secrets, kept as digests, each bound to one consent.
+
+None of them means anything by itself: whoever looks one up gets the facts of its consent in the same row and asks
+:func:`consent.records.why_inactive`. So they all die with their consent, whatever ended it.
+
+Tables and statements are plain Core: the token endpoint, introspection and every read pass through here.
+"""
+
+import datetime as dt
+import enum
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Select,
+    String,
+    Table,
+    bindparam,
+    delete,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent.clients import Client
+from consent.records import Consent, ConsentVersion, Facts, facts_query
+from dataspace.db import Model, db, table_of
+
+# What a secret is can be told from its first letters, so that one found where it does not belong is recognised.
+CODE_PREFIX = "dsa_ac_"
+ACCESS_PREFIX = "dsa_at_"
+REFRESH_PREFIX = "dsa_rt_"
+CODE_LIFE = dt.timedelta(seconds=60)  # FAPI 2.0 section 5.3.2.1: at most 60 s
+ACCESS_LIFE = dt.timedelta(minutes=5)  # ours: at most 10 minutes
+# How long the dead are kept, so that a late question is answered with the consent's reason and not with "unknown".
+REMEMBERED = dt.timedelta(hours=1)
+
+
+class Kind(enum.StrEnum):
+    ACCESS = "access"
+    REFRESH = "refresh"
+
+
+class AuthorizationCode(Model):
+    """``jkt``: thumbprint of the key that the code is bound to, if any; ``used_at`` is set once, by whoever wins."""
+
+    __tablename__ = "authorization_codes"
+    __table_args__ = (Index(None, "expires_at"), Index(None, "consent_id"))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    consent_id: Mapped[str] = mapped_column(ForeignKey("consents.consent_id"))
+    client_id: Mapped[str] = mapped_column(String(80))
+    redirect_uri: Mapped[str] = mapped_column(String(1000))
+    scope: Mapped[str] = mapped_column(String(200))
+    code_challenge: Mapped[str] = mapped_column(String(43))  # S256
+    nonce: Mapped[str | None] = mapped_column(String(500))
+    jkt: Mapped[str | None] = mapped_column(String(43))
+    auth_time: Mapped[dt.datetime]
+    acr: Mapped[str] = mapped_column(String(60))
+    amr: Mapped[str] = mapped_column(String(60))  # space-separated (RFC 8176)
+    issued_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    used_at: Mapped[dt.datetime | None]
+
+
+class Token(Model):
+    """``family``: digest of the code that it came from, directly or by refreshing."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (Index(None, "expires_at"), Index(None, "consent_id"), Index(None, "family"))
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(7))
+    consent_id: Mapped[str] = mapped_column(ForeignKey("consents.consent_id"))
+    client_id: Mapped[str] = mapped_column(String(80))
+    scope: Mapped[str] = mapped_column(String(200))
+    jkt: Mapped[str | None] = mapped_column(String(43))
+    auth_time: Mapped[dt.datetime]
+    acr: Mapped[str] = mapped_column(String(60))
+    amr: Mapped[str] = mapped_column(String(60))
+    family: Mapped[bytes] = mapped_column(LargeBinary(32))
+    issued_at: Mapped[dt.datetime]
+    expires_at: Mapped[dt.datetime]
+    revoked_at: Mapped[dt.datetime | None]
+
+
+class Bound(Facts, Protocol):
+    """What a code or token is bound to: its consent with all facts, as granted now, and the sign-in behind it."""
+
+    consent_id: str
+    consent_kind: str
+    version: int
+    holder_id: str
+    space_id: str
+    purpose_code: str
+    purpose_text: dict[str, Any]
+    reference_no: str | None
+    granted: list[dict[str, Any]]
+    legal_name: dict[str, Any]
+    digest: bytes
+    client_id: str
+    scope: str
+    jkt: str | None
+    auth_time: dt.datetime
+    acr: str
+    amr: str
+    issued_at: dt.datetime
+    dies_at: dt.datetime
+
+
+class BoundCode(Bound, Protocol):
+    """One authorization code."""
+
+    redirect_uri: str
+    code_challenge: str
+    nonce: str | None
+    used_at: dt.datetime | None
+
+
+class BoundToken(Bound, Protocol):
+    """One access or refresh token."""
+
+    kind: str
+    family: bytes
+    revoked_at: dt.datetime | None
+
+
+_CODES = table_of(AuthorizationCode)
+_TOKENS = table_of(Token)
+
+
+def _bound(table: Table, *names: str) -> Select[Any]:
+    """A SELECT of one row of ``table`` by digest, with its consent and everything that decides about it."""
+    common = ("digest", "client_id", "scope", "jkt", "auth_time", "acr", "amr", "issued_at")
+    statement: Select[Any] = (
+        facts_query(
+            Consent.kind.label("consent_kind"),
+            Consent.version,
+            Consent.holder_id,
+            Consent.space_id,
+            Consent.purpose_code,
+            Consent.purpose_text,
+            Consent.reference_no,
+            ConsentVersion.granted,
+            Client.legal_name,
+            table.c.expires_at.label("dies_at"),
+            *(table.c[name] for name in (*common, *names)),
+        )
+        .join(table, table.c.consent_id == Consent.consent_id)
+        .join(
+            ConsentVersion,
+            (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version),
+        )
+        .where(table.c.digest == bindparam("digest"))
+    )
+    return statement
+
+
+# Built once: a statement that is built anew for every request costs more than the database takes to answer it.
+_FIND_CODE = _bound(_CODES, "redirect_uri", "code_challenge", "nonce", "used_at")
+_FIND_TOKEN = _bound(_TOKENS, "kind", "family", "revoked_at")
+_USE_CODE = (
+    update(_CODES)
+    .where(_CODES.c.digest == bindparam("code"), _CODES.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+_REVOKE_FAMILY = (
+    update(_TOKENS)
+    .where(
+        _TOKENS.c.family == bindparam("code"),
+        _TOKENS.c.client_id == bindparam("client"),
+        _TOKENS.c.revoked_at.is_(None),
+    )
+    .values(revoked_at=bindparam("now"))
+)
+_REVOKE = update(_TOKENS).where(_TOKENS.c.digest == bindparam("token")).values(revoked_at=bindparam("now"))
+_ADD_CODE = insert(_CODES)
+_ADD_TOKEN = insert(_TOKENS)
+
+
+def new_secret(prefix: str) -> str:
+    """A bearer secret of 256 random bits."""
+    return prefix + secrets.token_urlsafe(32)
+
+
+def digest_of(secret: str) -> bytes:
+    """What is kept of a secret. A plain digest will do: nobody finds 256 random bits by trying."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+# Codes
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInFacts:
+    """When and how the person signed in: what ID tokens and introspection tell (OpenID Connect Core section 2)."""
+
+    auth_time: dt.datetime
+    acr: str
+    amr: str
+
+
+def issue_code(
+    *, consent_id: str, client_id: str, redirect_uri: str, scope: str, code_challenge: str, nonce: str | None,
+    jkt: str | None, signed_in: SignInFacts, now: dt.datetime,
+) -> str:  # fmt: skip
+    """Store a fresh code and return it; the caller commits it together with the consent."""
+    code = new_secret(CODE_PREFIX)
+    row = {
+        "digest": digest_of(code),
+        "consent_id": consent_id,
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": scope,
+        "code_challenge": code_challenge,
+        "nonce": nonce,
+        "jkt": jkt,
+        "auth_time": signed_in.auth_time,
+        "acr": signed_in.acr,
+        "amr": signed_in.amr,
+        "issued_at": now,
+        "expires_at": now + CODE_LIFE,
+    }
+    db.session.flush()  # the consent, which the row points to
+    db.session.connection().execute(_ADD_CODE, row)
+    return code
+
+
+def find_code(unverified_code: str) -> BoundCode | None:
+    """A code with its consent, in one query."""
+    found: Any = db.session.connection().execute(_FIND_CODE, {"digest": digest_of(unverified_code)}).first()
+    return cast("BoundCode | None", found)
+
+
+def use_code(code: BoundCode, now: dt.datetime) -> bool:
+    """Use a code up; of several who try, at once or later, exactly one hears True."""
+    done = db.session.connection().execute(_USE_CODE, {"code": code.digest, "now": now})
+    return done.rowcount == 1
+
+
+def revoke_family(code_digest: bytes, *, client_id: str, now: dt.datetime) -> None:
+    """Revoke what a code has brought its client: it was used a second time (RFC 6749 section 4.1.2)."""
+    db.session.connection().execute(_REVOKE_FAMILY, {"code": code_digest, "client": client_id, "now": now})
+
+
+# Tokens
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issue:
+    """Tokens about to be issued. The secrets leave in the response and nowhere else."""
+
+    bound: Bound
+    family: bytes
+    scope: str
+    jkt: str | None
+    now: dt.datetime
+    access_expires_at: dt.datetime
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+
+    @property
+    def expires_in(self) -> int:
+        """Whole seconds that the access token lives."""
+        return int((self.access_expires_at - self.now).total_seconds())
+
+
+def prepare(bound: Bound, *, family: bytes, scope: str, jkt: str | None, with_refresh: bool, now: dt.datetime) -> Issue:
+    """Make the secrets. An access token never outlives the consent; a refresh token lives exactly as long."""
+    return Issue(
+        bound=bound,
+        family=family,
+        scope=scope,
+        jkt=jkt,
+        now=now,
+        access_expires_at=min(now + ACCESS_LIFE, bound.expires_at),
+        access_token=new_secret(ACCESS_PREFIX),
+        refresh_token=new_secret(REFRESH_PREFIX) if with_refresh else None,
+    )
+
+
+def store(issue: Issue) -> None:
+    """Store what is issued, in one statement."""
+    bound = issue.bound
+    common = {
+        "consent_id": bound.consent_id,
+        "client_id": bound.client_id,
+        "scope": issue.scope,
+        "jkt": issue.jkt,
+        "auth_time": bound.auth_time,
+        "acr": bound.acr,
+        "amr": bound.amr,
+        "family": issue.family,
+        "issued_at": issue.now,
+    }
+    access = {"digest": digest_of(issue.access_token), "kind": "access", "expires_at": issue.access_expires_at}
+    rows = [common | access]
+    if issue.refresh_token is not None:
+        refresh = {"digest": digest_of(issue.refresh_token), "kind": "refresh", "expires_at": bound.expires_at}
+        rows.append(common | refresh)
+    db.session.connection().execute(_ADD_TOKEN, rows)
+
+
+def find_token(unverified_token: str) -> BoundToken | None:
+    """An access or refresh token with its consent, in one query."""
+    found: Any = db.session.connection().execute(_FIND_TOKEN, {"digest": digest_of(unverified_token)}).first()
+    return cast("BoundToken | None", found)
+
+
+def revoke(token: BoundToken, now: dt.datetime) -> None:
+    """Revoke an access token; with a refresh token all that it could bring or has brought (RFC 7009 section 2.1)."""
+    if token.kind == Kind.REFRESH:
+        revoke_family(token.family, client_id=token.client_id, now=now)
+    else:
+        db.session.connection().execute(_REVOKE, {"token": token.digest, "now": now})
+
+
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Remove up to ``limit`` codes and tokens each that died long enough ago; returns how many."""
+    removed = 0
+    for table in (_CODES, _TOKENS):
+        dead = (
+            select(table.c.digest)
+            .where(table.c.expires_at <= now - REMEMBERED)
+            .order_by(table.c.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # several sweepers at once take different rows
+        )
+        removed += db.session.connection().execute(delete(table).where(table.c.digest.in_(dead))).rowcount
+    return removed

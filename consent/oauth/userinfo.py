@@ -1,0 +1,75 @@
+"""UserInfo (OpenID Connect Core section 5.3): who signed in, for whoever holds an access token with ``openid``."""
+
+import datetime as dt
+
+from authlib.oauth2.rfc6749 import InvalidRequestError, MissingAuthorizationError, OAuth2Error
+from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
+
+from consent.lifecycle import Registry
+from consent.oauth import tokens
+from consent.oauth.dpop import ALGORITHMS, InvalidProof
+from consent.oauth.errors import plain
+from consent.oauth.id_tokens import subject
+from consent.oauth.possession import BEARER, DPOP, Presented, WrongScheme, check_possession
+from consent.oauth.tokens import BoundToken, Kind
+from consent.records import why_inactive
+from dataspace import holders
+
+_PROOF = f'DPoP algs="{" ".join(sorted(ALGORITHMS))}"'
+
+
+def credentials(authorization: str | None, form: dict[str, str]) -> tuple[str, str]:
+    """Scheme (lower case) and token, from the header or the body (RFC 6750 sections 2.1 and 2.2), not from both.
+
+    Raises MissingAuthorizationError, InvalidRequestError, InvalidTokenError.
+    """
+    in_body = form.get("access_token")
+    if authorization and in_body:
+        raise InvalidRequestError("more than one access token")
+    if in_body:
+        return BEARER, in_body
+    if not authorization:
+        raise MissingAuthorizationError
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() not in (BEARER, DPOP) or not token.strip():
+        raise InvalidTokenError("unknown authorization scheme")
+    return scheme.lower(), token.strip()
+
+
+def claims(presented: Presented, now: dt.datetime, *, registry: Registry) -> dict[str, str]:
+    """What the token's scope tells (OpenID Connect Core section 5.4).
+
+    Raises InvalidTokenError, InsufficientScopeError.
+    """
+    bound = tokens.find_token(presented.token)
+    if bound is None or bound.kind != Kind.ACCESS or bound.revoked_at is not None:
+        raise InvalidTokenError("the access token is unknown or revoked")
+    try:
+        check_possession(presented, expected_jkt=bound.jkt, now=now)
+    except (WrongScheme, InvalidProof) as error:
+        raise InvalidTokenError(plain(error.detail)) from None
+    if inactive := why_inactive(bound, now):
+        raise InvalidTokenError(inactive.reason.value)
+    if now >= bound.dies_at:
+        raise InvalidTokenError("the access token has expired")
+    return _claims(bound, registry)
+
+
+def challenge(error: OAuth2Error) -> str:
+    """The WWW-Authenticate header (RFC 6750 section 3, RFC 9449 section 7.1); no error code when no token came."""
+    if isinstance(error, MissingAuthorizationError):
+        return f"Bearer, {_PROOF}"
+    said = f'error="{error.error}", error_description="{plain(error.get_error_description())}"'
+    return f"Bearer {said}, {_PROOF}, {said}"
+
+
+def _claims(bound: BoundToken, registry: Registry) -> dict[str, str]:
+    scope = bound.scope.split()
+    if "openid" not in scope:
+        raise InsufficientScopeError("openid is missing")
+    told = {"sub": subject(bound, registry.index)}
+    if "profile" in scope:
+        profile = holders.profiles({bound.holder_id}, vault=registry.vault).get(bound.holder_id)
+        if profile is not None:
+            told["name"] = profile.name
+    return told

@@ -1,0 +1,65 @@
+"""What the data API's guard asks: does this token, presented in this way, allow a read now?
+
+On the path of every read, so two statements and nothing more: one finds the token with its consent and all that decides
+about it, one remembers the proof.
+"""
+
+import datetime as dt
+
+from consent.oauth import tokens
+from consent.oauth.dpop import InvalidProof
+from consent.oauth.possession import Presented, WrongScheme, check_possession
+from consent.oauth.tokens import BoundToken, Kind
+from consent.records import why_inactive
+from dataspace.permission import GrantedItem, Permission, ReadRefused
+
+
+def permission_for(
+    *, scheme: str, token: str, proofs: list[str], method: str, url: str, now: dt.datetime
+) -> Permission:
+    """The permission behind a presented token. ``scheme``: the authorization scheme, in lower case.
+
+    The token is looked up first, so that an attempt with a stolen one can be shown to its holder. Raises ReadRefused.
+    """
+    bound = tokens.find_token(token)
+    if bound is None or bound.kind != Kind.ACCESS or bound.revoked_at is not None:
+        raise ReadRefused("invalid_token")
+    permission = _permission(bound)
+    presented = Presented(scheme=scheme, token=token, proofs=proofs, method=method, url=url)
+    try:
+        check_possession(presented, expected_jkt=bound.jkt, now=now)
+    except WrongScheme as error:
+        raise ReadRefused("invalid_token", permission=permission, detail=error.detail) from None
+    except InvalidProof as error:
+        raise ReadRefused("invalid_dpop_proof", permission=permission, detail=error.detail) from None
+    inactive = why_inactive(bound, now)
+    if inactive is not None:
+        raise ReadRefused(inactive.reason.value, permission=permission, since=inactive.since)
+    if now >= bound.dies_at:
+        raise ReadRefused("invalid_token", detail="expired")
+    if bound.consent_kind != "data":
+        raise ReadRefused("insufficient_scope", permission=permission)
+    return permission
+
+
+def _permission(bound: BoundToken) -> Permission:
+    return Permission(
+        client_id=bound.client_id,
+        recipient=bound.legal_name["zh_hans"],
+        consent_id=bound.consent_id,
+        consent_version=bound.version,
+        space_id=bound.space_id,
+        purpose=bound.purpose_text["zh_hans"],
+        reference_no=bound.reference_no,
+        items=tuple(
+            GrantedItem(
+                item_id=i["item"],
+                item_version=i["version"],
+                fields=tuple(i["fields"]),
+                period_from=i["from"],
+                period_to=i["to"],
+            )
+            for i in bound.granted
+        ),
+        max_reads=bound.max_reads,
+    )

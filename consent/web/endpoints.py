@@ -1,0 +1,187 @@
+"""The OAuth and OpenID Connect endpoints: one screen of routes, each handed to what knows the specification.
+
+Programs call them with credentials of their own and without cookies, so they need no CSRF token; only GET /authorize
+looks at the browser's session.
+"""
+
+from typing import Any
+
+import orjson
+from authlib.oauth2.rfc6749 import OAuth2Error
+from flask import Blueprint, Response, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+from werkzeug.wrappers import Response as AnyResponse
+
+from consent.keys import JWKS_MAX_AGE
+from consent.oauth import answers, authorization, forms, metadata, userinfo
+from consent.oauth.errors import plain
+from consent.oauth.possession import Presented
+from consent.oauth.server import the_server
+from consent.web.context import registry
+from dataspace import clock
+from dataspace.db import db
+from dataspace.web.limits import limited
+from dataspace.web.shell import csrf, services
+from dataspace.web.signin import browser_secret, current_actor
+
+bp = Blueprint("oauth", __name__)
+
+
+@bp.record_once
+def _without_csrf(_state: BlueprintSetupState) -> None:
+    csrf.exempt(bp)
+
+
+# Programs
+
+
+@bp.post("/oauth/par")
+@limited("600/minute")
+def par() -> AnyResponse:
+    """RFC 9126."""
+    return _answered(the_server().create_endpoint_response("pushed_authorization_request"))
+
+
+@bp.post("/oauth/token")
+@limited("3000/minute")
+def token() -> AnyResponse:
+    """RFC 6749 section 3.2."""
+    return _answered(the_server().create_token_response())
+
+
+@bp.post("/oauth/introspect")
+def introspect() -> AnyResponse:
+    """RFC 7662."""
+    return _answered(the_server().create_endpoint_response("introspection"))
+
+
+@bp.post("/oauth/revoke")
+def revoke() -> AnyResponse:
+    """RFC 7009."""
+    return _answered(the_server().create_endpoint_response("revocation"))
+
+
+@bp.route("/userinfo", methods=["GET", "POST"])
+def user_info() -> AnyResponse:
+    """OpenID Connect Core section 5.3."""
+    try:
+        body = forms.parse(request.get_data(cache=False)) if request.mimetype == forms.FORM else {}
+        scheme, access_token = userinfo.credentials(request.headers.get("Authorization"), body)
+        presented = Presented(
+            scheme=scheme,
+            token=access_token,
+            proofs=request.headers.getlist("DPoP"),
+            method=request.method,
+            url=services().settings.issuer + request.path,
+        )
+        answer = _json(userinfo.claims(presented, clock.now(), registry=registry()))
+    except OAuth2Error as error:
+        answer = the_server().handle_error_response(None, error)
+        answer.headers["WWW-Authenticate"] = userinfo.challenge(error)
+    return _answered(answer)
+
+
+@bp.get("/oauth/jwks")
+def jwks() -> AnyResponse:
+    """RFC 7517."""
+    return _published(registry().keyring.public_jwk_set(clock.now()))
+
+
+@bp.get("/.well-known/oauth-authorization-server")
+def authorization_server() -> AnyResponse:
+    """RFC 8414."""
+    return _published(metadata.authorization_server(services().settings.issuer))
+
+
+@bp.get("/.well-known/openid-configuration")
+def openid_configuration() -> AnyResponse:
+    """OpenID Connect Discovery."""
+    return _published(metadata.openid_provider(services().settings.issuer))
+
+
+@bp.get("/.well-known/oauth-protected-resource")
+def protected_resource() -> AnyResponse:
+    """RFC 9728."""
+    return _published(metadata.protected_resource(services().settings.issuer))
+
+
+@bp.errorhandler(OAuth2Error)
+def refused(error: OAuth2Error) -> AnyResponse:
+    """What is wrong with a request before Authlib's steps begin; nothing was written."""
+    return the_server().handle_error_response(None, error)
+
+
+# Browsers
+
+
+@bp.get("/authorize")
+@limited("120/minute")
+def authorize() -> AnyResponse:
+    """RFC 6749 section 3.1: from the third party to the consent page."""
+    now = clock.now()
+    issuer = services().settings.issuer
+    try:
+        parameters = forms.parse(request.query_string)
+        request_uri = authorization.take(parameters, url=f"{issuer}/authorize", now=now)
+        client_id = parameters.get("client_id", "")
+        opened = authorization.open_taken(request_uri, client_id=client_id, browser=browser_secret(), now=now)
+    except OAuth2Error as error:
+        return _turned_away(error, issuer)
+    where = url_for("consent_page.start", handle=opened.handle)
+    if authorization.is_silent(opened):
+        where = authorization.answer_silently(opened, current_actor(), now, issuer=issuer)
+    db.session.commit()
+    return redirect(where, 303)
+
+
+@bp.post("/authorize")
+@limited("120/minute")
+def authorize_by_form() -> AnyResponse:
+    """The same by POST (OpenID Connect Core section 3.1.2.1).
+
+    A form of another site comes without our cookie (SameSite=Lax); what it asks is stored, and the GET that follows
+    brings the cookie.
+    """
+    now = clock.now()
+    issuer = services().settings.issuer
+    try:
+        parameters = forms.parse(request.get_data(cache=False) if request.mimetype == forms.FORM else b"")
+        request_uri = authorization.take(parameters, url=f"{issuer}/authorize", now=now)
+    except OAuth2Error as error:
+        return _turned_away(error, issuer)
+    db.session.commit()
+    client_id = parameters.get("client_id", "")
+    return redirect(url_for("oauth.authorize", client_id=client_id, request_uri=request_uri), 303)
+
+
+def _turned_away(error: OAuth2Error, issuer: str) -> AnyResponse:
+    """To the client, if the redirect URI is known to be its own; else a page that says so (RFC 6749 4.1.2.1)."""
+    db.session.rollback()
+    description = plain(error.get_error_description() or "")
+    if error.redirect_uri:
+        url = answers.error_url(error.redirect_uri, error.error, description, state=error.state, issuer=issuer)
+        return redirect(url, 303)
+    page = render_template("consent/request_error.html", error=error.error, description=description)
+    return Response(page, 400, mimetype="text/html")
+
+
+# Responses
+
+
+def _answered(response: AnyResponse) -> AnyResponse:
+    """Commit and answer. Refusals too: a proof that was seen stays seen, a family that was revoked stays revoked."""
+    db.session.commit()
+    return response
+
+
+def _json(body: Any) -> Response:
+    return Response(orjson.dumps(body), mimetype="application/json", headers={"Pragma": "no-cache"})
+
+
+def _published(body: Any) -> Response:
+    """A public document: cached for a while, and open to scripts of every origin, as it holds no secret."""
+    response = _json(body)
+    del response.headers["Pragma"]
+    response.headers["Cache-Control"] = f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
