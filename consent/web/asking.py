@@ -1,0 +1,218 @@
+"""What a page shows of one request or one consent, in the reader's language: who, why, what, how long, and the rest.
+
+Built once from the request (or from the document of a consent) and the holder's own records; the screens and the text
+that is kept as proof (check C-26) are made from the same values.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from consent.clients import Client, Standing
+from consent.purposes import Ask, AskItem
+from consent.web import words
+from dataspace import catalogue, spaces
+from dataspace.catalogue import DataItem, in_language, in_period
+from dataspace.spaces import Held, Row
+from dataspace.vault import Vault
+from dataspace.web import values
+from dataspace.web.values import Pairs, plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Party:
+    """The body that asks. ``verified``: it is accredited and in good standing."""
+
+    name: str
+    code: str
+    number: str
+    level: str
+    address: str
+    contact: str
+    officer: str
+    verified: bool
+    suspended: bool
+
+    @classmethod
+    def of(cls, client: Client, locale: str) -> "Party":
+        """A client as holders see it."""
+        accreditation = client.accreditation or {}
+        return cls(
+            name=plain(client.name(locale)),
+            code=plain(client.uscc or client.foreign_registration),
+            number=plain(accreditation.get("number", "")),
+            level=plain(accreditation.get("level", "")),
+            address=plain(client.address),
+            contact=plain(client.contact),
+            officer=plain(client.privacy_officer),
+            verified=bool(accreditation) and client.standing == Standing.GOOD,
+            suspended=client.standing != Standing.GOOD,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownItem:
+    """One data group. ``period``: the months that may be read; ``covers``: what the holder's record has of them.
+
+    ``held``: None when the record was not looked at. ``preview``: (label, value) of the very values; ``more``: rows
+    that the preview leaves out.
+    """
+
+    item_id: str
+    label: str
+    source: str
+    fields: tuple[str, ...]
+    required: bool
+    sensitive: bool
+    reason: str
+    impact: str
+    period: str
+    held: bool | None
+    as_of: Any
+    covers: str
+    preview: Pairs
+    more: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """The answers of the page, in the order of check C-01."""
+
+    ask: Ask
+    party: Party
+    purpose: str
+    reference_no: str
+    items: tuple[ShownItem, ...]
+    days: str
+    unusual_days: str  # what is usual, when the request asks for longer (check C-09)
+    kept: str
+    kept_at: str
+    how_often: str
+    methods: str
+    automated: str
+    third_parties: tuple[str, ...]
+    abroad: str
+    cross_border: dict[str, str]
+
+    def item(self, item_id: str) -> ShownItem:
+        """One of the items. Raises KeyError."""
+        return {i.item_id: i for i in self.items}[item_id]
+
+
+def look(
+    ask: Ask,
+    client: Client,
+    locale: str,
+    *,
+    space_id: str = "",
+    vault: Vault | None = None,
+    usual_days: int | None = None,
+) -> Asking:
+    """Everything a page shows; with ``space_id`` and ``vault`` also what the holder's own records say."""
+    party = Party.of(client, locale)
+    unusual = usual_days is not None and ask.duration_days > usual_days
+    return Asking(
+        ask=ask,
+        party=party,
+        purpose=plain(in_language(ask.purpose_text, locale)),
+        reference_no=plain(ask.reference_no or ""),
+        items=_items(ask, locale, space_id, vault),
+        days=words.days(ask.duration_days),
+        unusual_days=words.days(usual_days) if unusual and usual_days else "",
+        kept=plain(in_language(ask.retention["text"], locale)),
+        kept_at=plain(in_language(ask.storage_location, locale)) if ask.storage_location else "",
+        how_often=words.how_often(ask.mode, ask.max_reads, ask.frequency),
+        methods=plain(in_language(ask.methods, locale)) if ask.methods else "",
+        automated=str(words.AUTOMATED.get(ask.automated_decision, "")).replace("%(contact)s", party.contact),
+        third_parties=tuple(_third_party(t, locale) for t in ask.third_parties),
+        abroad=plain(ask.cross_border["country_region"]) if ask.cross_border else "",
+        cross_border={k: plain(v) for k, v in (ask.cross_border or {}).items()},
+    )
+
+
+def ask_of(document: dict[str, Any], *, kind: str) -> Ask:
+    """The request again, as the document of a consent keeps it, with the duration that was given."""
+    purpose, use = document["purpose"], document["use"]
+    retention = {k: v for k, v in document["retention"].items() if k != "storage_location"}
+    return Ask(
+        client_id=document["recipient"]["client_id"],
+        kind=kind,
+        purpose_code=purpose["purpose_code"],
+        purpose_text=purpose["text"],
+        scenario=purpose["scenario"],
+        holder_kinds=(document["subject"]["space_type"],),
+        items=tuple(_ask_item(i) for i in document["items"]),
+        mode=use["mode"],
+        max_reads=use["max_reads"],
+        frequency=use["frequency"],
+        duration_days=document["request"]["given_days"],
+        retention=retention,
+        storage_location=document["retention"]["storage_location"],
+        methods=document["processing"]["methods"],
+        third_parties=tuple(document["third_parties"]),
+        cross_border=document["cross_border"],
+        automated_decision=document["processing"]["automated_decision"],
+        legal_basis=document["legal_basis"],
+        reference_no=purpose["reference_no"],
+        scope=tuple(document["scope"]),
+    )
+
+
+def labels(item_ids: set[str], locale: str) -> dict[str, str]:
+    """What items are called today; an item that the catalogue does not know is left out."""
+    return {item_id: item.label(locale) for item_id, item in catalogue.current(item_ids).items()} if item_ids else {}
+
+
+def _items(ask: Ask, locale: str, space_id: str, vault: Vault | None) -> tuple[ShownItem, ...]:
+    entries = catalogue.versions([(i.item_id, i.item_version) for i in ask.items])
+    held = None
+    if space_id and vault is not None and ask.items:
+        found = spaces.holdings(space_id, vault=vault, item_ids=[i.item_id for i in ask.items])
+        held = {h.record.item_id: h for h in found}
+    return tuple(_item(i, entries[i.item_id, i.item_version], locale, held) for i in ask.items)
+
+
+def _item(asked: AskItem, entry: DataItem, locale: str, held: dict[str, Held] | None) -> ShownItem:
+    own = held.get(asked.item_id) if held is not None else None
+    rows = _cut(asked, own) if own else []
+    return ShownItem(
+        item_id=asked.item_id,
+        label=entry.label(locale),
+        source=entry.authority_name(locale),
+        fields=tuple(entry.field_label(f, locale) for f in asked.fields),
+        required=asked.necessity == "required",
+        sensitive=asked.sensitive,
+        reason=plain(in_language(asked.reason, locale)),
+        impact=entry.impact_text(locale),
+        period=values.period(asked.period_from, asked.period_to),
+        held=None if held is None else own is not None,
+        as_of=own.record.as_of if own else None,
+        covers=values.covers(own.item, rows) if own else "",
+        preview=values.pairs(own.item, rows, asked.fields, locale) if own else (),
+        more=values.left_out(own.item, rows) if own else 0,
+    )
+
+
+def _cut(asked: AskItem, own: Held) -> list[Row]:
+    """The rows that would leave: those of the asked period."""
+    field = own.item.period_field
+    if not field or not asked.period_from:
+        return own.rows
+    return [r for r in own.rows if in_period(r.get(field), asked.period_from, asked.period_to)]
+
+
+def _third_party(entry: dict[str, Any], locale: str) -> str:
+    role = words.THIRD_PARTY_ROLES.get(entry["role"], "")
+    return f"{plain(entry['name'])} ({plain(entry['place'])}): {role}, {plain(in_language(entry['what_for'], locale))}"
+
+
+def _ask_item(item: dict[str, Any]) -> AskItem:
+    return AskItem(
+        item_id=item["item_id"],
+        item_version=item["item_version"],
+        fields=tuple(item["fields"]),
+        necessity=item["necessity"],
+        sensitive=item["separate_step"],
+        reason=item["reason"],
+        period_from=item["range"]["from"],
+        period_to=item["range"]["to"],
+    )

@@ -1,0 +1,160 @@
+"""What a holder has given to whom, and stopping it: my authorizations, one authorization, the second person's approval.
+
+"Who read my data" is in :mod:`consent.web.reads`.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask_babel import get_locale
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from consent import lifecycle, overview
+from consent.overview import PAGE, Search, Tab
+from consent.records import Consent, State
+from consent.web import reads
+from consent.web.cards import CardView, Detail, shown_text, timeline
+from consent.web.context import registry
+from dataspace import accesses, clock, holders
+from dataspace.db import db
+from dataspace.errors import Conflict
+from dataspace.mandates import Actor
+from dataspace.web.shell import services
+from dataspace.web.signin import require_holder, the_actor
+from dataspace.web.values import plain
+
+bp = Blueprint("dashboard", __name__)
+bp.add_url_rule("/reads", "reads", require_holder(reads.page))
+bp.add_url_rule("/reads.csv", "reads_csv", require_holder(reads.export))
+SEARCH_FROM = 10  # cards in a list (check C-33)
+LAST_READS = 10
+
+
+@bp.record_once
+def _fill_home(state: BlueprintSetupState) -> None:
+    """The home page of the data space shows our numbers without knowing us."""
+    state.app.extensions["home_numbers"] = home_numbers
+
+
+def home_numbers(actor: Actor, now: dt.datetime) -> list[tuple[int, str, str]]:
+    """(figure, label, address) of the three numbers of the home page."""
+    counts = overview.counts(actor.space_id, now)
+    recent = overview.reads_since(actor.space_id, now - dt.timedelta(days=30))
+    return [
+        (counts[Tab.ACTIVE], _("active authorizations"), url_for("dashboard.authorizations")),
+        (recent, _("reads in 30 days"), url_for("dashboard.reads")),
+        (counts[Tab.WAITING], _("waiting for me"), url_for("dashboard.authorizations", tab=Tab.WAITING)),
+    ]
+
+
+@bp.get("/authorizations")
+@require_holder
+def authorizations() -> str:
+    """My authorizations: active, waiting for me, ended."""
+    now, actor, locale = clock.now(), the_actor(), _locale()
+    tab = Tab(request.args.get("tab", "")) if request.args.get("tab") in list(Tab) else Tab.ACTIVE
+    search = Search(words=request.args.get("q", "").strip()[:100], client_id=request.args.get("client", "")[:80])
+    page = max(request.args.get("page", 1, type=int), 1)
+    counts = overview.counts(actor.space_id, now)
+    found = overview.cards(actor.space_id, tab, now, search=search, page=page)
+    return render_template(
+        "dashboard/authorizations.html",
+        tab=tab,
+        counts=counts,
+        cards=[CardView.of(c, locale, now) for c in found.cards],
+        total=found.total,
+        page=page,
+        pages=max(-(-found.total // PAGE), 1),
+        search=search,
+        searchable=counts[tab] >= SEARCH_FROM or bool(search),
+        clients=[(c.client_id, plain(c.name(locale))) for c in overview.asked_by(actor.space_id)],
+    )
+
+
+@bp.get("/authorizations/<consent_id>")
+@require_holder
+def consent(consent_id: str) -> str:
+    """One authorization: what was given, who read, what happened, and stopping it."""
+    now, actor, locale = clock.now(), the_actor(), _locale()
+    found = lifecycle.of_space(consent_id, actor.space_id)
+    detail = Detail.of(found, locale, now)
+    log = accesses.log_of(actor.space_id, consent_id=consent_id, size=LAST_READS)
+    return render_template(
+        "dashboard/consent.html",
+        detail=detail,
+        usage=accesses.usage([consent_id], now).get(consent_id, overview.NEVER),
+        reads=reads.lines(log.rows, locale),
+        more_reads=log.older is not None,
+        events=timeline(detail, actor, vault=services().vault),
+        shown=shown_text(found, vault=services().vault),
+        may_approve=detail.may_approve(actor),
+    )
+
+
+@bp.post("/authorizations/<consent_id>/withdraw")
+@require_holder
+def withdraw(consent_id: str) -> Response:
+    """Stop an authorization at once."""
+    now, actor = clock.now(), the_actor()
+    ask_deletion = request.form.get("deletion") == "yes"
+    try:
+        lifecycle.withdraw(consent_id, actor, now, ask_deletion=ask_deletion)
+        db.session.commit()
+        flash(_("Stopped. From now on nothing can be read."))
+    except Conflict:
+        db.session.rollback()
+        flash(_("It had ended already. Nothing can be read."), "info")
+    return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
+
+
+@bp.get("/authorizations/<consent_id>/approve")
+@require_holder
+def approval(consent_id: str) -> str:
+    """What the first person of the body saw and chose, who prepared it and when, and the second person's decision."""
+    now, actor, locale = clock.now(), the_actor(), _locale()
+    found = lifecycle.of_space(consent_id, actor.space_id)
+    detail = Detail.of(found, locale, now, vault=services().vault)
+    names = holders.profiles({found.person_id}, vault=services().vault)
+    return render_template(
+        "dashboard/approve.html",
+        detail=detail,
+        prepared_by=names[found.person_id].name if found.person_id in names else "",
+        until=overview.approval_lapses(found),
+        may_approve=detail.may_approve(actor),
+    )
+
+
+@bp.post("/authorizations/<consent_id>/approve")
+@require_holder
+def approve(consent_id: str) -> Response:
+    """The second person agrees."""
+    now, actor = clock.now(), the_actor()
+    _decide(lambda: lifecycle.approve(consent_id, actor, now, registry=registry()))
+    return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
+
+
+@bp.post("/authorizations/<consent_id>/reject")
+@require_holder
+def reject(consent_id: str) -> Response:
+    """The second person does not agree."""
+    now, actor = clock.now(), the_actor()
+    _decide(lambda: lifecycle.reject(consent_id, actor, now))
+    return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
+
+
+def _locale() -> str:
+    return str(get_locale() or "zh_Hans")
+
+
+def _decide(decision: Callable[[], Consent]) -> None:
+    try:
+        decided = decision()
+        db.session.commit()
+    except Conflict:
+        db.session.rollback()
+        flash(_("It was decided already, or its time to be approved is over."), "caution")
+        return
+    flash(_("Approved. It is active now.") if decided.state == State.ACTIVE else _("Not approved. Nothing was given."))

@@ -1,0 +1,209 @@
+"""The decisive taps: agree, refuse, go back to the third party; and the page between us and it.
+
+The way back is a page of our own with a one-second refresh, not a redirect out of the form: people see what happened
+and where to find it again, and no browser blocks it (Chromium applies form-action to redirects). The address with the
+code is handed over in the session cookie, which this browser alone holds and which is emptied by showing the page; of
+the code the server keeps a digest only. An address too long for a cookie is redirected to at once.
+"""
+
+import datetime as dt
+from urllib.parse import urlsplit
+
+from flask import redirect, render_template, request, session, url_for
+from flask_babel import get_locale
+from werkzeug.wrappers import Response
+
+from consent import lifecycle, overview
+from consent.documents import Shown
+from consent.oauth import answers, par
+from consent.records import Consent, Reason, facts_of, why_inactive
+from consent.web import words
+from consent.web.context import registry
+from consent.web.steps import CONFIRM, FIRST
+from consent.web.visits import Visit, decided_page, demand_same_actor, fits, meet, open_request
+from dataspace import clock, holders
+from dataspace.db import db
+from dataspace.errors import Conflict
+from dataspace.mandates import Capacity
+from dataspace.web.shell import LANGUAGES, allow_form_action, services
+
+COOKIE_ROOM = 1800  # characters of an address that fit into the session cookie beside what it carries already
+REFUSED = "The holder did not agree."  # error_description is for the third party: plain ASCII (RFC 6749 4.1.2.1)
+
+
+def agree(handle: str) -> Response:
+    """Give. On a request with several screens only after all of them are answered."""
+    now = clock.now()
+    visit = open_request(handle, now)
+    demand_same_actor(visit)
+    if request.form.get("decision") != "agree":
+        return redirect(url_for("consent_page.start", handle=handle), 303)
+    visit, missing = _answered(visit)
+    if missing is not None:
+        return redirect(visit.url(missing), 303)
+    try:
+        return _give(visit, now)
+    except Conflict:
+        db.session.rollback()
+        decided_page(handle)
+
+
+def refuse(handle: str) -> Response:
+    """Refuse. Who cannot decide at all goes back without a record."""
+    now = clock.now()
+    visit = meet(handle, now)
+    if visit.row.consent_id is not None:
+        return redirect(url_for("consent_page.waiting", handle=handle), 303)
+    try:
+        consent_id = None
+        if fits(visit):
+            demand_same_actor(visit)
+            consent = lifecycle.refuse(visit.ask, visit.actor, _shown(visit, "refused"), now, registry=registry())
+            consent_id = consent.consent_id
+        return _send_away(visit, consent_id, now)
+    except Conflict:
+        db.session.rollback()
+        decided_page(handle)
+
+
+def waiting(handle: str) -> str | Response:
+    """For who prepared a consent of a company: whom it waits for; and the way on when it is decided."""
+    now = clock.now()
+    visit = meet(handle, now)
+    if visit.row.consent_id is None:
+        return redirect(url_for("consent_page.start", handle=handle), 303)
+    consent = lifecycle.get(visit.row.consent_id)
+    inactive = why_inactive(facts_of(consent.consent_id), now)
+    names = holders.profiles(overview.approvers(consent, now), vault=services().vault)
+    allow_return(visit)
+    return render_template(
+        "consent/waiting.html",
+        visit=visit,
+        party=visit.client.name(visit.locale),
+        waits=inactive is not None and inactive.reason == Reason.PENDING,
+        given=inactive is None,
+        why=words.why(inactive.reason) if inactive else "",
+        approvers=[p.name for p in names.values()],
+        until=overview.approval_lapses(consent),
+        consent_id=consent.consent_id,
+        mine=_prepared_here(visit, consent),
+    )
+
+
+def return_to_client(handle: str) -> Response:
+    """Go back to the third party with what the second person decided."""
+    now = clock.now()
+    visit = meet(handle, now)
+    consent_id = visit.row.consent_id
+    if consent_id is None:
+        return redirect(url_for("consent_page.start", handle=handle), 303)
+    consent = lifecycle.get(consent_id)
+    inactive = why_inactive(facts_of(consent_id), now)
+    if not _prepared_here(visit, consent) or (inactive is not None and inactive.reason == Reason.PENDING):
+        return redirect(url_for("consent_page.waiting", handle=handle), 303)
+    try:
+        if inactive is not None:
+            return _send_away(visit, consent_id, now)
+        return _send_back(visit, consent, now)
+    except Conflict:
+        db.session.rollback()
+        decided_page(handle)
+
+
+def done(handle: str) -> str:
+    """One second of what happened, then the third party; shown once."""
+    answer = session.pop("answer", None)
+    if not isinstance(answer, dict) or answer.get("handle") != handle:
+        decided_page(handle)
+    return render_template("consent/done.html", wait=1, **answer)
+
+
+def let_through(visit: Visit, now: dt.datetime) -> str | None:
+    """A person whom a sign-in client knows already passes without being asked again; None when there is to ask."""
+    if "consent" in str(visit.row.parameters.get("prompt") or "").split():
+        return None
+    known = lifecycle.active_sign_in(visit.actor.space_id, visit.client.client_id, now)
+    if known is None or not set(visit.ask.scope) <= set(lifecycle.current_document(known)[0]["scope"]):
+        return None
+    try:
+        url = _code(visit, known, now)
+    except Conflict:
+        db.session.rollback()
+        decided_page(visit.handle)
+    # A page, not a redirect: a form (whom to act for) may have led here, see the head of this file.
+    return render_template("consent/done.html", wait=0, url=url, outcome="known", consent_id="", party=_name(visit))
+
+
+def allow_return(visit: Visit) -> None:
+    """Let the forms of this page end at the third party: needed only when the address does not fit into the cookie."""
+    parts = urlsplit(str(visit.row.parameters["redirect_uri"]))
+    allow_form_action(f"{parts.scheme}://{parts.netloc}")
+
+
+def _answered(visit: Visit) -> tuple[Visit, str | None]:
+    """The visit with the answers of this form, and the first screen that is still open."""
+    progress = visit.progress
+    if progress.steps == (FIRST,):
+        progress = progress.first_screen(request.form.getlist("share"), request.form.get("days", ""))
+    else:
+        progress = progress.answered(CONFIRM)
+    return visit.with_progress(progress), progress.open_step()
+
+
+def _give(visit: Visit, now: dt.datetime) -> Response:
+    shown = _shown(visit, "given")
+    consent = lifecycle.give(visit.ask, visit.progress.decided(), visit.actor, shown, now, registry=registry())
+    if visit.actor.capacity is Capacity.AGENT:
+        par.wait_for_approval(visit.row, consent.consent_id, now)
+        db.session.commit()
+        return redirect(url_for("consent_page.waiting", handle=visit.handle), 303)
+    return _send_back(visit, consent, now)
+
+
+def _send_back(visit: Visit, consent: Consent, now: dt.datetime) -> Response:
+    return _leave(visit, _code(visit, consent, now), outcome="given", consent_id=consent.consent_id)
+
+
+def _code(visit: Visit, consent: Consent, now: dt.datetime) -> str:
+    """The address with the code. Consent, code and the end of the request are one transaction."""
+    url = answers.code_redirect(visit.row, consent, visit.actor, now, issuer=registry().issuer)
+    par.finish(visit.row, now, consent_id=consent.consent_id)
+    db.session.commit()
+    return url
+
+
+def _send_away(visit: Visit, consent_id: str | None, now: dt.datetime) -> Response:
+    url = answers.error_redirect(visit.row, "access_denied", REFUSED, issuer=registry().issuer)
+    par.finish(visit.row, now, consent_id=consent_id)
+    db.session.commit()
+    return _leave(visit, url, outcome="refused", consent_id=consent_id or "")
+
+
+def _leave(visit: Visit, url: str, *, outcome: str, consent_id: str) -> Response:
+    if len(url) > COOKIE_ROOM:
+        return redirect(url, 303)
+    answer = {"handle": visit.handle, "url": url, "outcome": outcome, "consent_id": consent_id, "party": _name(visit)}
+    session["answer"] = answer
+    return redirect(url_for("consent_page.done", handle=visit.handle), 303)
+
+
+def _shown(visit: Visit, decision: str) -> Shown:
+    """The text of everything that the screens said, in the language they were read in (check C-26)."""
+    text = render_template(
+        "consent/notice.txt", visit=visit, asking=visit.asking(), progress=visit.progress, decision=decision
+    )
+    return Shown(
+        text=text,
+        language=LANGUAGES.get(str(get_locale()), "zh-Hans"),
+        requested_at=visit.row.created_at,
+        opened_at=visit.row.opened_at or visit.row.created_at,
+        screens=visit.progress.screens or (FIRST,),
+    )
+
+
+def _prepared_here(visit: Visit, consent: Consent) -> bool:
+    return consent.space_id == visit.actor.space_id and consent.person_id == visit.actor.person_id
+
+
+def _name(visit: Visit) -> str:
+    return visit.client.name(visit.locale)

@@ -1,0 +1,131 @@
+"""Who read my data: every answered and refused read, newest first; and the same as a file."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from flask import Response, render_template, request, stream_with_context, url_for
+from flask_babel import format_datetime, get_locale, to_user_timezone
+from flask_babel import gettext as _
+
+from consent import overview
+from consent.purposes import Texts
+from consent.web import asking, words
+from dataspace import accesses
+from dataspace.accesses import Access, Outcome
+from dataspace.catalogue import in_language
+from dataspace.web.signin import the_actor
+from dataspace.web.values import plain
+
+BATCH = 500
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula (OWASP)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One read in words."""
+
+    at: dt.datetime
+    party: str
+    purpose: str
+    items: list[str]
+    answered: bool
+    result: str
+    reason: str
+    reference_no: str
+    consent_id: str
+
+    @property
+    def day(self) -> dt.date:
+        """The day in the reader's time zone."""
+        local: dt.datetime = to_user_timezone(self.at)
+        return local.date()
+
+
+def page() -> str:
+    """Reads by day; filtered by third party, outcome, authorization; older ones page by page."""
+    actor, locale = the_actor(), str(get_locale())
+    chosen = _filters()
+    log = accesses.log_of(actor.space_id, before=request.args.get("before", type=int), **chosen)
+    found = lines(log.rows, locale)
+    here: dict[str, Any] = {k: v for k, v in request.args.items() if k in ("client", "outcome", "consent") and v}
+    return render_template(
+        "dashboard/reads.html",
+        days=[(day, list(group)) for day, group in groupby(found, key=lambda line: line.day)],
+        clients=[(c.client_id, plain(c.name(locale))) for c in overview.asked_by(actor.space_id)],
+        chosen=chosen,
+        older=url_for("dashboard.reads", **here, before=log.older) if log.older else "",
+        newest=url_for("dashboard.reads", **here) if request.args.get("before") else "",
+        export=url_for("dashboard.reads_csv", **here),
+    )
+
+
+def export() -> Response:
+    """The same lines as a CSV file, sent as they are read."""
+    actor, locale = the_actor(), str(get_locale())
+    rows = _rows(actor.space_id, locale, _filters())
+    response = Response(stream_with_context(rows), mimetype="text/csv")
+    response.headers["Content-Disposition"] = "attachment; filename=reads.csv"
+    return response
+
+
+def lines(rows: list[Access], locale: str) -> list[Line]:
+    """Reads in words; two queries for all of them."""
+    labels = asking.labels({i for row in rows for i in row.item_ids}, locale)
+    parties = overview.parties_of({row.consent_id for row in rows})
+    return [_line(row, labels, parties.get(row.consent_id), locale) for row in rows]
+
+
+def _filters() -> dict[str, Any]:
+    outcome = request.args.get("outcome", "")
+    return {
+        "client_id": request.args.get("client", "")[:80] or None,
+        "outcome": outcome if outcome in list(Outcome) else None,
+        "consent_id": request.args.get("consent", "")[:40] or None,
+    }
+
+
+def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None, locale: str) -> Line:
+    answered = row.outcome == Outcome.ANSWERED
+    return Line(
+        at=row.at,
+        party=plain(in_language(known[0], locale) if known else row.recipient),
+        purpose=plain(in_language(known[1], locale) if known else row.purpose),
+        # What a refused caller asked for may be no item at all; its own words are not shown.
+        items=[labels.get(i, str(_("something unknown"))) for i in dict.fromkeys(row.item_ids)],
+        answered=answered,
+        result=str(_("Read") if answered else _("Refused")),
+        reason="" if answered else words.why(row.reason or ""),
+        reference_no=plain(row.reference_no or ""),
+        consent_id=row.consent_id,
+    )
+
+
+def _rows(space_id: str, locale: str, chosen: dict[str, Any]) -> Iterator[str]:
+    head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"))
+    yield "\ufeff" + _csv(head)  # the mark by which spreadsheets know UTF-8
+    before = None
+    while True:
+        log = accesses.log_of(space_id, before=before, size=BATCH, **chosen)
+        for line in lines(log.rows, locale):
+            at = format_datetime(line.at, "yyyy-MM-dd HH:mm:ss")
+            items = str(_(", ")).join(line.items)
+            yield _csv((at, line.party, line.purpose, items, line.result, line.reason, line.reference_no))
+        if log.older is None:
+            return
+        before = log.older
+
+
+def _csv(cells: tuple[str, ...]) -> str:
+    line = io.StringIO()
+    csv.writer(line).writerow([_harmless(cell) for cell in cells])
+    return line.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell

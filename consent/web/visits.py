@@ -1,0 +1,197 @@
+"""One person in front of one authorization request: who, for whom, how far; and the pages for those who cannot go on.
+
+Every route of the consent page begins here, so that none of them can be reached by another browser, in another
+capacity than the one it was shown in, or after the request was answered.
+"""
+
+import datetime as dt
+import hashlib
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from flask import abort, make_response, redirect, render_template, request, session, url_for
+from flask_babel import get_locale
+from flask_babel import gettext as _
+
+from consent import clients, lifecycle
+from consent.clients import Client, Standing
+from consent.oauth import par
+from consent.oauth.par import AuthorizationRequest
+from consent.purposes import Ask, Purpose
+from consent.web import words
+from consent.web.asking import Asking, look
+from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
+from dataspace import holders, signins
+from dataspace.db import db
+from dataspace.errors import Conflict, NotFound
+from dataspace.mandates import Actor, Capacity
+from dataspace.web.shell import services
+from dataspace.web.signin import SignInTooOld, ask_sign_in, browser_secret, current_actor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """``acting`` names person, holder and capacity in the forms of the page, without telling their identifiers."""
+
+    row: AuthorizationRequest
+    actor: Actor
+    ask: Ask
+    client: Client
+    progress: Progress
+    acting: str
+    locale: str
+
+    @property
+    def handle(self) -> str:
+        return self.row.handle
+
+    def asking(self) -> Asking:
+        """What the pages show, with the holder's own records."""
+        purpose = db.session.get(Purpose, (self.ask.client_id, self.ask.purpose_code))
+        return look(
+            self.ask,
+            self.client,
+            self.locale,
+            space_id=self.actor.space_id,
+            vault=services().vault,
+            usual_days=purpose.default_duration_days if purpose else None,
+        )
+
+    def duration_options(self) -> list[tuple[str, str]]:
+        """(value, words) of the durations on offer; the last one takes a shorter choice back."""
+        shorter = [(str(d), words.days(d)) for d in self.progress.shorter]
+        return [*shorter, ("asked", _("as asked: %(days)s", days=words.days(self.ask.duration_days)))]
+
+    def days(self) -> str:
+        """For how long it will be given."""
+        return words.days(self.progress.duration_days)
+
+    def kinds(self) -> str:
+        """For whom the request is."""
+        return words.kinds(self.ask.holder_kinds)
+
+    def learned(self) -> list[str]:
+        """What a sign-in tells the third party."""
+        name = [_("your name")] if "profile" in self.ask.scope else []
+        return [*name, _("a number that stands for you there and nowhere else")]
+
+    def summary(self, asking: Asking) -> str:
+        """One paragraph: who gets what, what for, how long, and whether it leaves the country."""
+        given = self.progress.decided().items
+        items = _(", ").join(i.label for i in asking.items if i.item_id in given) or _("nothing")
+        sentences = [
+            _("You give %(party)s: %(items)s.", party=asking.party.name, items=items),
+            _("What for: %(purpose)s.", purpose=asking.purpose),
+            _("It can be read for %(days)s.", days=self.days()),
+        ]
+        if asking.abroad:
+            sentences.append(_("It leaves the country: %(place)s.", place=asking.abroad))
+        return " ".join(sentences)
+
+    def with_progress(self, progress: Progress) -> "Visit":
+        """The same visit, further on."""
+        return replace(self, progress=progress)
+
+    def url(self, step: str) -> str:
+        """The address of one screen."""
+        if step.startswith(ITEM):
+            return url_for("consent_page.item", handle=self.handle, item_id=step.removeprefix(ITEM))
+        names = {FIRST: "start", ABROAD: "abroad", CONFIRM: "confirm"}
+        return url_for(f"consent_page.{names[step]}", handle=self.handle)
+
+
+def open_request(handle: str, now: dt.datetime) -> Visit:
+    """The visit of this browser, which may decide. Whoever may not is sent to a page that says why (aborts)."""
+    visit = meet(handle, now)
+    if visit.row.consent_id is not None:
+        abort(redirect(url_for("consent_page.waiting", handle=handle), 303))
+    if visit.client.standing != Standing.GOOD:
+        _page("stopped", 403, party=visit.client.name(visit.locale))
+    if not fits(visit):
+        _page("mismatch", 403, handle=handle, visit=visit, leads=_leads(visit, now))
+    return visit
+
+
+def meet(handle: str, now: dt.datetime) -> Visit:
+    """The visit of this browser, whether it may decide or not. Aborts when there is no such open request for it."""
+    actor = current_actor()
+    if actor is None:
+        abort(redirect(url_for("signin.sign_in", next=url_for("consent_page.start", handle=handle)), 303))
+    row = _row(handle, now)
+    _demand_fresh_sign_in(row, actor)
+    ask = row.asked
+    acting = acting_as(actor)
+    return Visit(
+        row=row,
+        actor=actor,
+        ask=ask,
+        client=clients.get(row.client_id),
+        progress=Progress.of(ask, row.choices, acting=acting),
+        acting=acting,
+        locale=str(get_locale() or "zh_Hans"),
+    )
+
+
+def demand_same_actor(visit: Visit) -> None:
+    """A form counts only for whom it was shown: in another tab the person may have switched meanwhile (aborts)."""
+    if request.form.get("acting") != visit.acting:
+        _page("switched", 409, handle=visit.handle)
+
+
+def fits(visit: Visit) -> bool:
+    """Whether the person acts for a holder of a kind that the request is for."""
+    if visit.actor.capacity is Capacity.ADMINISTRATOR:
+        return False
+    return holders.get(visit.actor.holder_id).kind in visit.ask.holder_kinds
+
+
+def acting_as(actor: Actor) -> str:
+    """A name for person, holder and capacity that tells none of them."""
+    parts = (actor.person_id, actor.holder_id, actor.capacity, actor.mandate_id or "")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def decided_page(handle: str) -> NoReturn:
+    """For whoever comes second: a second tab, a double tap, the back button (aborts)."""
+    row = db.session.get(AuthorizationRequest, handle)
+    actor = current_actor()
+    consent_id = row.consent_id if row is not None else None
+    mine = None
+    if consent_id and actor is not None:
+        consent = lifecycle.get(consent_id)
+        mine = consent if consent.space_id == actor.space_id else None
+    _page("decided", 409, consent=mine)
+
+
+def _row(handle: str, now: dt.datetime) -> AuthorizationRequest:
+    try:
+        return par.in_browser(handle, browser=browser_secret(), now=now)
+    except Conflict:
+        decided_page(handle)
+    except NotFound:
+        _page("gone", 410)
+
+
+def _demand_fresh_sign_in(row: AuthorizationRequest, actor: Actor) -> None:
+    """OpenID Connect Core section 3.1.2.1: prompt=login and max_age ask for a sign-in that is recent enough."""
+    asked = row.parameters
+    if "login" in str(asked.get("prompt") or "").split() and actor.auth_time < row.created_at:
+        ask_sign_in(SignInTooOld())
+    max_age = str(asked.get("max_age") or "")
+    opened = row.opened_at or row.created_at
+    if max_age.isdecimal() and actor.auth_time < opened - dt.timedelta(seconds=min(int(max_age), 10**9)):
+        ask_sign_in(SignInTooOld())
+
+
+def _leads(visit: Visit, now: dt.datetime) -> list[str]:
+    """The names of those for whom this person could answer the request."""
+    others = [c.holder_id for c in signins.choices(visit.actor.person_id, now) if c.holder_id]
+    kinds = {h.holder_id: h.kind for h in (holders.get(o) for o in others)}
+    wanted = {o for o in others if kinds[o] in visit.ask.holder_kinds}
+    if wanted:
+        session["several"] = True  # the switch in the top bar: there is somebody to switch to
+    return sorted(p.name for p in holders.profiles(wanted, vault=services().vault).values())
+
+
+def _page(name: str, status: int, **context: object) -> NoReturn:
+    abort(make_response(render_template(f"consent/{name}.html", **context), status))

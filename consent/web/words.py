@@ -1,0 +1,212 @@
+"""Labels of states, reasons, events, capacities and terms in the reader's language; what pages say instead of codes.
+
+How values and periods are written is in :mod:`dataspace.web.values`.
+"""
+
+import datetime as dt
+from typing import Any
+
+from flask_babel import format_date, lazy_gettext, ngettext
+from flask_babel import gettext as _
+
+from consent.records import Event, Inactive, Reason, State
+from dataspace.holders import HolderKind
+from dataspace.mandates import Capacity
+
+Label = Any  # a LazyString: becomes text when it is shown
+
+STATES: dict[str, Label] = {
+    State.REQUESTED: lazy_gettext("Asked for"),
+    State.REFUSED: lazy_gettext("Refused"),
+    State.PENDING_APPROVAL: lazy_gettext("Waiting for approval"),
+    State.ACTIVE: lazy_gettext("Active"),
+    State.PAUSED: lazy_gettext("Paused"),
+    State.SUSPENDED: lazy_gettext("Suspended"),
+    State.WITHDRAWN: lazy_gettext("Stopped"),
+    State.EXPIRED: lazy_gettext("Expired"),
+    State.EXHAUSTED: lazy_gettext("Used up"),
+    State.TERMINATED: lazy_gettext("Ended"),
+    State.INVALIDATED: lazy_gettext("Revoked"),
+    State.REJECTED: lazy_gettext("Not approved"),
+    State.LAPSED: lazy_gettext("Lapsed"),
+}
+
+# Why an authorization is not active: its badge, the tone of the badge, and the sentence that explains it.
+WHY: dict[str, tuple[Label, str, Label]] = {
+    Reason.REFUSED: (STATES[State.REFUSED], "refused", lazy_gettext("It was refused. Nothing was given.")),
+    Reason.PENDING: (
+        STATES[State.PENDING_APPROVAL],
+        "waiting",
+        lazy_gettext("A second person has to approve it. Nothing can be read until then."),
+    ),
+    Reason.REJECTED: (
+        STATES[State.REJECTED],
+        "ended",
+        lazy_gettext("The second person did not approve it. Nothing was given."),
+    ),
+    Reason.LAPSED: (
+        STATES[State.LAPSED],
+        "ended",
+        lazy_gettext("Nobody approved it within 72 hours. Nothing was given."),
+    ),
+    Reason.NOT_YET_VALID: (lazy_gettext("Not yet valid"), "waiting", lazy_gettext("Its time has not begun yet.")),
+    Reason.WITHDRAWN: (
+        STATES[State.WITHDRAWN],
+        "ended",
+        lazy_gettext("You stopped it. Nothing has been readable since."),
+    ),
+    Reason.EXPIRED: (STATES[State.EXPIRED], "ended", lazy_gettext("Its time is over. Nothing can be read any more.")),
+    Reason.PAUSED: (
+        STATES[State.PAUSED],
+        "paused",
+        lazy_gettext("It is paused. Nothing can be read until it resumes."),
+    ),
+    Reason.SUSPENDED: (
+        STATES[State.SUSPENDED],
+        "suspended",
+        lazy_gettext("A supervisor suspended it. Nothing can be read until it is reinstated."),
+    ),
+    Reason.TERMINATED: (
+        STATES[State.TERMINATED],
+        "ended",
+        lazy_gettext("It ended because one of its parties is gone."),
+    ),
+    Reason.INVALIDATED: (
+        STATES[State.INVALIDATED],
+        "invalidated",
+        lazy_gettext("An administrator revoked it. Nothing can be read any more."),
+    ),
+    Reason.QUOTA_EXHAUSTED: (
+        STATES[State.EXHAUSTED],
+        "ended",
+        lazy_gettext("It has been used as often as you allowed."),
+    ),
+    Reason.CLIENT_SUSPENDED: (
+        lazy_gettext("Third party suspended"),
+        "suspended",
+        lazy_gettext("The third party is suspended. It can read nothing until it is reinstated."),
+    ),
+    Reason.MANDATE_ENDED: (
+        lazy_gettext("Mandate ended"),
+        "ended",
+        lazy_gettext("The mandate under which it was given has ended. Nothing can be read any more."),
+    ),
+    Reason.SPACE_CLOSED: (lazy_gettext("Space closed"), "ended", lazy_gettext("The data space is closed.")),
+}
+
+EVENTS: dict[str, tuple[Label, str]] = {
+    Event.REQUESTED: (lazy_gettext("The third party asked"), ""),
+    Event.PAGE_OPENED: (lazy_gettext("The request was opened"), ""),
+    Event.REFUSED: (lazy_gettext("Refused"), "danger"),
+    Event.GIVEN: (lazy_gettext("Agreed"), "good"),
+    Event.CO_APPROVAL_PENDING: (lazy_gettext("Prepared; waits for a second person"), "caution"),
+    Event.CO_APPROVED: (lazy_gettext("Approved by a second person"), "good"),
+    Event.CO_REJECTED: (lazy_gettext("Not approved by a second person"), "danger"),
+    Event.PAUSED: (lazy_gettext("Paused"), "caution"),
+    Event.RESUMED: (lazy_gettext("Resumed"), "good"),
+    Event.WITHDRAWN: (lazy_gettext("Stopped"), "caution"),
+    Event.SUSPENDED: (lazy_gettext("Suspended by a supervisor"), "danger"),
+    Event.REINSTATED: (lazy_gettext("Reinstated by a supervisor"), "good"),
+    Event.INVALIDATED: (lazy_gettext("Revoked by an administrator"), "danger"),
+    Event.EXPIRED: (lazy_gettext("Expired"), ""),
+    Event.EXHAUSTED: (lazy_gettext("Used as often as allowed"), ""),
+    Event.TERMINATED: (lazy_gettext("Ended because one of its parties is gone"), ""),
+    Event.LAPSED: (lazy_gettext("Lapsed: nobody approved it in time"), ""),
+    Event.DELETION_REQUESTED: (lazy_gettext("Asked the third party to delete what it received"), ""),
+}
+
+CAPACITIES: dict[str, Label] = {
+    Capacity.SELF: lazy_gettext("for oneself"),
+    Capacity.LEGAL_REPRESENTATIVE: lazy_gettext("legal representative"),
+    Capacity.AGENT: lazy_gettext("agent"),
+    Capacity.ADMINISTRATOR: lazy_gettext("administrator"),
+}
+
+# Why a read was refused, beyond the reasons for which a consent is inactive.
+REFUSALS: dict[str, Label] = {
+    "item_not_granted": lazy_gettext("It asked for data that you have not given it."),
+    "data_erased": lazy_gettext("The data of this space has been erased."),
+}
+
+HOLDER_KINDS: dict[str, Label] = {
+    HolderKind.NATURAL_PERSON: lazy_gettext("natural persons"),
+    HolderKind.LEGAL_ENTITY: lazy_gettext("legal entities"),
+    HolderKind.UNINCORPORATED: lazy_gettext("unincorporated bodies"),
+}
+
+MODES: dict[str, Label] = {
+    "one_time": lazy_gettext("To receive a copy"),
+    "periodic": lazy_gettext("Repeatedly"),
+    "view_once": lazy_gettext("To look only, without keeping a copy"),
+}
+
+AUTOMATED: dict[str, Label] = {
+    "none": "",
+    "assisted": lazy_gettext("A computer prepares the decision; a person takes it."),
+    "solely": lazy_gettext("A computer alone takes the decision. You may ask for a person to look at it: %(contact)s."),
+}
+
+THIRD_PARTY_ROLES: dict[str, Label] = {
+    "processor": lazy_gettext("works on its behalf"),
+    "recipient": lazy_gettext("receives the data"),
+}
+
+
+def standing(inactive: Inactive | None) -> tuple[str, str]:
+    """The badge of a consent and its tone."""
+    if inactive is None:
+        return str(STATES[State.ACTIVE]), "active"
+    label, tone, _sentence = WHY[inactive.reason]
+    return str(label), tone
+
+
+def why(reason: str) -> str:
+    """The sentence that explains why a consent is inactive or a read was refused."""
+    if reason in WHY:
+        return str(WHY[reason][2])
+    return str(REFUSALS.get(reason) or _("The request was not in order."))
+
+
+def days(number: int) -> str:
+    """A duration in days."""
+    return str(ngettext("%(num)s day", "%(num)s days", number))
+
+
+def remaining(until: dt.datetime, now: dt.datetime) -> str:
+    """How much time is left, in whole days; below one day in whole hours."""
+    left = until - now
+    if left >= dt.timedelta(days=1):
+        return days(left.days)
+    hours = max(int(left.total_seconds()) // 3600, 1)
+    return str(ngettext("%(num)s hour", "%(num)s hours", hours))
+
+
+def how_often(mode: str, max_reads: int | None, frequency: dict[str, Any] | None) -> str:
+    """Mode, number of reads and frequency in one sentence."""
+    parts = [str(MODES.get(mode, ""))]
+    if frequency:
+        parts.append(_frequency(int(frequency["n"]), str(frequency["unit"])))
+    if max_reads is not None:
+        parts.append(str(ngettext("at most %(num)s read in all", "at most %(num)s reads in all", max_reads)))
+    return str(_(", ")).join(p for p in parts if p)
+
+
+def _frequency(number: int, unit: str) -> str:
+    sentences = {
+        "day": ngettext("at most %(num)s time a day", "at most %(num)s times a day", number),
+        "week": ngettext("at most %(num)s time a week", "at most %(num)s times a week", number),
+        "month": ngettext("at most %(num)s time a month", "at most %(num)s times a month", number),
+        "quarter": ngettext("at most %(num)s time a quarter", "at most %(num)s times a quarter", number),
+        "year": ngettext("at most %(num)s time a year", "at most %(num)s times a year", number),
+    }
+    return str(sentences.get(unit, ""))
+
+
+def kinds(holder_kinds: tuple[str, ...]) -> str:
+    """For which kinds of holders a request is."""
+    return str(_(", ")).join(str(HOLDER_KINDS[k]) for k in holder_kinds if k in HOLDER_KINDS)
+
+
+def date(at: dt.datetime | dt.date) -> str:
+    """A day in the reader's language and time zone."""
+    return str(format_date(at, "long"))

@@ -1,0 +1,77 @@
+"""The pages of one's own space: the first page, and my data.
+
+The figures of the first page come from whoever installed ``app.extensions["home_numbers"]``: a function of actor and
+time that returns (figure, label, address). The data space itself knows no consents.
+"""
+
+import datetime as dt
+from collections.abc import Callable
+
+from flask import Blueprint, current_app, redirect, render_template, url_for
+from flask_babel import get_locale
+from werkzeug.wrappers import Response
+
+from dataspace import clock, spaces
+from dataspace.errors import NotFound
+from dataspace.mandates import Actor, Capacity
+from dataspace.web import values
+from dataspace.web.shell import services
+from dataspace.web.signin import current_actor, require_holder, the_actor
+
+HomeNumbers = Callable[[Actor, dt.datetime], list[tuple[int, str, str]]]
+bp = Blueprint("home", __name__)
+
+
+@bp.get("/")
+def index() -> str | Response:
+    """For whom I am here, three numbers, and the way to everything; a welcome for those not signed in."""
+    actor = current_actor()
+    if actor is None:
+        return render_template("home/welcome.html")
+    if actor.capacity is Capacity.ADMINISTRATOR:
+        return redirect(url_for("admin.index"), 303)
+    numbers: HomeNumbers | None = current_app.extensions.get("home_numbers")
+    return render_template("home/index.html", numbers=numbers(actor, clock.now()) if numbers else [])
+
+
+@bp.get("/data")
+@require_holder
+def data() -> str:
+    """My data: every record of the space, its source and as-of time."""
+    locale = str(get_locale())
+    held = spaces.holdings(the_actor().space_id, vault=services().vault)
+    return render_template(
+        "home/data.html",
+        groups=_by_source([(h.item.authority_name(locale), h.item.label(locale), h) for h in held]),
+        total=len(held),
+    )
+
+
+@bp.get("/data/<item_id>")
+@require_holder
+def item(item_id: str) -> str:
+    """One record: its values, hidden until tapped."""
+    locale = str(get_locale())
+    held = spaces.holdings(the_actor().space_id, vault=services().vault, item_ids=[item_id])
+    if not held:
+        raise NotFound("the space holds no such record")
+    found = held[0]
+    return render_template(
+        "home/item.html",
+        label=found.item.label(locale),
+        source=found.item.authority_name(locale),
+        system=values.plain(found.item.system),
+        as_of=found.record.as_of,
+        received_at=found.record.received_at,
+        covers=values.covers(found.item, found.rows),
+        pairs=values.pairs(found.item, found.rows, found.item.field_ids(), locale),
+        left_out=values.left_out(found.item, found.rows),
+        sensitive=found.item.sensitive,
+    )
+
+
+def _by_source(entries: list[tuple[str, str, spaces.Held]]) -> dict[str, list[tuple[str, spaces.Held]]]:
+    groups: dict[str, list[tuple[str, spaces.Held]]] = {}
+    for source, label, held in entries:
+        groups.setdefault(source, []).append((label, held))
+    return groups
