@@ -12,7 +12,7 @@ from functools import wraps
 from typing import Any, NoReturn, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, g, jsonify, redirect, render_template, request, session, url_for
+from flask import Blueprint, Flask, Response, abort, jsonify, redirect, render_template, request, session, url_for
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
@@ -55,9 +55,10 @@ def init_signin(app: Flask) -> None:
 
 def current_actor() -> Actor | None:
     """The signed-in person of this request and whom the person acts for; one query a request."""
-    if "actor" not in g:
-        g.actor = _find_actor()
-    found: Actor | None = g.actor
+    known = _known()
+    if "actor" not in known:
+        known["actor"] = _find_actor()
+    found: Actor | None = known["actor"]
     return found
 
 
@@ -148,7 +149,10 @@ def browser_secret() -> str:
 
 def posted_json() -> dict[str, Any]:
     """The JSON object of the request. Raises BadRequest."""
-    body = request.get_json(silent=True)
+    try:
+        body = request.get_json(silent=True)
+    except RecursionError:  # json raises it for thousands of nested brackets, and Flask lets it through
+        body = None
     if not isinstance(body, dict):
         raise BadRequest("not a JSON object")
     return body
@@ -187,7 +191,7 @@ def leave(now: dt.datetime) -> None:
         signins.end(session["signin"], now)
     language = session.get("language")
     session.clear()
-    g.pop("actor", None)
+    _known().clear()
     if language:
         session["language"] = language
 
@@ -255,6 +259,12 @@ def choose() -> AnyResponse:
     return redirect(local_path(request.form.get("next")) or HOME, 303)
 
 
+def _known() -> dict[str, Any]:
+    """What this request has found out; not in ``g``, which outlives it when an application context surrounds it."""
+    found: dict[str, Any] = request.environ.setdefault("dataspace.signin", {})
+    return found
+
+
 def _find_actor() -> Actor | None:
     secret = session.get("signin")
     if not isinstance(secret, str):
@@ -264,13 +274,13 @@ def _find_actor() -> Actor | None:
     if visit is None:
         return None
     if visit.unseen:
-        g.unseen = (visit.actor.signin_id, now)
+        _known()["unseen"] = (visit.actor.signin_id, now)
     return visit.actor
 
 
 def _note_visit(response: Response) -> Response:
     """Note that the person was here, when the view has committed or failed already."""
-    unseen = g.pop("unseen", None)
+    unseen = _known().pop("unseen", None)
     if unseen is not None:
         try:
             db.session.rollback()  # what a view did not commit is not ours to commit
@@ -283,13 +293,14 @@ def _note_visit(response: Response) -> Response:
 
 def _actor_context() -> dict[str, object]:
     """For templates; an error page must also come out when the database is gone."""
-    if "actor_context" not in g:
+    known = _known()
+    if "context" not in known:
         try:
-            g.actor_context = _describe(current_actor())
+            known["context"] = _describe(current_actor())
         except SQLAlchemyError:
             db.session.rollback()
-            g.actor_context = _describe(None)
-    found: dict[str, object] = g.actor_context
+            known["context"] = _describe(None)
+    found: dict[str, object] = known["context"]
     return found
 
 
