@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -25,6 +26,9 @@ from dataspace.web.shell import services
 from wsgi import create_app
 
 ISSUER = "http://localhost:8000"
+# A busy machine is no reason to fail: the examples are bounded in number, not in time.
+hypothesis.settings.register_profile("suite", deadline=None, database=None)
+hypothesis.settings.load_profile("suite")
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:
