@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import RowId, db
+from dataspace.db import Model, RowId, db
 from dataspace.errors import DomainError
 
 COMMAND = "command"  # the actor of what is done on the command line
@@ -59,7 +59,7 @@ CHANGE = (Ground.CLIENT_REQUEST, Ground.CORRECTION, Ground.KEY_CHANGE, Ground.SE
 ROTATE = (Ground.KEY_CHANGE, Ground.SECURITY_INCIDENT, Ground.OTHER)
 
 
-class OperatorEvent(db.Model):
+class OperatorEvent(Model):
     """What an administrator did to the service; appended, never edited. ``subject``: a holder id or empty."""
 
     __tablename__ = "operator_events"

@@ -4,7 +4,7 @@ Nothing here opens a record. Holders appear masked. Every page costs a fixed num
 """
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,6 +183,12 @@ def client_events(client_id: str, limit: int = 50) -> list[ClientEvent]:
     """What was done to a client, newest first."""
     found = select(ClientEvent).where(ClientEvent.client_id == client_id)
     return list(db.session.scalars(found.order_by(ClientEvent.event_id.desc()).limit(limit)))
+
+
+def client_names(client_ids: Collection[str]) -> dict[str, dict[str, str]]:
+    """The legal names of clients in the three languages."""
+    rows = db.session.execute(select(Client.client_id, Client.legal_name).where(Client.client_id.in_(client_ids)))
+    return {row.client_id: row.legal_name for row in rows}
 
 
 def consents_by_state(client_id: str) -> dict[str, int]:

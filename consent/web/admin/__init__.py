@@ -1,0 +1,11 @@
+"""Administration: everything here is for people who act as administrator, and nothing here opens a record.
+
+routes      every address, on one screen
+consents    find a consent, look at it, revoke it
+clients     the registry: register, change, suspend, reinstate
+forms       what the client forms send, and the reason that every change needs
+activity    what happened lately, and counts per day
+keys        the keys of the service
+lists       filters in the address, pages, files
+labels      words that only administrators read
+"""

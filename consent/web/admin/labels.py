@@ -1,0 +1,87 @@
+"""Words that only administrators read: what was done to clients and to the service, keys, who acted."""
+
+from collections.abc import Iterable
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+
+from consent import supervision
+from consent.clients import AuthMethod, Profile, Standing
+from consent.interventions import COMMAND
+from consent.keys import KeyUse
+from consent.supervision import Masked
+from consent.web import words
+from consent.web.words import Label
+from dataspace.web.shell import services
+
+CLIENT_EVENTS: dict[str, tuple[Label, str]] = {
+    "client:registered": (lazy_gettext("Third party registered"), "good"),
+    "client:changed": (lazy_gettext("Third party changed"), ""),
+    "client:purpose_approved": (lazy_gettext("Purpose approved"), "good"),
+    "client:secret_replaced": (lazy_gettext("Secret of the third party replaced"), "caution"),
+    "client:suspended": (lazy_gettext("Third party suspended"), "danger"),
+    "client:reinstated": (lazy_gettext("Third party reinstated"), "good"),
+}
+OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
+    "keys:generated": (lazy_gettext("Keys generated"), ""),
+    "keys:rotated": (lazy_gettext("Keys rotated"), "caution"),
+    "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
+}
+STANDINGS: dict[str, tuple[Label, str]] = {
+    Standing.GOOD: (lazy_gettext("Good standing"), "good"),
+    Standing.SUSPENDED: (lazy_gettext("Suspended"), "suspended"),
+}
+PROFILES: dict[str, Label] = {
+    Profile.DATA: lazy_gettext("Reads data"),
+    Profile.LOGIN: lazy_gettext("Sign-in only"),
+}
+METHODS: dict[str, Label] = {
+    AuthMethod.PRIVATE_KEY_JWT: lazy_gettext("Own key (private_key_jwt)"),
+    AuthMethod.SECRET_BASIC: lazy_gettext("Secret in the header (client_secret_basic)"),
+    AuthMethod.SECRET_POST: lazy_gettext("Secret in the form (client_secret_post)"),
+}
+KEY_USES: dict[str, Label] = {
+    KeyUse.TOKENS: lazy_gettext("Tokens and answers"),
+    KeyUse.ID_TOKEN: lazy_gettext("ID tokens"),
+    KeyUse.RECORDS: lazy_gettext("Consent records"),
+}
+KEY_STATES: dict[str, tuple[Label, str]] = {
+    "next": (lazy_gettext("Next"), "waiting"),
+    "current": (lazy_gettext("Signs now"), "good"),
+    "retired": (lazy_gettext("Verifies only"), "quiet"),
+    "removed": (lazy_gettext("Removed"), "quiet"),
+}
+OUTCOMES: dict[str, Label] = {"answered": lazy_gettext("Answered"), "refused": lazy_gettext("Refused")}
+# Why a read was refused, beyond the reasons for which a consent is inactive.
+REFUSALS: dict[str, Label] = {
+    "item_not_granted": lazy_gettext("Asked for data that was not granted"),
+    "data_erased": lazy_gettext("The data of the space is erased"),
+}
+
+
+def event(kind: str) -> tuple[str, str]:
+    """What happened, and the tone of it."""
+    label, tone = (words.EVENTS | CLIENT_EVENTS | OPERATOR_EVENTS).get(kind, (kind, ""))
+    return str(label), tone
+
+
+def refusal(reason: str | None) -> str:
+    """Why a read was refused; the code itself for a reason without words."""
+    if reason in words.WHY:
+        return str(words.WHY[reason][0])
+    return str(REFUSALS.get(reason or "", reason or ""))
+
+
+def people(person_ids: Iterable[str | None]) -> dict[str, Masked]:
+    """Everybody who is named on a page, masked, in one statement."""
+    return supervision.masked((p for p in person_ids if p and p != COMMAND), vault=services().vault)
+
+
+def actor(person_id: str | None, capacity: str | None, known: dict[str, Masked]) -> str:
+    """Who did something: masked name and capacity; empty when nobody did."""
+    if not person_id:
+        return ""
+    if person_id == COMMAND:
+        return str(_("Command line"))
+    name = known[person_id].name if person_id in known else person_id
+    return f"{name} · {words.CAPACITIES[capacity]}" if capacity in words.CAPACITIES else name

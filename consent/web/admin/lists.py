@@ -1,0 +1,83 @@
+"""Lists for administrators: filters that stand in the address, numbered pages, and the same rows as a file."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flask import Response, request, url_for
+from flask_babel import format_datetime, to_utc
+
+from consent.supervision import Page
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula (OWASP)
+
+
+def argument(name: str, limit: int = 100, *, one_of: Iterable[str] | None = None) -> str:
+    """A filter from the address; empty when absent, too long, not printable, or none of ``one_of``."""
+    text = request.args.get(name, "").strip()
+    fits = len(text) <= limit and text.isprintable()
+    return text if fits and (one_of is None or text in set(one_of)) else ""
+
+
+def page_number() -> int:
+    """The page that the address asks for, from 1 on."""
+    return max(1, min(request.args.get("page", 1, type=int), 10_000))
+
+
+def days(since: str, until: str) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """The moments between which two days ``YYYY-MM-DD`` of the reader lie, both included; None for what is no day."""
+    first, last = _day(since), _day(until)
+    return (
+        midnight(first) if first is not None else None,
+        midnight(last + dt.timedelta(days=1)) if last is not None and last < dt.date.max else None,
+    )
+
+
+def midnight(day: dt.date) -> dt.datetime:
+    """When a day of the reader begins."""
+    begins: dt.datetime = to_utc(dt.datetime.combine(day, dt.time.min))
+    return begins.replace(tzinfo=dt.UTC)
+
+
+def _day(text: str) -> dt.date | None:
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 2000 <= day.year < 2100 else None
+
+
+def links(endpoint: str, page: Page, filters: Mapping[str, str]) -> dict[str, str]:
+    """The addresses of the pages before and after; empty at the ends."""
+
+    def to(number: int) -> str:
+        return address(endpoint, filters, page=str(number)) if 1 <= number <= page.pages else ""
+
+    return {"previous": to(page.number - 1), "next": to(page.number + 1)}
+
+
+def address(endpoint: str, filters: Mapping[str, str], **more: str) -> str:
+    """The address of a list with its filters, empty ones left out."""
+    values: dict[str, Any] = {k: v for k, v in {**filters, **more}.items() if v}
+    return url_for(endpoint, **values)
+
+
+def as_file(name: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> Response:
+    """A CSV file that spreadsheets open as it is meant."""
+    text = io.StringIO()
+    text.write("\ufeff")  # the mark by which spreadsheets know UTF-8
+    writer = csv.writer(text)
+    writer.writerow(head)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    response = Response(text.getvalue(), mimetype="text/csv")
+    response.headers["Content-Disposition"] = f"attachment; filename={name}.csv"
+    return response
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, dt.datetime):
+        return str(format_datetime(value, "yyyy-MM-dd HH:mm:ss"))
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(FORMULA) else text

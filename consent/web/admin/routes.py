@@ -1,0 +1,35 @@
+"""Every address of administration; each is only for people who act as administrator."""
+
+from flask import Blueprint
+
+from consent.web.admin import activity, clients, consents, keys
+from dataspace.web.signin import require_administrator
+
+ROUTES = (
+    ("GET", "", "index", consents.index),
+    ("POST", "/find", "find", consents.find),
+    ("GET", "/consents.csv", "export", consents.export),
+    ("GET", "/consents/<consent_id>", "consent", consents.show),
+    ("POST", "/consents/<consent_id>/revoke", "revoke", consents.revoke),
+    ("GET", "/clients", "clients", clients.index),
+    ("GET", "/register-client", "new_client", clients.new),
+    ("POST", "/register-client", "register_client", clients.register),
+    ("GET", "/clients/<client_id>", "client", clients.show),
+    ("GET", "/clients/<client_id>/edit", "edit_client", clients.edit),
+    ("POST", "/clients/<client_id>/edit", "change_client", clients.change),
+    ("POST", "/clients/<client_id>/standing", "client_standing", clients.change_standing),
+    ("POST", "/clients/<client_id>/secret", "client_secret", clients.replace_secret),
+    ("GET", "/activity", "activity", activity.index),
+    ("GET", "/keys", "keys", keys.index),
+    ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
+)
+
+
+def _blueprint() -> Blueprint:
+    made = Blueprint("admin", __name__, url_prefix="/admin")
+    for method, rule, endpoint, view in ROUTES:
+        made.add_url_rule(rule, endpoint, require_administrator(view), methods=[method])
+    return made
+
+
+bp = _blueprint()
