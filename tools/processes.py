@@ -69,17 +69,16 @@ def require_free(port: int, variable: str) -> None:
 class Processes:
     """Started as a context; leaving it stops whatever still runs."""
 
-    def __init__(self, commands: Iterable[Command]) -> None:
+    def __init__(self, commands: Iterable[Command], log: Path | None = None) -> None:
+        """With ``log``, what the processes say goes into that file instead of the terminal."""
         self.commands = list(commands)
+        self.log = log
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:
         try:
             for command in self.commands:
-                # A session of its own: Ctrl-C reaches us alone, and we stop everybody in order.
-                self.running[command.name] = subprocess.Popen(  # noqa: S603 - our own arguments
-                    command.arguments, cwd=ROOT, env={**os.environ, **command.environment}, start_new_session=True
-                )
+                self.running[command.name] = self._start(command)
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -108,6 +107,19 @@ class Processes:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
+    def _start(self, command: Command) -> "subprocess.Popen[bytes]":
+        with contextlib.ExitStack() as stack:
+            said = stack.enter_context(self.log.open("ab")) if self.log else None
+            # A session of its own: Ctrl-C reaches us alone, and we stop everybody in order.
+            return subprocess.Popen(  # noqa: S603 - our own arguments
+                command.arguments,
+                cwd=ROOT,
+                env={**os.environ, **command.environment},
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + STARTING_SECONDS
         waiting = [c for c in self.commands if c.ready_url]
@@ -122,7 +134,7 @@ class Processes:
         for name, process in self.running.items():
             status = process.poll()
             if status is not None:
-                raise DemonstrationError(f"The {name} ended with status {status}; what it said is above.")
+                raise DemonstrationError(f"The {name} ended with status {status}.")
 
 
 def stop_on_signals() -> None:

@@ -28,6 +28,9 @@ bp = Blueprint("bank", __name__)
 def create_bank(environ: Mapping[str, str] = os.environ) -> Flask:
     """Build the bank. Raises KeyError when BANK_ISSUER or BANK_URL is missing."""
     app = Flask(__name__)
+    # Answers are shown as they came.
+    app.json.sort_keys = app.json.ensure_ascii = False  # type: ignore[attr-defined]
+    app.jinja_env.policies["json.dumps_kwargs"] = {}
     signing, proof = keys.load(Path(environ.get("BANK_KEYS", "var/bank-keys.json")))
     app.extensions["spaces"] = DataSpaceClient(
         environ["BANK_ISSUER"],

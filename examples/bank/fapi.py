@@ -77,9 +77,9 @@ class DataSpaceClient:
 
     @property
     def data_url(self) -> str:
-        """Where the data of a space is read: the resource that the issuer's metadata names (RFC 9728 section 4)."""
-        resources = self.metadata.get("protected_resources") or [f"{self.issuer}/api/v1"]
-        return f"{str(resources[0]).rstrip('/')}/data"
+        """Where the data of a space is read: at the resource that the issuer names (RFC 9728 section 4), or its own."""
+        resources = self.metadata.get("protected_resources") or [self.issuer]
+        return f"{resources[0]}/api/v1/data"
 
     def start(self, authorization_details: list[dict[str, Any]], **parameters: str) -> Started:
         """Push an authorization request. Raises OAuthRefused with the service's reason."""
