@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 import sqlalchemy as sa
+from flask import Flask
 
 from bench import load, requests, seed
 from consent import keys
@@ -68,7 +69,7 @@ class Row:
 @click.command()
 @click.option("--seconds", default=5.0, show_default=True, help="Length of each measurement.")
 @click.option("--rounds", default=3, show_default=True, help="Measurements of each; the best is told.")
-@click.option("--workers", default=2, show_default=True, help="Server processes.")
+@click.option("--workers", default=2, show_default=True, help="Server processes on PostgreSQL; SQLite has one.")
 @click.option("--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]),
               help="Only this database (both if left out).")  # fmt: skip
 @click.option("--quick", is_flag=True, help="A hundredth of the volume, short measurements: does it run?")
@@ -81,8 +82,7 @@ def main(seconds: float, rounds: int, workers: int, databases: tuple[str, ...], 
     )  # fmt: skip
     rows = []
     for name in databases or ("sqlite", "postgresql"):
-        with _database(name) as url:
-            rows += _measure_database(name, url, options)
+        rows += _measure_database(name, options)
     _print(rows)
     wrong = [r for r in rows if set(r.ours.statuses) - {200} or (r.floor and set(r.floor.statuses) - {200})]
     for row in wrong:
@@ -90,7 +90,43 @@ def main(seconds: float, rounds: int, workers: int, databases: tuple[str, ...], 
     sys.exit(1 if wrong else 0)
 
 
-def _measure_database(name: str, url: str, options: Options) -> list[Row]:
+def _measure_database(name: str, options: Options) -> list[Row]:
+    """Two databases of one kind, empty and full, and the floor on the empty one, measured in turn.
+
+    In turn, because a machine that is busy for a while is then busy for all three.
+    """
+    with contextlib.ExitStack() as stack:
+        prepared = {}
+        for state in ("empty", "full"):
+            url = stack.enter_context(_database(name))
+            prepared[state] = _prepare_database(name, url, options, full=state == "full")
+        servers = {
+            state: stack.enter_context(_server("wsgi:create_app", name, p.url, options))
+            for state, p in prepared.items()
+        }
+        floor = stack.enter_context(_server("bench.floor:create_app", name, prepared["empty"].url, options))
+        rows = []
+        for operation in ("read", "introspect", "token"):
+            results = _in_turn(operation, prepared, servers, floor, options)
+            rows += [
+                Row(database=name, state=state, operation=operation, ours=results[state], floor=results["floor"],
+                    memory=_memory(servers[state][1]))
+                for state in ("empty", "full")
+            ]  # fmt: skip
+            print("\n".join(_line(row) for row in rows[-2:]), flush=True)
+        return rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A database with a world to read from."""
+
+    url: str
+    app: Flask
+    world: seed.World
+
+
+def _prepare_database(name: str, url: str, options: Options, *, full: bool) -> Prepared:
     os.environ.update(SECRETS, DATASPACE_DATABASE_URL=url)
     app = create_app(Settings.from_environment())
     with app.app_context():
@@ -98,39 +134,32 @@ def _measure_database(name: str, url: str, options: Options) -> list[Row]:
         now = clock.now()
         keys.generate_missing(now, services().vault)
         world = seed.world(READABLE, now)
-        _statements(name, world)
-        db.session.remove()
-        rows = _measure(name, "empty", world, options, with_floor=True)
-        seed.volume(options.holders, options.consents, options.accesses, now)
+        if full:
+            seed.volume(options.holders, options.consents, options.accesses, now)
+        else:
+            _statements(name, app, world)
         _analyze(name)
-        db.session.remove()
-        rows += _measure(name, "full", world, options, with_floor=False)
-        db.engine.dispose()
-    return rows
+    return Prepared(url=url, app=app, world=world)
 
 
-def _measure(name: str, state: str, world: seed.World, options: Options, *, with_floor: bool) -> list[Row]:
-    rows = []
-    with _server("wsgi:create_app", name, options) as ours, _maybe_floor(name, options, wanted=with_floor) as floor:
-        for operation in ("read", "introspect", "token"):
-            results, floors = [], []
-            for _round in range(options.rounds):
-                results.append(_one(operation, "", ours[0], world, options))
-                if floor is not None:
-                    floors.append(_one(operation, "floor", floor[0], world, options))
-            best = max(results, key=lambda r: r.rate)
-            best_floor = max(floors, key=lambda r: r.rate) if floors else None
-            row = Row(database=name, state=state, operation=operation, ours=best, floor=best_floor,
-                      memory=_memory(ours[1]))  # fmt: skip
-            print(_line(row), flush=True)
-            rows.append(row)
-    return rows
+def _in_turn(
+    operation: str, prepared: dict[str, Prepared], servers: dict[str, tuple[int, int]], floor: tuple[int, int],
+    options: Options,
+) -> dict[str, load.Result]:  # fmt: skip
+    """The best of several rounds, each of which measures all in turn."""
+    found: dict[str, list[load.Result]] = {"empty": [], "full": [], "floor": []}
+    for _round in range(options.rounds):
+        for state, target in prepared.items():
+            found[state].append(_one(operation, "", servers[state][0], target, options))
+        found["floor"].append(_one(operation, "floor", floor[0], prepared["empty"], options))
+    return {state: max(results, key=lambda r: r.rate) for state, results in found.items()}
 
 
-def _one(operation: str, which: str, port: int, world: seed.World, options: Options) -> load.Result:
+def _one(operation: str, which: str, port: int, target: Prepared, options: Options) -> load.Result:
     """One measurement, with a short warm-up before it."""
     budget = int((options.seconds + 0.5) * (9000 if which else 4000))
-    prepared = _prepare(operation, which, world, budget)
+    with target.app.app_context():
+        prepared = _prepare(operation, which, target.world, budget)
     warm = len(prepared) // 10
     load.run(port, prepared[:warm], connections=CONNECTIONS, seconds=0.5)
     return load.run(port, prepared[warm:], connections=CONNECTIONS, seconds=options.seconds)
@@ -173,28 +202,25 @@ def _prepare_exchanges(which: str, world: seed.World, count: int) -> list[bytes]
     ]  # fmt: skip
 
 
-def _statements(name: str, world: seed.World) -> None:
+def _statements(name: str, app: Flask, world: seed.World) -> None:
     """Count the statements of one request of each kind, so that the floor can be seen to make as many."""
-    app = create_app(Settings.from_environment())
-    with app.app_context():
-        counted: list[str] = []
-        sa.event.listen(db.engine, "before_cursor_execute", lambda *a: counted.append(a[2]))
-        found = {}
-        for operation in ("read", "introspect", "token"):
-            raw = _prepare(operation, "", world, 3)[0]
-            counted.clear()
-            found[operation] = (_replay(app, raw), len(counted))
-        db.engine.dispose()
+    counted: list[str] = []
+    sa.event.listen(db.engine, "before_cursor_execute", lambda *a: counted.append(a[2]))
+    found = {}
+    for operation in ("read", "introspect", "token"):
+        raw = _prepare(operation, "", world, 3)[0]
+        counted.clear()
+        found[operation] = (_replay(app, raw), len(counted))
     print(f"{name}: statements per request (status, count): {found}", flush=True)
 
 
-def _replay(app: object, raw: bytes) -> int:
+def _replay(app: Flask, raw: bytes) -> int:
     """Send a prepared request through the test client."""
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     method, path, _version = first.split(" ")
     headers = [tuple(line.split(": ", 1)) for line in lines]
-    response = app.test_client().open(path, method=method, headers=headers, data=body)  # type: ignore[attr-defined]
+    response = app.test_client().open(path, method=method, headers=headers, data=body)
     return int(response.status_code)
 
 
@@ -218,26 +244,17 @@ def _database(name: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _maybe_floor(name: str, options: Options, *, wanted: bool) -> Iterator[tuple[int, int] | None]:
-    if not wanted:
-        yield None
-        return
-    with _server("bench.floor:create_app", name, options) as server:
-        yield server
-
-
-@contextlib.contextmanager
-def _server(factory: str, name: str, options: Options) -> Iterator[tuple[int, int]]:
+def _server(factory: str, name: str, url: str, options: Options) -> Iterator[tuple[int, int]]:
     """A granian with ``factory``; yields its port and process id."""
     port = _free_port()
-    # One thread per worker suits SQLite, whose writers queue anyway; with PostgreSQL threads hide the waiting.
-    threads = "1" if name == "sqlite" else "4"
+    # SQLite has one writer: more workers or threads only wait for its lock. PostgreSQL's waiting is worth hiding.
+    workers, threads = (1, 1) if name == "sqlite" else (options.workers, 4)
     command = [
         str(Path(sys.executable).parent / "granian"), "--interface", "wsgi", "--factory", factory, "--host",
-        "127.0.0.1", "--port", str(port), "--workers", str(options.workers), "--blocking-threads", threads,
+        "127.0.0.1", "--port", str(port), "--workers", str(workers), "--blocking-threads", str(threads),
         "--no-access-log", "--log-level", "warning",
     ]  # fmt: skip
-    process = subprocess.Popen(command, env=os.environ.copy())
+    process = subprocess.Popen(command, env=os.environ | {"DATASPACE_DATABASE_URL": url})
     try:
         _wait(port, process)
         yield port, process.pid

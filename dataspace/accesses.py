@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Index, String, UniqueConstraint, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import Model, RowId, db, insert_new, new_id, table_of
+from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
 from dataspace.errors import Conflict
 from dataspace.permission import Permission
 
@@ -64,7 +64,7 @@ def record_answered(permission: Permission, item_ids: list[str], now: dt.datetim
     delivery_id = new_id("dlv")
     row = _row(permission, item_ids, now) | {"outcome": Outcome.ANSWERED, "delivery_id": delivery_id}
     if permission.max_reads is None:
-        db.session.connection().execute(_INSERT, row)
+        connection().execute(_INSERT, row)
         return delivery_id
     read_no = answered(permission.consent_id) + 1
     while read_no <= permission.max_reads:
@@ -79,7 +79,7 @@ def record_answered(permission: Permission, item_ids: list[str], now: dt.datetim
 def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
     """Write the row of a refused read."""
     row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
-    db.session.connection().execute(_INSERT, row)
+    connection().execute(_INSERT, row)
 
 
 def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import accesses
 from dataspace.catalogue import DataItem, in_period
-from dataspace.db import Model, db, new_id, table_of
+from dataspace.db import Model, connection, db, new_id, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -174,7 +174,9 @@ _CURRENT = (
         _record.record_id, _record.as_of, _record.digest, _record.sealed, _key.wrapped,
     )
     .join_from(
-        table_of(Record), table_of(DataItem), (_item.item_id == _record.item_id) & (_item.version == _record.item_version),
+        table_of(Record),
+        table_of(DataItem),
+        (_item.item_id == _record.item_id) & (_item.version == _record.item_version),
     )
     .join(table_of(DataKey), _key.space_id == _record.space_id)
     .where(
@@ -187,7 +189,7 @@ _CURRENT = (
 
 def _select(space_id: str, granted: list[GrantedItem]) -> list[Any]:
     values = {"space_id": space_id, "item_ids": [g.item_id for g in granted]}
-    return list(db.session.connection().execute(_CURRENT, values))
+    return list(connection().execute(_CURRENT, values))
 
 
 def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.dml import Insert
 
-from dataspace.db import Model, db, table_of
+from dataspace.db import Model, connection, table_of
 
 
 class SeenJti(Model):
@@ -45,8 +45,8 @@ def remember(kind: str, owner: str, jti: str, expires_at: dt.datetime) -> bool:
     # Length before each part: no two lists of parts run together into the same bytes.
     parts = "".join(f"{len(part)}:{part}" for part in (kind, owner, jti))
     row = {"digest": hashlib.sha256(parts.encode()).digest(), "expires_at": expires_at}
-    connection = db.session.connection()
-    return connection.execute(_INSERT[connection.dialect.name], row).rowcount == 1
+    link = connection()
+    return link.execute(_INSERT[link.dialect.name], row).rowcount == 1
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
@@ -59,4 +59,4 @@ def sweep(now: dt.datetime, limit: int = 1000) -> int:
         .with_for_update(skip_locked=True)  # SQLite has one writer anyhow and leaves it out
     )
     statement = delete(_TABLE).where(_TABLE.c.digest.in_(expired))
-    return db.session.connection().execute(statement).rowcount
+    return connection().execute(statement).rowcount

@@ -30,7 +30,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.clients import Client
 from consent.records import Consent, ConsentVersion, Facts, facts_query
-from dataspace.db import Model, db, table_of
+from dataspace.db import Model, connection, db, table_of
 
 # What a secret is can be told from its first letters, so that one found where it does not belong is recognised.
 CODE_PREFIX = "dsa_ac_"
@@ -226,25 +226,25 @@ def issue_code(
         "expires_at": now + CODE_LIFE,
     }
     db.session.flush()  # the consent, which the row points to
-    db.session.connection().execute(_ADD_CODE, row)
+    connection().execute(_ADD_CODE, row)
     return code
 
 
 def find_code(unverified_code: str) -> BoundCode | None:
     """A code with its consent, in one query."""
-    found: Any = db.session.connection().execute(_FIND_CODE, {"digest": digest_of(unverified_code)}).first()
+    found: Any = connection().execute(_FIND_CODE, {"digest": digest_of(unverified_code)}).first()
     return cast("BoundCode | None", found)
 
 
 def use_code(code: BoundCode, now: dt.datetime) -> bool:
     """Use a code up; of several who try, at once or later, exactly one hears True."""
-    done = db.session.connection().execute(_USE_CODE, {"code": code.digest, "now": now})
+    done = connection().execute(_USE_CODE, {"code": code.digest, "now": now})
     return done.rowcount == 1
 
 
 def revoke_family(code_digest: bytes, *, client_id: str, now: dt.datetime) -> None:
     """Revoke what a code has brought its client: it was used a second time (RFC 6749 section 4.1.2)."""
-    db.session.connection().execute(_REVOKE_FAMILY, {"code": code_digest, "client": client_id, "now": now})
+    connection().execute(_REVOKE_FAMILY, {"code": code_digest, "client": client_id, "now": now})
 
 
 # Tokens
@@ -302,12 +302,12 @@ def store(issue: Issue) -> None:
     if issue.refresh_token is not None:
         refresh = {"digest": digest_of(issue.refresh_token), "kind": "refresh", "expires_at": bound.expires_at}
         rows.append(common | refresh)
-    db.session.connection().execute(_ADD_TOKEN, rows)
+    connection().execute(_ADD_TOKEN, rows)
 
 
 def find_token(unverified_token: str) -> BoundToken | None:
     """An access or refresh token with its consent, in one query."""
-    found: Any = db.session.connection().execute(_FIND_TOKEN, {"digest": digest_of(unverified_token)}).first()
+    found: Any = connection().execute(_FIND_TOKEN, {"digest": digest_of(unverified_token)}).first()
     return cast("BoundToken | None", found)
 
 
@@ -316,7 +316,7 @@ def revoke(token: BoundToken, now: dt.datetime) -> None:
     if token.kind == Kind.REFRESH:
         revoke_family(token.family, client_id=token.client_id, now=now)
     else:
-        db.session.connection().execute(_REVOKE, {"token": token.digest, "now": now})
+        connection().execute(_REVOKE, {"token": token.digest, "now": now})
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
@@ -330,5 +330,5 @@ def sweep(now: dt.datetime, limit: int = 1000) -> int:
             .limit(limit)
             .with_for_update(skip_locked=True)  # several sweepers at once take different rows
         )
-        removed += db.session.connection().execute(delete(table).where(table.c.digest.in_(dead))).rowcount
+        removed += connection().execute(delete(table).where(table.c.digest.in_(dead))).rowcount
     return removed
