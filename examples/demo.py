@@ -5,8 +5,6 @@ browsers with software passkeys drive the real pages over HTTP, and prints what 
 when every expectation came true. DEMO_DATABASE_URL names an empty database to use instead of a temporary SQLite file.
 """
 
-import contextlib
-import io
 import os
 import sys
 import tempfile
@@ -42,7 +40,7 @@ def main() -> int:
 def _tell(demo: Demonstration) -> int:
     story = Story()
     story.chapter("Setting up: database, catalogue, people, third parties, keys")
-    _quietly(lambda: demonstration.prepare(demo))
+    demonstration.prepare(demo)
     codes = {person.name: person.code or "" for person in demonstration.people(demo)}
     log = demo.folder / "processes.log"
     try:
@@ -70,17 +68,6 @@ def _bank(demo: Demonstration) -> DataSpaceClient:
     signing, proof = keys.load(demo.bank_keys)
     callback = f"{demo.bank_url}/callback"
     return DataSpaceClient(demo.issuer, BANK_CLIENT_ID, callback, signing_key=signing, proof_key=proof)
-
-
-def _quietly(action: Callable[[], None]) -> None:
-    """What the set-up says is shown only when it fails."""
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stdout(said):
-            action()
-    except BaseException:
-        sys.stderr.write(said.getvalue())
-        raise
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Settings, database, keys and people of a demonstration. Doing it twice keeps what is there."""
 
 import base64
+import contextlib
 import datetime as dt
+import io
 import json
 import secrets
 import sys
@@ -68,10 +70,10 @@ def at(folder: Path, port: int, bank_port: int, database_url: str = "") -> Demon
     """The demonstration in a folder, made on first use; its secrets stay, its addresses follow the ports."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "demo.env"
-    environment = _fresh_settings(folder) | (_read(path) if path.exists() else {})
+    environment = _fresh_settings() | (_read(path) if path.exists() else {})
+    # Not kept: the ports may have changed, and the folder may have been moved.
     environment["DATASPACE_ISSUER"] = issuer(port)
-    if database_url:
-        environment["DATASPACE_DATABASE_URL"] = database_url
+    environment["DATASPACE_DATABASE_URL"] = database_url or f"sqlite:///{folder.resolve()}/demo.sqlite"
     path.touch(mode=0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in environment.items()), "utf-8")
     return Demonstration(folder, port, bank_port, environment)
@@ -140,11 +142,9 @@ def commands(demo: Demonstration, *, workers: int = 2) -> list[Command]:
     ]
 
 
-def _fresh_settings(folder: Path) -> dict[str, str]:
+def _fresh_settings() -> dict[str, str]:
     return {
         "DATASPACE_MODE": "development",
-        "DATASPACE_ISSUER": "",
-        "DATASPACE_DATABASE_URL": f"sqlite:///{folder.resolve()}/demo.sqlite",
         "DATASPACE_WRAPPING_KEY": _key(),
         "DATASPACE_INDEX_KEY": _key(),
         "DATASPACE_SECRET_KEY": secrets.token_urlsafe(32),
@@ -167,10 +167,14 @@ def _settings(demo: Demonstration) -> Settings:
 
 
 def _run(flask: FlaskGroup, arguments: list[str]) -> None:
+    """Run one of our own commands; what it says is shown only when it fails."""
+    said = io.StringIO()
     try:
-        flask.main(args=arguments, standalone_mode=False)
+        with contextlib.redirect_stdout(said):
+            flask.main(args=arguments, standalone_mode=False)
     except click.ClickException as error:
-        raise DemonstrationError(f"flask {' '.join(arguments)}: {error.format_message()}") from None
+        command = f"flask {' '.join(arguments)}"
+        raise DemonstrationError(f"{said.getvalue()}{command}: {error.format_message()}") from None
 
 
 def _code(holder: Holder, now: dt.datetime) -> str | None:

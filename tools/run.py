@@ -21,6 +21,7 @@ def main() -> int:
         for number, variable in ((port, "PORT"), (bank_port, "BANK_PORT")):
             require_free(number, variable)
         demo = demonstration.at(ROOT / "var", port, bank_port)
+        _say(f"Preparing the demonstration in {demo.folder.relative_to(ROOT)}/ ...")
         demonstration.prepare(demo)
         people = demonstration.people(demo)
         with Processes(demonstration.commands(demo)) as processes:
