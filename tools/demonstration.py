@@ -67,9 +67,15 @@ def issuer(port: int) -> str:
 
 
 def at(folder: Path, port: int, bank_port: int, database_url: str = "") -> Demonstration:
-    """The demonstration in a folder, made on first use; its secrets stay, its addresses follow the ports."""
+    """The demonstration in a folder, made on first use; its secrets stay, its addresses follow the ports.
+
+    Raises DemonstrationError when its secrets are gone.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "demo.env"
+    if not path.exists() and (folder / "demo.sqlite").exists():
+        # The database is sealed under keys that were in that file.
+        raise DemonstrationError(f"{path} is gone, and {folder}/demo.sqlite is of no use without it: remove {folder}.")
     environment = _fresh_settings() | (_read(path) if path.exists() else {})
     # Not kept: the ports may have changed, and the folder may have been moved.
     environment["DATASPACE_ISSUER"] = issuer(port)
