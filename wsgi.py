@@ -6,9 +6,16 @@ Serve it with ``granian --interface wsgi --factory wsgi:create_app``.
 from flask import Flask
 from flask_migrate import Migrate
 
+from consent.keys import Keyring
+from consent.lifecycle import Registry
+from consent.oauth import server, validator
+from consent.web import authorize, dashboard, endpoints
+from consent.web import commands as consent_commands
+from consent.web.admin import routes as admin
 from dataspace.db import db
 from dataspace.settings import Settings
-from dataspace.web import shell
+from dataspace.web import api, guard, limits, pages, passkeys, shell, signin
+from dataspace.web import commands as dataspace_commands
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -17,8 +24,22 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     if settings.database_url.startswith("postgresql"):
-        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": settings.pool_size, "pool_pre_ping": False}
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": settings.pool_size}
+    shell.configure_logging(settings)
     shell.init_shell(app, settings)
+    limits.init_limits(app, settings)
     db.init_app(app)
     Migrate(app, db)
+    services: shell.Services = app.extensions["dataspace"]
+    app.extensions["consent"] = Registry(
+        vault=services.vault, index=services.index, keyring=Keyring(services.vault), issuer=settings.issuer
+    )
+    server.init_oauth(app)
+    guard.init_guard(app, {"dpop": validator.permission_for, "bearer": validator.permission_for})
+    signin.init_signin(app)
+    for part in (passkeys, pages, api, endpoints, authorize, dashboard, admin):
+        app.register_blueprint(part.bp)
+    shell.csrf.exempt(api.bp)
+    dataspace_commands.register(app)
+    consent_commands.register(app)
     return app

@@ -34,7 +34,7 @@ from webauthn.helpers.structs import (
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-from dataspace.db import db, new_id
+from dataspace.db import Model, db, new_id
 from dataspace.errors import DomainError
 from dataspace.settings import Settings
 
@@ -60,7 +60,7 @@ class Purpose(enum.StrEnum):
     SIGN_IN = "sign_in"
 
 
-class Ceremony(db.Model):
+class Ceremony(Model):
     """A challenge that waits for its answer from one browser; answering it deletes the row.
 
     ``code_digest`` names the enrolment code by which a registration was begun.

@@ -18,7 +18,7 @@ from webauthn.authentication.verify_authentication_response import VerifiedAuthe
 
 from dataspace import ceremonies, holders
 from dataspace.ceremonies import Begun, PasskeyError, Registrant, RelyingParty, TakenCeremony
-from dataspace.db import db, new_id
+from dataspace.db import Model, db, new_id
 from dataspace.errors import NotAllowed, NotFound
 
 CODE_LIFE = dt.timedelta(hours=24)
@@ -55,7 +55,7 @@ class InvalidName(PasskeyError):
     sentence = "A name has 1 to 60 characters."
 
 
-class UserHandle(db.Model):
+class UserHandle(Model):
     """What authenticators know a person by: 32 random bytes that say nothing about the person."""
 
     __tablename__ = "user_handles"
@@ -63,7 +63,7 @@ class UserHandle(db.Model):
     handle: Mapped[bytes] = mapped_column(LargeBinary(64), unique=True)
 
 
-class EnrolmentCode(db.Model):
+class EnrolmentCode(Model):
     """A one-time code of the registrar; usable once, until it expires or a newer one voids it."""
 
     __tablename__ = "enrolment_codes"
@@ -77,7 +77,7 @@ class EnrolmentCode(db.Model):
     voided_at: Mapped[dt.datetime | None]
 
 
-class Passkey(db.Model):
+class Passkey(Model):
     """One credential of one person. ``public_key`` is COSE; ``transports`` is what the browser said, unchecked."""
 
     __tablename__ = "passkeys"

@@ -14,7 +14,7 @@ from sqlalchemy import ForeignKey, Index, Select, String, and_, delete, or_, sel
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from dataspace import holders, mandates
-from dataspace.db import db, new_id
+from dataspace.db import Model, db, new_id
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder, HolderRole, Role
 from dataspace.mandates import Actor, Capacity, Mandate
@@ -27,7 +27,7 @@ SEEN_EVERY = dt.timedelta(minutes=1)
 KEPT = dt.timedelta(days=180)  # after its end
 
 
-class SignIn(db.Model):
+class SignIn(Model):
     """One sign-in of one person. ``holder_id`` is NULL for an administrator, who acts for no holder."""
 
     __tablename__ = "signins"

@@ -1,0 +1,28 @@
+"""The models and the migrations say the same, on both databases."""
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+
+from dataspace.db import db
+
+
+def differences() -> list[object]:
+    with db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, db.metadata))
+
+
+def test_migrations_make_what_the_models_say(app: Flask) -> None:
+    db.drop_all()
+    upgrade(directory="migrations")
+    assert differences() == []
+
+
+def test_the_first_migration_can_be_taken_back(app: Flask) -> None:
+    db.drop_all()
+    upgrade(directory="migrations")
+    downgrade(directory="migrations", revision="base")
+    assert set(sa.inspect(db.engine).get_table_names()) <= {"alembic_version"}
