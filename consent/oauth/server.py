@@ -85,8 +85,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]
 
         Authlib would try every method of its list in turn; whoever presents two things must mean one.
         """
+        method = presented_method(request)
         try:
-            client: RegisteredClient = super().authenticate_client(request, [presented_method(request)], endpoint)
+            client: RegisteredClient = super().authenticate_client(request, [method], endpoint)
         except InvalidClientError:
             raise InvalidClientError("this client does not authenticate in this way", status_code=401) from None
         except InvalidClient as error:

@@ -1,0 +1,95 @@
+"""Metadata: the documents are well-formed, agree with each other, and every address in them answers."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from authlib.oidc.discovery import OpenIDProviderMetadata
+from flask import Flask
+from flask.testing import FlaskClient
+
+from consent.clients import AuthMethod, Profile
+from dataspace import clock, jwk
+from dataspace.db import db
+from tests import factories
+from tests.conftest import ISSUER
+from tests.consent.third_party import ThirdParty, tokens_for
+
+
+@pytest.fixture
+def world(app: Flask) -> factories.World:
+    return factories.world(clock.now())
+
+
+def document(client: FlaskClient, name: str) -> dict[str, Any]:
+    answer = client.get(f"/.well-known/{name}")
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert "max-age" in answer.headers["Cache-Control"]
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def test_both_documents_are_valid_and_agree(client: FlaskClient) -> None:
+    oauth, openid = document(client, "oauth-authorization-server"), document(client, "openid-configuration")
+    AuthorizationServerMetadata(oauth).validate()
+    OpenIDProviderMetadata(openid).validate()
+    assert openid.items() >= oauth.items()
+    assert oauth["issuer"] == ISSUER
+
+
+def test_every_address_answers(world: factories.World, client: FlaskClient) -> None:
+    for name, value in document(client, "openid-configuration").items():
+        if name.endswith("_endpoint") or name == "jwks_uri":
+            assert value.startswith(ISSUER)
+            assert client.options(urlsplit(value).path).status_code == 200, name
+            assert client.get(urlsplit(value).path).status_code != 404, name
+
+
+@pytest.mark.parametrize("method", list(AuthMethod))
+def test_every_client_authentication_method_works(world: factories.World, client: FlaskClient, method: str) -> None:
+    metadata = document(client, "oauth-authorization-server")
+    assert method in metadata["token_endpoint_auth_methods_supported"]
+    party = factories.party(clock.now(), "shop", profile=Profile.LOGIN, method=method)
+    db.session.commit()
+    assert "id_token" in tokens_for(ThirdParty(party, client), world.actor)
+
+
+def test_the_published_keys_are_public_and_named(world: factories.World, client: FlaskClient) -> None:
+    keys = client.get("/oauth/jwks").json["keys"]
+    assert len({key["kid"] for key in keys}) == len(keys)
+    assert not any(jwk.PRIVATE_MEMBERS & key.keys() for key in keys)
+    wanted = document(client, "openid-configuration")["id_token_signing_alg_values_supported"]
+    assert set(wanted) <= {key["alg"] for key in keys}
+
+
+def test_the_resource_points_to_its_server(client: FlaskClient) -> None:
+    resource = document(client, "oauth-protected-resource")
+    assert resource["authorization_servers"] == [ISSUER]
+    assert resource["resource"] == ISSUER
+    assert resource["dpop_bound_access_tokens_required"] is True
+
+
+def test_userinfo_challenges(world: factories.World, client: FlaskClient) -> None:
+    party = factories.party(clock.now(), "shop", profile=Profile.LOGIN, method="client_secret_basic")
+    db.session.commit()
+    shop = ThirdParty(party, client)
+    token = tokens_for(shop, world.actor, scope="openid")["access_token"]
+    anonymous = client.get("/userinfo")
+    assert anonymous.status_code == 401
+    assert "error=" not in anonymous.headers["WWW-Authenticate"]
+    wrong = client.get("/userinfo", headers={"Authorization": "Bearer nonsense"})
+    assert (wrong.status_code, wrong.json["error"]) == (401, "invalid_token")
+    assert 'error="invalid_token"' in wrong.headers["WWW-Authenticate"]
+    assert list(client.post("/userinfo", data={"access_token": token}).json) == ["sub"]
+    assert client.post("/userinfo", headers={"Authorization": f"bearer {token}"}).status_code == 200
+    both = client.post("/userinfo", data={"access_token": token}, headers={"Authorization": f"Bearer {token}"})
+    assert (both.status_code, both.json["error"]) == (400, "invalid_request")
+
+
+def test_userinfo_needs_openid(world: factories.World, client: FlaskClient) -> None:
+    bank = ThirdParty(world.party, client)
+    token = tokens_for(bank, world.actor)["access_token"]
+    headers = {"Authorization": f"DPoP {token}", "DPoP": bank.proof("GET", "/userinfo", access_token=token)}
+    answer = client.get("/userinfo", headers=headers)
+    assert (answer.status_code, answer.json["error"]) == (403, "insufficient_scope")

@@ -1,0 +1,59 @@
+"""Revocation: a client gives back its tokens; the holder's consent stays."""
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from consent.records import State
+from dataspace import clock
+from dataspace.db import db
+from tests import factories
+from tests.consent.third_party import ThirdParty, tokens_for
+
+
+@pytest.fixture
+def world(app: Flask) -> factories.World:
+    return factories.world(clock.now())
+
+
+@pytest.fixture
+def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
+    return ThirdParty(world.party, client)
+
+
+def test_an_access_token_alone(bank: ThirdParty, world: factories.World) -> None:
+    body = tokens_for(bank, world.actor, give=world.consent)
+    answer = bank.revoke(body["access_token"])
+    assert (answer.status_code, answer.json) == (200, {})
+    assert bank.read(body["access_token"]).status_code == 401
+    assert bank.refresh(body["refresh_token"]).status_code == 200
+    db.session.refresh(world.consent)
+    assert world.consent.state == State.ACTIVE
+
+
+def test_a_refresh_token_with_all_that_it_brought(bank: ThirdParty, world: factories.World) -> None:
+    body = tokens_for(bank, world.actor)
+    fresh = bank.refresh(body["refresh_token"]).json["access_token"]
+    assert bank.revoke(body["refresh_token"], token_type_hint="access_token").status_code == 200
+    assert bank.refresh(body["refresh_token"]).json["error"] == "invalid_grant"
+    assert [bank.read(t).status_code for t in (body["access_token"], fresh)] == [401, 401]
+
+
+def test_another_consents_tokens_stay(bank: ThirdParty, world: factories.World) -> None:
+    first, second = tokens_for(bank, world.actor), tokens_for(bank, world.actor)
+    bank.revoke(first["refresh_token"])
+    assert bank.read(second["access_token"]).status_code == 200
+
+
+def test_an_unknown_token_is_no_error(bank: ThirdParty) -> None:
+    assert bank.revoke("dsa_at_unknown").status_code == 200
+
+
+def test_only_ones_own(bank: ThirdParty, world: factories.World, client: FlaskClient) -> None:
+    body = tokens_for(bank, world.actor)
+    other = factories.party(clock.now(), "thief")
+    db.session.commit()
+    assert ThirdParty(other, client).revoke(body["access_token"]).json["error"] == "invalid_grant"
+    assert client.post("/oauth/revoke", data={"token": body["access_token"]}).status_code == 401
+    assert bank.revoke("").json["error"] == "invalid_request"
+    assert bank.read(body["access_token"]).status_code == 200

@@ -1,0 +1,329 @@
+"""The token endpoint: exchange of a code, refresh, and what both refuse."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import event, func, select
+
+from consent import clients, lifecycle
+from consent.clients import Profile
+from consent.oauth import tokens
+from consent.oauth.tokens import AuthorizationCode, Token
+from dataspace import jose, jwk
+from dataspace.db import db
+from tests import factories
+from tests.conftest import ISSUER
+from tests.consent.third_party import LEFT_OUT, ThirdParty, code_for, proof_key, tokens_for
+
+SECOND = dt.timedelta(seconds=1)
+
+
+@pytest.fixture
+def world(app: Flask, now: dt.datetime) -> factories.World:
+    return factories.world(now)
+
+
+@pytest.fixture
+def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
+    return ThirdParty(world.party, client)
+
+
+@pytest.fixture
+def shop(world: factories.World, client: FlaskClient, now: dt.datetime) -> ThirdParty:
+    """A client for plain sign-in."""
+    party = factories.party(now, "shop", profile=Profile.LOGIN, method="client_secret_basic", name="示例商店")
+    db.session.commit()
+    return ThirdParty(party, client)
+
+
+def test_a_code_brings_bound_tokens_and_what_was_granted(bank: ThirdParty, world: factories.World) -> None:
+    code, consent = code_for(bank, world.actor)
+    answer = bank.token(code)
+    body = answer.json
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Pragma"] == "no-cache"
+    assert body["access_token"].startswith("dsa_at_")
+    assert body["refresh_token"].startswith("dsa_rt_")
+    assert (body["token_type"], body["expires_in"]) == ("DPoP", 300)
+    assert (body["grant_id"], body["consent_version"]) == (consent.consent_id, 1)
+    assert body["authorization_details"] == [
+        {
+            "type": "data_space_access",
+            "purpose": "loan-review",
+            "items": [{"item": "p.edu.degree", "item_version": 1, "fields": ["school", "major", "level"]}],
+            "not_before": int(consent.not_before.timestamp()),
+            "expires_at": int(consent.expires_at.timestamp()),
+        }
+    ]
+    assert "id_token" not in body
+
+
+def test_only_what_the_holder_left_is_granted(app: Flask, client: FlaskClient, now: dt.datetime) -> None:
+    world = factories.world(now)
+    other = factories.item(now, "p.work.qualification", ("name",))
+    world.purpose.items = [*world.purpose.items, {"item": other.item_id, "fields": ["name"], "necessity": "optional",
+                                                  "reason": factories.text("用于审核")}]  # fmt: skip
+    db.session.commit()
+    bank = ThirdParty(world.party, client)
+    narrowed = factories.consent(factories.ask(world.purpose, now), world.actor, now, items=["p.edu.degree"])
+    body = tokens_for(bank, world.actor, give=narrowed)
+    assert [i["item"] for i in body["authorization_details"][0]["items"]] == ["p.edu.degree"]
+
+
+def test_nothing_is_stored_in_clear(bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor)
+    body = bank.token(code).json
+    secrets = [code, body["access_token"], body["refresh_token"]]
+    for table in (AuthorizationCode, Token):
+        for row in db.session.execute(select(table.__table__)).all():
+            assert not any(secret in str(value) for secret in secrets for value in row)
+
+
+def test_an_access_token_never_outlives_the_consent(bank: ThirdParty, world: factories.World, now: dt.datetime) -> None:
+    world.consent.expires_at = now + 100 * SECOND
+    db.session.commit()
+    body = tokens_for(bank, world.actor, give=world.consent)
+    assert body["expires_in"] <= 100
+
+
+def statements(action: Callable[[], Any]) -> list[str]:
+    """The statements that an action sends to the database."""
+    seen: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        seen.append(statement)
+
+    event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        action()
+    finally:
+        event.remove(db.engine, "before_cursor_execute", note)
+    return seen
+
+
+def test_few_statements(bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor)
+    body: dict[str, Any] = {}
+    assert len(statements(lambda: body.update(bank.token(code).json))) == 6
+    assert len(statements(lambda: bank.refresh(body["refresh_token"]))) == 5
+    assert len(statements(lambda: bank.introspect(body["access_token"]))) == 3
+    assert len(statements(lambda: bank.read(body["access_token"]))) == 4
+
+
+# A code, once
+
+
+def test_a_second_use_is_refused_and_ends_what_the_first_has_brought(bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor)
+    first = bank.token(code).json
+    refreshed = bank.refresh(first["refresh_token"]).json
+    second = bank.token(code)
+    assert (second.status_code, second.json["error"]) == (400, "invalid_grant")
+    for token in (first["access_token"], refreshed["access_token"]):
+        assert bank.read(token).status_code == 401
+    assert bank.refresh(first["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_a_second_use_is_known_even_when_the_code_is_swept_away(
+    bank: ThirdParty, world: factories.World, now: dt.datetime
+) -> None:
+    code, _consent = code_for(bank, world.actor)
+    first = bank.token(code).json
+    assert tokens.sweep(now + 2 * dt.timedelta(hours=1)) >= 1
+    assert db.session.scalar(select(func.count()).select_from(AuthorizationCode)) == 0
+    db.session.commit()
+    assert bank.token(code).json["error"] == "invalid_grant"
+    assert bank.refresh(first["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_a_refusal_does_not_use_the_code_up(bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor)
+    assert bank.token(code, code_verifier="x" * 43).status_code == 400
+    assert bank.token(code, redirect_uri=factories.REDIRECT_URI + "/").status_code == 400
+    assert bank.token(code, proof=LEFT_OUT).status_code == 400
+    assert bank.token(code).status_code == 200
+
+
+def test_another_client_gets_nothing_for_a_code(
+    bank: ThirdParty, world: factories.World, client: FlaskClient, now: dt.datetime
+) -> None:
+    thief = ThirdParty(factories.party(now, "thief"), client, verifier=bank.verifier)
+    db.session.commit()
+    code, _consent = code_for(bank, world.actor)
+    assert thief.token(code).json["error"] == "invalid_grant"
+    first = bank.token(code).json
+    assert thief.token(code).json["error"] == "invalid_grant"
+    assert thief.refresh(first["refresh_token"]).json["error"] == "invalid_grant"
+    assert bank.read(first["access_token"]).status_code == 200
+
+
+def test_a_code_is_dead_after_sixty_seconds(bank: ThirdParty, world: factories.World, now: dt.datetime) -> None:
+    code, _consent = code_for(bank, world.actor, at=now - 61 * SECOND, give=world.consent)
+    assert bank.token(code).json == {"error": "invalid_grant", "error_description": "the code has expired"}
+    assert tokens.CODE_LIFE <= 60 * SECOND
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_codes_and_tokens_die_with_the_consent(bank: ThirdParty, world: factories.World, early: bool) -> None:
+    code, consent = code_for(bank, world.actor)
+    refresh_token = "" if early else bank.token(code).json["refresh_token"]
+    lifecycle.withdraw(consent.consent_id, world.actor, consent.created_at + SECOND)
+    db.session.commit()
+    refused = bank.token(code) if early else bank.refresh(refresh_token)
+    assert refused.json == {"error": "invalid_grant", "error_description": "consent_withdrawn"}
+    assert db.session.scalar(select(func.count()).select_from(Token)) == (0 if early else 2)
+
+
+def test_a_suspended_client_gets_no_tokens(bank: ThirdParty, world: factories.World, now: dt.datetime) -> None:
+    code, _consent = code_for(bank, world.actor)
+    clients.suspend("bank", now, actor_id="adm", reason_code="complaint", text="")
+    db.session.commit()
+    assert bank.token(code).json["error_description"] == "client_suspended"
+
+
+def test_a_code_is_bound_to_the_key_that_was_proved_at_par(bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor, proof=bank.proof("POST", "/oauth/par"))
+    refused = bank.token(code, proof=bank.proof("POST", "/oauth/token", key=proof_key()))
+    assert refused.json == {"error": "invalid_dpop_proof", "error_description": "another key"}
+    assert bank.token(code).status_code == 200
+
+
+def test_a_code_is_bound_to_the_announced_key(bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor, dpop_jkt=bank.jkt)
+    assert bank.token(code, proof=bank.proof("POST", "/oauth/token", key=proof_key())).status_code == 400
+    assert bank.token(code).status_code == 200
+
+
+# Refresh
+
+
+def test_refreshing(bank: ThirdParty, world: factories.World) -> None:
+    first = tokens_for(bank, world.actor)
+    answer = bank.refresh(first["refresh_token"])
+    assert answer.status_code == 200
+    assert "refresh_token" not in answer.json  # not rotated for clients that are bound to a key (FAPI 2.0)
+    assert answer.json["access_token"] != first["access_token"]
+    assert answer.json["authorization_details"] == first["authorization_details"]
+    assert bank.read(answer.json["access_token"]).status_code == 200
+    assert bank.refresh(first["refresh_token"]).status_code == 200
+
+
+def test_a_refresh_token_needs_its_key(bank: ThirdParty, world: factories.World) -> None:
+    first = tokens_for(bank, world.actor)
+    for proof in (LEFT_OUT, bank.proof("POST", "/oauth/token", key=proof_key())):
+        assert bank.refresh(first["refresh_token"], proof=proof).json["error"] == "invalid_dpop_proof"
+
+
+def test_an_access_token_refreshes_nothing(bank: ThirdParty, world: factories.World) -> None:
+    assert bank.refresh(tokens_for(bank, world.actor)["access_token"]).json["error"] == "invalid_grant"
+
+
+def test_a_scope_is_not_widened(shop: ThirdParty, world: factories.World) -> None:
+    first = tokens_for(shop, world.actor, scope="openid offline_access")
+    assert first["scope"] == "openid offline_access"
+    narrower = shop.refresh(first["refresh_token"], scope="openid")
+    assert narrower.json["scope"] == "openid"
+    assert shop.refresh(first["refresh_token"], scope="openid profile").json["error"] == "invalid_scope"
+
+
+# Plain sign-in
+
+
+def test_an_id_token(shop: ThirdParty, world: factories.World, now: dt.datetime) -> None:
+    body = tokens_for(shop, world.actor)
+    assert body["token_type"] == "Bearer"
+    assert "refresh_token" not in body
+    assert "authorization_details" not in body
+    keys = shop.http.get("/oauth/jwks").json["keys"]
+    verified = jose.verify(
+        body["id_token"],
+        keys,
+        algorithms={"RS256"},
+        expected_typ="JWT",
+        expected_iss=ISSUER,
+        expected_aud="shop",
+        now=now,
+    )
+    claims = verified.claims
+    assert verified.header["kid"] in {key["kid"] for key in keys}
+    assert claims["nonce"] == "a nonce"
+    assert claims["exp"] - claims["iat"] == 300
+    assert claims["auth_time"] == int(world.actor.auth_time.timestamp())
+    assert claims["acr"] == world.actor.acr
+    assert claims["amr"] == ["pop", "user", "mfa"]
+    assert "name" not in claims
+    at_hash = jwk.b64encode(hashlib.sha256(body["access_token"].encode()).digest()[:16])
+    assert claims["at_hash"] == at_hash
+    info = shop.http.get("/userinfo", headers={"Authorization": f"Bearer {body['access_token']}"})
+    assert info.json == {"sub": claims["sub"], "name": "陈嘉怡"}
+
+
+@pytest.mark.parametrize("alg", ["ES256", "PS256"])
+def test_the_algorithm_of_an_id_token_is_the_clients(
+    shop: ThirdParty, world: factories.World, now: dt.datetime, alg: str
+) -> None:
+    shop.party.client.id_token_signed_response_alg = alg
+    db.session.commit()
+    assert jose.read(tokens_for(shop, world.actor)["id_token"]).header["alg"] == alg
+
+
+def test_a_data_client_gets_id_tokens_of_fapi_algorithms_only(bank: ThirdParty, world: factories.World) -> None:
+    body = tokens_for(bank, world.actor, scope="openid")
+    assert jose.read(body["id_token"]).header["alg"] == "ES256"
+
+
+def test_two_clients_know_one_person_by_two_names(
+    shop: ThirdParty, world: factories.World, client: FlaskClient, now: dt.datetime
+) -> None:
+    other = factories.party(now, "club", profile=Profile.LOGIN, method="client_secret_post", name="示例俱乐部")
+    db.session.commit()
+    names = {
+        jose.unverified_claims(jose.read(tokens_for(third, world.actor)["id_token"]))["sub"]
+        for third in (shop, ThirdParty(other, client))
+    }
+    assert len(names) == 2
+
+
+def test_a_sign_in_client_may_prove_a_key_and_gets_bound_tokens(shop: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(shop, world.actor)
+    body = shop.token(code, proof=shop.proof("POST", "/oauth/token")).json
+    assert body["token_type"] == "DPoP"
+    bearer = shop.http.get("/userinfo", headers={"Authorization": f"Bearer {body['access_token']}"})
+    assert bearer.status_code == 401
+    proof = shop.proof("GET", "/userinfo", access_token=body["access_token"])
+    headers = {"Authorization": f"DPoP {body['access_token']}", "DPoP": proof}
+    assert shop.http.get("/userinfo", headers=headers).status_code == 200
+
+
+def test_a_sign_in_token_reads_no_data(shop: ThirdParty, world: factories.World) -> None:
+    body = tokens_for(shop, world.actor)
+    refused = shop.read(body["access_token"], scheme="Bearer", proof=LEFT_OUT)
+    assert (refused.status_code, refused.json["code"]) == (403, "insufficient_scope")
+
+
+# Housekeeping
+
+
+def test_the_sweep_removes_what_is_long_dead(bank: ThirdParty, world: factories.World, now: dt.datetime) -> None:
+    tokens_for(bank, world.actor)
+    assert tokens.sweep(now) == 0
+    assert tokens.sweep(now + dt.timedelta(hours=2)) == 2  # the code and the access token
+    assert tokens.sweep(now + dt.timedelta(days=40), limit=1) == 1  # the refresh token
+    assert tokens.sweep(now + dt.timedelta(days=40)) == 0
+
+
+def test_a_database_that_fails_leaves_nothing_half_done(app: Flask, bank: ThirdParty, world: factories.World) -> None:
+    code, _consent = code_for(bank, world.actor)
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE tokens RENAME TO elsewhere")
+    failed = bank.token(code)
+    assert (failed.status_code, failed.mimetype) == (503, "application/problem+json")
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE elsewhere RENAME TO tokens")
+    assert bank.token(code).status_code == 200
