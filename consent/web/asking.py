@@ -7,6 +7,8 @@ that is kept as proof (check C-26) are made from the same values.
 from dataclasses import dataclass
 from typing import Any
 
+from flask_babel import gettext as _
+
 from consent.clients import Client, Standing
 from consent.purposes import Ask, AskItem
 from consent.web import words
@@ -51,7 +53,7 @@ class Party:
 
 @dataclass(frozen=True, kw_only=True)
 class ShownItem:
-    """One data group. ``period``: the months that may be read; ``covers``: what the holder's record has of them.
+    """One data group. ``period``, ``between``: how many and which months may be read; ``covers``: what there is of it.
 
     ``held``: None when the record was not looked at. ``preview``: (label, value) of the very values; ``more``: rows
     that the preview leaves out.
@@ -66,6 +68,7 @@ class ShownItem:
     reason: str
     impact: str
     period: str
+    between: str
     held: bool | None
     as_of: Any
     covers: str
@@ -92,6 +95,11 @@ class Asking:
     third_parties: tuple[str, ...]
     abroad: str
     cross_border: dict[str, str]
+
+    @property
+    def kept_where(self) -> str:
+        """How long the third party keeps it, and where."""
+        return f"{self.kept} {_('Kept in: %(place)s.', place=self.kept_at)}" if self.kept_at else self.kept
 
     def item(self, item_id: str) -> ShownItem:
         """One of the items. Raises KeyError."""
@@ -183,7 +191,8 @@ def _item(asked: AskItem, entry: DataItem, locale: str, held: dict[str, Held] | 
         sensitive=asked.sensitive,
         reason=plain(in_language(asked.reason, locale)),
         impact=entry.impact_text(locale),
-        period=values.period(asked.period_from, asked.period_to),
+        period=values.how_many(asked.period_from, asked.period_to),
+        between=values.between(asked.period_from, asked.period_to),
         held=None if held is None else own is not None,
         as_of=own.record.as_of if own else None,
         covers=values.covers(own.item, rows) if own else "",

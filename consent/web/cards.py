@@ -21,7 +21,7 @@ from consent.records import (
     facts_of,
     why_inactive,
 )
-from consent.web import words
+from consent.web import grounds, words
 from consent.web.asking import Asking, ask_of, look
 from dataspace import holders
 from dataspace.catalogue import in_language
@@ -118,9 +118,10 @@ class Detail:
         return found.at if found else None
 
     @property
-    def revocation(self) -> ConsentEvent | None:
-        """The event of an administrator who revoked it."""
-        return overview.last(self.events, Event.INVALIDATED)
+    def revocation(self) -> tuple[str, str] | None:
+        """Why an administrator revoked it: the ground, and the administrator's own words."""
+        found = overview.last(self.events, Event.INVALIDATED)
+        return (grounds.label(found.reason_code), plain(found.text)) if found else None
 
     @property
     def suspension(self) -> bool:

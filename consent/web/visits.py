@@ -12,6 +12,7 @@ from typing import NoReturn
 from flask import abort, make_response, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
+from sqlalchemy import select
 
 from consent import clients, lifecycle
 from consent.clients import Client, Standing
@@ -24,6 +25,7 @@ from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
 from dataspace import holders, signins
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
+from dataspace.holders import Holder
 from dataspace.mandates import Actor, Capacity
 from dataspace.web.shell import services
 from dataspace.web.signin import SignInTooOld, ask_sign_in, browser_secret, current_actor
@@ -186,8 +188,8 @@ def _demand_fresh_sign_in(row: AuthorizationRequest, actor: Actor) -> None:
 def _leads(visit: Visit, now: dt.datetime) -> list[str]:
     """The names of those for whom this person could answer the request."""
     others = [c.holder_id for c in signins.choices(visit.actor.person_id, now) if c.holder_id]
-    kinds = {h.holder_id: h.kind for h in (holders.get(o) for o in others)}
-    wanted = {o for o in others if kinds[o] in visit.ask.holder_kinds}
+    fitting = select(Holder.holder_id).where(Holder.holder_id.in_(others), Holder.kind.in_(visit.ask.holder_kinds))
+    wanted = set(db.session.scalars(fitting))
     if wanted:
         session["several"] = True  # the switch in the top bar: there is somebody to switch to
     return sorted(p.name for p in holders.profiles(wanted, vault=services().vault).values())

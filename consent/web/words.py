@@ -173,10 +173,10 @@ def days(number: int) -> str:
 
 
 def remaining(until: dt.datetime, now: dt.datetime) -> str:
-    """How much time is left, in whole days; below one day in whole hours."""
+    """How much time is left, to the nearest day; below one day in whole hours."""
     left = until - now
     if left >= dt.timedelta(days=1):
-        return days(left.days)
+        return days(round(left / dt.timedelta(days=1)))
     hours = max(int(left.total_seconds()) // 3600, 1)
     return str(ngettext("%(num)s hour", "%(num)s hours", hours))
 

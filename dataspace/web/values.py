@@ -51,7 +51,7 @@ def left_out(item: DataItem, rows: list[Row]) -> int:
 def covers(item: DataItem, rows: list[Row]) -> str:
     """The months from the first to the last of a record's rows; empty when it has no period."""
     spans = [span for row in rows if item.period_field and (span := months(row.get(item.period_field)))]
-    return period(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else ""
+    return between(min(s[0] for s in spans), max(s[1] for s in spans)) if spans else ""
 
 
 def month(value: str) -> str:
@@ -59,15 +59,24 @@ def month(value: str) -> str:
     return str(format_skeleton("yMMM", dt.date(int(value[:4]), int(value[5:7]), 1), locale=get_locale()))
 
 
-def period(first: str | None, last: str | None) -> str:
+def between(first: str | None, last: str | None) -> str:
     """An inclusive period of months ``YYYY-MM``; empty when there is none."""
     if not first or not last:
         return ""
-    if first == last:
-        return month(first)
+    return month(first) if first == last else f"{month(first)} – {month(last)}"
+
+
+def how_many(first: str | None, last: str | None) -> str:
+    """How many months an inclusive period has; empty when there is none."""
+    if not first or not last:
+        return ""
     count = 12 * (int(last[:4]) - int(first[:4])) + int(last[5:7]) - int(first[5:7]) + 1
-    in_words = ngettext("%(num)s month", "%(num)s months", count)
-    return f"{in_words}, {month(first)} – {month(last)}"
+    return str(ngettext("%(num)s month", "%(num)s months", count))
+
+
+def period(first: str | None, last: str | None) -> str:
+    """How many months, and which; empty when there is no period."""
+    return ", ".join(filter(None, (how_many(first, last), between(first, last) if first != last else "")))
 
 
 def _line(number: int, row: Row, item: DataItem, fields: list[str], locale: str) -> tuple[str, str]:
