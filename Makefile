@@ -12,7 +12,7 @@ PORT ?= 8000
 BANK_PORT ?= 8001
 export PORT BANK_PORT
 
-.PHONY: help run demo test lint bench lock migrate clean set-up set-up-dev
+.PHONY: help run demo test lint bench messages lock migrate clean set-up set-up-dev
 
 help:  ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: set-up-dev  ## Check style and types
 
 bench: set-up-dev  ## Measure token issue, introspection and data read, each beside its floor
 	$(VENV)/bin/python -m bench
+
+messages: set-up-dev  ## Collect the texts of the pages into translations/ and say what is not translated yet
+	@$(VENV)/bin/python -m tools.messages
 
 migrate: set-up  ## Bring the database of DATASPACE_DATABASE_URL to the newest tables
 	$(VENV)/bin/flask --app wsgi db upgrade
