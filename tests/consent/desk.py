@@ -36,15 +36,13 @@ class Desk:
         return self
 
     def get(self, path: str, status: int = 200) -> TestResponse:
-        answer = self.client.get(path, headers={"Accept": "text/html"})
-        return self._seen(answer, path, status)
+        return self._seen(self._send("GET", path), path, status)
 
     def post(self, path: str, status: int = 303, **fields: Any) -> TestResponse:
         token = re.search(r'name="csrf_token" value="([^"]+)"', self.page)
         assert token, "no form on the last page"
         fields = {name.replace("__", "."): value for name, value in fields.items()} | {"csrf_token": token[1]}
-        answer = self.client.post(path, data=fields, headers={"Accept": "text/html"})
-        self._seen(answer, path, status)
+        answer = self._seen(self._send("POST", path, data=fields), path, status)
         if status == 303:
             self.get(answer.location)
         return answer
@@ -61,6 +59,13 @@ class Desk:
         rows = re.findall(r"<tr>(.*?)</tr>", body, flags=re.DOTALL)
         cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL) for row in rows]
         return [[" ".join(html.unescape(re.sub(r"<[^>]+>", " ", c)).split()) for c in row] for row in cells]
+
+    def _send(self, method: str, path: str, **more: Any) -> TestResponse:
+        # A context of its own, so that the request has a database session of its own, as in production.
+        with self.client.application.app_context():
+            answer = self.client.open(path, method=method, headers={"Accept": "text/html"}, **more)
+        db.session.expire_all()
+        return answer
 
     def _seen(self, answer: TestResponse, path: str, status: int) -> TestResponse:
         assert answer.status_code == status, f"{path}: {answer.status_code} {answer.get_data(as_text=True)[:3000]}"
