@@ -26,7 +26,7 @@
       body: JSON.stringify(body),
     });
     const json = await answer.json();
-    if (!answer.ok) throw Object.assign(new Error(json.title), { code: json.code });
+    if (!answer.ok) throw Object.assign(new Error(json.title), { refusal: json.code || "failed" });
     return json;
   }
 
@@ -80,17 +80,17 @@
       const done = await post(root.dataset.verify, { ceremony: begun.ceremony, credential: serialise(credential) });
       window.location.assign(done.next);
     } catch (error) {
-      if (error.code === "passkey_unknown") forget(begun.publicKey.rpId, credential.id);
+      if (error.refusal === "passkey_unknown") forget(begun.publicKey.rpId, credential.id);
       throw error;
     }
   }
 
   function explain(error) {
     if (error.name === "AbortError") return; // by us, for a newer request
-    if (error.code && error.code.startsWith("sign_in")) window.location.reload();
+    if (error.refusal && error.refusal.startsWith("sign_in")) window.location.reload();
     else if (error.name === "NotAllowedError") show("cancelled");
     else if (error.name === "InvalidStateError") show("passkey_known");
-    else show(error.code || "failed");
+    else show(error.refusal || "failed");
   }
 
   async function start() {

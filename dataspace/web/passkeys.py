@@ -38,6 +38,7 @@ def enrol() -> str:
         invited = _invitation(clock.now())
     except CodeRefused:
         return render_template("signin/code.html", next=next_path)
+    browser_secret()
     name = _name(invited.person_id)
     return render_template("signin/enrol.html", name=name, recovery=invited.recovery, next=next_path)
 
@@ -98,6 +99,7 @@ def index() -> str:
 def add() -> str:
     """Make a further passkey."""
     _fresh_actor(clock.now())
+    browser_secret()
     return render_template("signin/add.html")
 
 

@@ -143,7 +143,10 @@ def party() -> RelyingParty:
 
 
 def browser_secret() -> str:
-    """A secret of this browser, made at first use; a ceremony is finished where it was begun."""
+    """A secret of this browser: a ceremony is finished where it was begun.
+
+    The page makes it, not the first challenge: of two challenges at once each would set a cookie of its own.
+    """
     return str(session.setdefault("browser", secrets.token_urlsafe(32)))
 
 
@@ -202,6 +205,7 @@ def leave(now: dt.datetime) -> None:
 @bp.get("/signin")
 def sign_in() -> str:
     """The sign-in page; also for those signed in, who may have to prove it again."""
+    browser_secret()
     return render_template("signin/sign_in.html", next=local_path(request.args.get("next")))
 
 
@@ -247,7 +251,8 @@ def act_as() -> str | AnyResponse:
         return redirect(next_path, 303)
     names = holders.profiles({c.holder_id for c in found if c.holder_id}, vault=services().vault)
     current = actor.mandate_id or actor.capacity.value
-    return render_template("signin/act_as.html", choices=found, names=names, current=current, next=next_path)
+    page = {"choices": found, "names": names, "current": current, "next": next_path, "switch_url": ""}
+    return render_template("signin/act_as.html", **page)
 
 
 @bp.post("/act-as")
