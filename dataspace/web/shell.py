@@ -233,7 +233,8 @@ def set_language() -> Response:
     if chosen in LANGUAGES:
         session["language"] = chosen
     back = request.form.get("back", "")
-    local = back.startswith("/") and not back.startswith(("//", "/\\")) and "\n" not in back
+    # Browsers drop tabs and line breaks and read a backslash as a slash: "/\t/evil" would become "//evil".
+    local = back.startswith("/") and not back.startswith("//") and not set(back) & set("\\\t\r\n")
     return redirect(back if local else url_for("home.index"), 303)  # type: ignore[return-value]
 
 
