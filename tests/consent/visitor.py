@@ -96,7 +96,7 @@ class Page(HTMLParser):
             self.buttons.append(self._open)
             self._open = None
         elif tag == "a" and self._link is not None:
-            self.links.append((" ".join("".join(self._link[1]).split()), self._link[0]))
+            self.links.append((" ".join(" ".join(self._link[1]).split()), self._link[0]))
             self._link = None
 
     def handle_data(self, data: str) -> None:
