@@ -1,6 +1,8 @@
 """Commands for the client registry. What is done here is recorded as done by ``command``."""
 
 import json
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,13 @@ from dataspace.web.commands import Commands
 from dataspace.web.shell import services
 
 existing_file = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def choice(words: Iterable[StrEnum]) -> click.Choice[str]:
+    """One of the values (click itself would offer the names)."""
+    return click.Choice([word.value for word in words])
+
+
 clients_group = Commands("clients", help="Third parties: register, look at, suspend, give keys.")
 
 
@@ -30,9 +39,9 @@ clients_group = Commands("clients", help="Third parties: register, look at, susp
 @click.option("--contact", help="How holders and we reach it: telephone, e-mail.")
 @click.option("--address", default="")
 @click.option("--privacy-officer", default="")
-@click.option("--profile", type=click.Choice([*Profile]), default=Profile.DATA, show_default=True)
+@click.option("--profile", type=choice(Profile), default=Profile.DATA.value, show_default=True)
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Exact address to return to; may be repeated.")
-@click.option("--auth-method", type=click.Choice([*AuthMethod]), help="Default: by profile, key or secret.")
+@click.option("--auth-method", type=choice(AuthMethod), help="Default: by profile, key or secret.")
 @click.option("--id-token-alg", type=click.Choice(list(keys.ALGORITHMS[keys.KeyUse.ID_TOKEN])), default="RS256")
 @click.option("--jwks", "jwks_file", type=existing_file, help="JSON file: a JWK set with public keys only.")
 @click.option("--jwks-uri", help="https address where the client publishes its JWK set.")
@@ -53,7 +62,7 @@ def register_client(path: Path | None, jwks_file: Path | None, jwks_uri: str | N
 
 
 @clients_group.command("list")
-@click.option("--standing", type=click.Choice([*Standing]), help="Only clients of this standing.")
+@click.option("--standing", type=choice(Standing), help="Only clients of this standing.")
 def list_clients(standing: str | None) -> None:
     """List the clients: client_id, profile, standing, legal name."""
     query = select(Client).order_by(Client.client_id)
@@ -82,7 +91,7 @@ def show_client(client_id: str) -> None:
 
 @clients_group.command("suspend")
 @click.argument("client_id", metavar="CLIENT")
-@click.option("--reason-code", type=click.Choice([*interventions.SUSPEND]), required=True)
+@click.option("--reason-code", type=choice(interventions.SUSPEND), required=True)
 @click.option("--text", required=True, help="Why, in words that holders may read.")
 def suspend_client(client_id: str, reason_code: str, text: str) -> None:
     """Stop a client: nothing can be read through its consents until it is reinstated."""
@@ -94,7 +103,7 @@ def suspend_client(client_id: str, reason_code: str, text: str) -> None:
 
 @clients_group.command("reinstate")
 @click.argument("client_id", metavar="CLIENT")
-@click.option("--reason-code", type=click.Choice([*interventions.REINSTATE]), required=True)
+@click.option("--reason-code", type=choice(interventions.REINSTATE), required=True)
 @click.option("--text", required=True, help="Why, in words that holders may read.")
 def reinstate_client(client_id: str, reason_code: str, text: str) -> None:
     """Let a suspended client go on; its consents that have not ended resume."""
