@@ -9,6 +9,7 @@ from consent import lifecycle
 from consent.clients import Standing
 from consent.oauth import answers, par, registered_client, requests
 from consent.oauth.par import AuthorizationRequest
+from consent.records import Consent
 from dataspace.errors import NotFound
 from dataspace.mandates import Actor
 
@@ -56,11 +57,21 @@ def answer_silently(request: AuthorizationRequest, actor: Actor | None, now: dt.
     """Where to send the browser at once: with a code when person and earlier consent are there, else with an error."""
     if actor is None or _signed_in_too_long_ago(request, actor):
         return _refuse(request, LoginRequiredError(), now, issuer)
-    known = lifecycle.active_sign_in(actor.space_id, request.client_id, now) if request.asked.kind == "login" else None
+    known = _earlier_consent(request, actor, now)
     if known is None:
         return _refuse(request, ConsentRequiredError(), now, issuer)
     par.finish(request, now, consent_id=known.consent_id)
     return answers.code_redirect(request, known, actor, now, issuer=issuer)
+
+
+def _earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.datetime) -> Consent | None:
+    """A live consent to everything that is asked; only a plain sign-in can have one."""
+    if request.asked.kind != "login":
+        return None
+    known = lifecycle.active_sign_in(actor.space_id, request.client_id, now)
+    if known is None or not set(request.asked.scope) <= set(lifecycle.current_document(known)[0]["scope"]):
+        return None
+    return known
 
 
 def _signed_in_too_long_ago(request: AuthorizationRequest, actor: Actor) -> bool:

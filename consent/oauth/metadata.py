@@ -49,7 +49,7 @@ def openid_provider(issuer: str) -> dict[str, Any]:
         "id_token_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "name"],
         "claim_types_supported": ["normal"],
-        "prompt_values_supported": ["none", "login"],
+        "prompt_values_supported": ["none", "login", "consent"],
         "ui_locales_supported": ["zh-Hans", "zh-Hant", "en"],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

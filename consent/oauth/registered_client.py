@@ -12,7 +12,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import bindparam, select
 
 from consent.clients import Client, Profile
-from dataspace.db import db, table_of
+from dataspace.db import connection, table_of
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
 RESPONSE_TYPES = ("code",)
@@ -93,5 +93,18 @@ def find(unverified_client_id: str) -> RegisteredClient | None:
     """A client by its id, in one query; that it is the one who asks is for its authentication to show."""
     if not unverified_client_id.isascii() or "\x00" in unverified_client_id:
         return None  # PostgreSQL refuses NUL with an error of its own
-    row = db.session.connection().execute(_FIND, {"client": unverified_client_id}).mappings().first()
-    return None if row is None else RegisteredClient(**{**row, "redirect_uris": tuple(row["redirect_uris"])})
+    row = connection().execute(_FIND, {"client": unverified_client_id}).first()
+    if row is None:
+        return None
+    client_id, profile, redirect_uris, method, jwks, jwks_uri, secret_digest, alg, standing = row
+    return RegisteredClient(
+        client_id=client_id,
+        profile=profile,
+        redirect_uris=tuple(redirect_uris),
+        token_endpoint_auth_method=method,
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        secret_digest=secret_digest,
+        id_token_signed_response_alg=alg,
+        standing=standing,
+    )

@@ -22,6 +22,7 @@ from dataspace.errors import Conflict, NotAllowed
 from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, opened, parameters_of
+from tests.consent.visitor import Visitor
 
 
 @pytest.fixture
@@ -176,6 +177,49 @@ def test_prompt_none_without_a_signed_in_person(shop: ThirdParty) -> None:
     said = parameters_of(shop.http.get(shop.authorize_url(prompt="none")).location)
     assert (said["error"], said["iss"], said["state"]) == ("login_required", ISSUER, "a state & more")
     assert row().finished_at is not None
+
+
+def test_prompt_none_with_a_person_whom_the_client_does_not_know(shop: ThirdParty, world: factories.World) -> None:
+    visitor = Visitor(shop.http).sign_in(world.person, clock.now())
+    said = parameters_of(visitor.send("GET", shop.authorize_url(prompt="none")).location)
+    assert said["error"] == "consent_required"
+
+
+def test_prompt_none_with_a_person_whom_the_client_knows(shop: ThirdParty, world: factories.World) -> None:
+    factories.sign_in_consent("shop", world.actor, clock.now())
+    visitor = Visitor(shop.http).sign_in(world.person, clock.now())
+    said = parameters_of(visitor.send("GET", shop.authorize_url(prompt="none")).location)
+    assert "id_token" in shop.token(said["code"]).json
+    more = shop.authorize_url(prompt="none", scope="openid profile offline_access")
+    assert parameters_of(visitor.send("GET", more).location)["error"] == "consent_required"
+
+
+def test_prompt_none_with_a_sign_in_that_is_too_old(shop: ThirdParty, world: factories.World) -> None:
+    factories.sign_in_consent("shop", world.actor, clock.now())
+    visitor = Visitor(shop.http).sign_in(world.person, clock.now() - dt.timedelta(minutes=10))
+    old, fine = (shop.authorize_url(prompt="none", max_age=seconds) for seconds in ("300", "900"))
+    assert parameters_of(visitor.send("GET", old).location)["error"] == "login_required"
+    assert "code" in parameters_of(visitor.send("GET", fine).location)
+
+
+def test_prompt_none_for_data_is_never_enough(bank: ThirdParty, world: factories.World) -> None:
+    visitor = Visitor(bank.http).sign_in(world.person, clock.now())
+    said = parameters_of(visitor.send("GET", bank.authorize_url(prompt="none")).location)
+    assert said["error"] == "consent_required"
+
+
+# The whole way
+
+
+def test_from_the_link_to_the_data_and_back(bank: ThirdParty, world: factories.World) -> None:
+    visitor = Visitor(bank.http).sign_in(world.person, clock.now())
+    visitor.page = visitor.get(bank.authorize_url())
+    done = visitor.tap("Agree")
+    said = parameters_of(next(url for _words, url in done.links if url.startswith(factories.REDIRECT_URI)))
+    assert (said["iss"], said["state"]) == (ISSUER, "a state & more")
+    body = bank.token(said["code"]).json
+    read = bank.read(body["access_token"])
+    assert read.json["consent"]["id"] == body["grant_id"] != world.consent.consent_id
 
 
 # Answers

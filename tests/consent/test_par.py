@@ -86,9 +86,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "large details": (asking(reference_no="x" * 17_000), RAR, "too large"),
     "an unknown scope": ({"scope": "openid everything"}, "invalid_scope", "not known"),
     "no redirect URI": ({"redirect_uri": LEFT_OUT}, "invalid_request", "redirect_uri is missing"),
-    "a redirect URI off by one character": ({"redirect_uri": factories.REDIRECT_URI + "/"}, "invalid_request", "not registered"),
-    "a redirect URI with a query": ({"redirect_uri": factories.REDIRECT_URI + "?a=b"}, "invalid_request", "not registered"),
-    "a redirect URI in other letters": ({"redirect_uri": factories.REDIRECT_URI.upper()}, "invalid_request", "not registered"),
+    "a redirect URI off by one character": (
+        {"redirect_uri": factories.REDIRECT_URI + "/"}, "invalid_request", "not registered",
+    ),
+    "a redirect URI with a query": (
+        {"redirect_uri": factories.REDIRECT_URI + "?a=b"}, "invalid_request", "not registered",
+    ),
+    "a redirect URI in other letters": (
+        {"redirect_uri": factories.REDIRECT_URI.upper()}, "invalid_request", "not registered",
+    ),
     "a request_uri": ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "invalid_request", "request_uri"),
     "a request object": ({"request": "e30.e30."}, "request_not_supported", ""),
     "no response type": ({"response_type": LEFT_OUT}, "invalid_request", "response_type"),

@@ -1,8 +1,11 @@
 """The token endpoint: exchange of a code, refresh, and what both refuse."""
 
+import copy
 import datetime as dt
 import hashlib
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -140,6 +143,27 @@ def test_a_second_use_is_known_even_when_the_code_is_swept_away(
     db.session.commit()
     assert bank.token(code).json["error"] == "invalid_grant"
     assert bank.refresh(first["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_of_several_at_once_one_wins_and_nobody_keeps_anything(
+    app: Flask, bank: ThirdParty, world: factories.World
+) -> None:
+    code, _consent = code_for(bank, world.actor)
+    gate = threading.Barrier(4)
+
+    def redeem(_n: int) -> Any:
+        mine = copy.copy(bank)
+        mine.http = app.test_client()
+        gate.wait()
+        return mine.token(code)
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(redeem, range(4)))
+    assert sorted(a.status_code for a in answers) == [200, 400, 400, 400]
+    assert {a.json["error"] for a in answers if a.status_code == 400} == {"invalid_grant"}
+    (won,) = (a.json for a in answers if a.status_code == 200)
+    assert bank.read(won["access_token"]).status_code == 401
+    assert bank.refresh(won["refresh_token"]).json["error"] == "invalid_grant"
 
 
 def test_a_refusal_does_not_use_the_code_up(bank: ThirdParty, world: factories.World) -> None:
