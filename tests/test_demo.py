@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,8 +31,7 @@ def empty_database(server_url: str | None) -> Iterator[str]:
     engine.dispose()
 
 
-def test_the_demonstration_comes_true_within_a_minute(empty_database: str) -> None:
-    started = time.monotonic()
+def test_the_demonstration_comes_true(empty_database: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "examples.demo"],
         cwd=ROOT,
@@ -50,7 +48,6 @@ def test_the_demonstration_comes_true_within_a_minute(empty_database: str) -> No
     assert int(summary[1]) >= 25
     assert int(summary[2]) >= 35
     assert "\033" not in done.stdout  # colours only on a terminal
-    assert time.monotonic() - started < 60
 
 
 def test_the_bank_imports_nothing_of_the_service() -> None:
