@@ -24,7 +24,7 @@ from flask_babel import Babel, get_locale
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -218,6 +218,9 @@ def _database_error(error: DBAPIError) -> Response:
     # The statement's parameters can hold personal data: log the kind of the error only.
     detail = type(error.orig).__name__
     log.error("database", extra={"request_id": g.get("request_id"), "detail": detail})
+    if isinstance(error, DataError):
+        # A value that no column can hold, such as a NUL character in an address: the request's fault, not ours.
+        return _problem("invalid_request", "This request cannot be understood.", 400)
     return _problem("unavailable", "The service cannot store anything right now. Nothing was changed.", 503)
 
 
