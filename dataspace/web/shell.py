@@ -96,9 +96,9 @@ def allow_form_action(origin: str) -> None:
 
 
 def wants_page() -> bool:
-    """Whether the other side is a browser asking for a page rather than a program asking for JSON."""
-    best = request.accept_mimetypes.best_match(["text/html", "application/json", "application/problem+json"])
-    return best == "text/html"
+    """Whether the other side is a browser asking for a page. Programs that take anything (``*/*``) get JSON."""
+    accepted = request.accept_mimetypes
+    return accepted.quality("text/html") > accepted.quality("application/json")
 
 
 def _language() -> str:

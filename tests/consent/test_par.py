@@ -221,6 +221,16 @@ def test_only_post(app: Flask, client: FlaskClient, path: str) -> None:
     assert client.get(path).status_code == 405
 
 
+@pytest.mark.parametrize("accept", ["*/*", "application/json", None])
+def test_programs_never_get_a_page(app: Flask, client: FlaskClient, accept: str | None) -> None:
+    headers = {"Accept": accept} if accept else {}
+    large = client.post("/oauth/token", data=b"a=" + b"x" * 1_000_000, content_type=FORM, headers=headers)
+    wrong = client.get("/oauth/token", headers=headers)
+    assert [(r.status_code, r.mimetype) for r in (large, wrong)] == [
+        (413, "application/problem+json"), (405, "application/problem+json"),
+    ]  # fmt: skip
+
+
 def test_parameters_in_the_address_do_not_count(bank: ThirdParty) -> None:
     answer = bank.http.post("/oauth/par?" + "client_id=bank&response_type=code", data={}, content_type=FORM)
     assert answer.json["error"] == "invalid_client"
