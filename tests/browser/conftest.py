@@ -1,0 +1,65 @@
+"""A running demonstration and a Chromium, shared by the browser journeys."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.phone import ARGUMENTS, CHROMIUM, Phone
+from tools import demonstration
+from tools.demonstration import Demonstration
+from tools.processes import Processes, free_port
+
+
+@dataclass(frozen=True)
+class Running:
+    """A demonstration that runs; ``codes``: enrolment codes by name."""
+
+    demo: Demonstration
+    codes: dict[str, str]
+
+    @property
+    def issuer(self) -> str:
+        """The service."""
+        return self.demo.issuer
+
+    @property
+    def bank(self) -> str:
+        """The bank."""
+        return self.demo.bank_url
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """The service, its worker and the bank, as `make run` starts them, with fresh data."""
+    folder = tmp_path_factory.mktemp("demonstration")
+    demo = demonstration.at(folder, free_port(), free_port())
+    demonstration.prepare(demo)
+    codes = {person.name: person.code or "" for person in demonstration.people(demo)}
+    with Processes(demonstration.commands(demo), folder / "processes.log"):
+        yield Running(demo, codes)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def phone_of(chromium: Browser, running: Running) -> Iterator[Callable[..., Phone]]:
+    """Makes phones; closes them afterwards and looks at what their consoles said."""
+    phones: list[Phone] = []
+
+    def make(locale: str = "zh-CN") -> Phone:
+        phones.append(Phone(chromium, running.issuer, locale=locale))
+        return phones[-1]
+
+    yield make
+    for phone in phones:
+        phone.close()
+        assert phone.problems == []
