@@ -31,6 +31,7 @@ bp.add_url_rule("/reads", "reads", require_holder(reads.page))
 bp.add_url_rule("/reads.csv", "reads_csv", require_holder(reads.export))
 SEARCH_FROM = 10  # cards in a list (check C-33)
 LAST_READS = 10
+MAX_PAGE = 10_000
 
 
 @bp.record_once
@@ -56,8 +57,10 @@ def authorizations() -> str:
     """My authorizations: active, waiting for me, ended."""
     now, actor, locale = clock.now(), the_actor(), _locale()
     tab = Tab(request.args.get("tab", "")) if request.args.get("tab") in list(Tab) else Tab.ACTIVE
-    search = Search(words=request.args.get("q", "").strip()[:100], client_id=request.args.get("client", "")[:80])
-    page = max(request.args.get("page", 1, type=int), 1)
+    search = Search(
+        words=plain(request.args.get("q", "")).strip()[:100], client_id=plain(request.args.get("client", ""))[:80]
+    )
+    page = min(max(request.args.get("page", 1, type=int), 1), MAX_PAGE)
     counts = overview.counts(actor.space_id, now)
     found = overview.cards(actor.space_id, tab, now, search=search, page=page)
     return render_template(

@@ -50,7 +50,7 @@ def page() -> str:
     """Reads by day; filtered by third party, outcome, authorization; older ones page by page."""
     actor, locale = the_actor(), str(get_locale())
     chosen = _filters()
-    log = accesses.log_of(actor.space_id, before=request.args.get("before", type=int), **chosen)
+    log = accesses.log_of(actor.space_id, before=request.args.get("before", type=_key), **chosen)
     found = lines(log.rows, locale)
     here: dict[str, Any] = {k: v for k, v in request.args.items() if k in ("client", "outcome", "consent") and v}
     return render_template(
@@ -83,10 +83,18 @@ def lines(rows: list[Access], locale: str) -> list[Line]:
 def _filters() -> dict[str, Any]:
     outcome = request.args.get("outcome", "")
     return {
-        "client_id": request.args.get("client", "")[:80] or None,
+        "client_id": plain(request.args.get("client", ""))[:80] or None,
         "outcome": outcome if outcome in list(Outcome) else None,
-        "consent_id": request.args.get("consent", "")[:40] or None,
+        "consent_id": plain(request.args.get("consent", ""))[:40] or None,
     }
+
+
+def _key(text: str) -> int:
+    """A row number that the database can compare with. Raises ValueError."""
+    number = int(text)
+    if not 0 <= number < 2**63:
+        raise ValueError("no row number")
+    return number
 
 
 def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None, locale: str) -> Line:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,7 +23,7 @@ from dataspace.mandates import Capacity
 from dataspace.vault import unseal
 from dataspace.web.shell import services
 from tests import factories
-from tests.consent.visitor import Page, Visitor, row_of
+from tests.consent.visitor import Page, Visitor, delivered, row_of
 
 BANK = "Lingnan Example Bank"
 PLAIN, EXTRA, LAB, SCAN = "p.edu.degree", "p.work.qualification", "p.health.lab", "p.health.scan"
@@ -447,6 +448,26 @@ def test_a_second_tap_gives_nothing_twice(scene: Scene) -> None:
     assert "It counts once." in page.says
     assert len(scene.consents()) == 1
     assert scene.visitor.follow("Look at the authorization").offers("Stop the authorization")
+
+
+def test_two_taps_at_once_give_once(scene: Scene, app: Flask) -> None:
+    page = scene.shows()
+    button = page.button("Agree")
+    assert button.form
+    fields = {**delivered(button.form), "decision": "agree"}
+    cookie = scene.visitor.client.get_cookie("session")
+    assert cookie
+
+    def tap(_: int) -> int:
+        client = app.test_client()
+        client.set_cookie("session", cookie.value)
+        with app.app_context():
+            return client.post(page.forms["decision"].action, data=fields, headers={"Accept": "text/html"}).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        statuses = sorted(pool.map(tap, range(4)))
+    assert statuses == [303, 409, 409, 409]
+    assert len(scene.consents()) == 1
 
 
 def test_a_second_tab_cannot_turn_a_refusal_round(scene: Scene) -> None:

@@ -487,3 +487,20 @@ def test_c46_no_developer_words_for_holders(desk: Desk) -> None:
     for path in ("/", "/authorizations", desk.path, "/reads", "/data", "/data/p.edu.degree"):
         says = desk.visitor.get(path).says.replace("Item p.edu.degree", "")  # the label that the consent was given with
         assert not unwanted.search(says), (path, unwanted.search(says))
+
+
+@pytest.mark.parametrize("odd", ["%00", "%ff", "x" * 3000, "%E2%80%AE", "'\"<>", "-1", "9" * 30])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/authorizations?q=",
+        "/authorizations?client=",
+        "/authorizations?page=",
+        "/authorizations/",
+        "/reads?before=",
+        "/reads?consent=",
+        "/reads.csv?client=",
+    ],
+)
+def test_odd_addresses_are_no_fault_of_ours(desk: Desk, path: str, odd: str) -> None:
+    assert desk.visitor.get(path + odd).status in (200, 400, 404)

@@ -103,7 +103,7 @@ def day(now: dt.datetime) -> str:
 
 def test_an_unknown_record_is_not_there(visitor: Visitor) -> None:
     assert visitor.get("/data/p.none.such").status == 404
-    assert visitor.get("/data/%00%ff").status == 404
+    assert visitor.get("/data/%00%ff").status in (400, 404)  # PostgreSQL holds no NUL
 
 
 def test_a_long_record_is_cut_and_says_so(visitor: Visitor, person: Holder, now: dt.datetime) -> None:
