@@ -1,16 +1,24 @@
 """One file per specification noun.
 
-server        authorization server on Authlib (RFC 6749, OpenID Connect Core)
-requests      the checks of an authorization request, in order; PAR and /authorize run the same list
-par           pushed authorization requests (RFC 9126)
-grants        authorization code and refresh token grants (RFC 6749, 7636, 9396)
-client_auth   private_key_jwt (RFC 7523), client_secret_basic and _post
-dpop          proof of possession (RFC 9449)
-replay        identifiers of assertions and proofs, each accepted once
-tokens        codes, access and refresh tokens, stored as digests, each bound to one consent
-id_tokens     ID tokens and userinfo (OpenID Connect Core)
-validator     token and live consent -> Permission, installed in the data API's guard
-introspection RFC 7662
-revocation    RFC 7009
-metadata      discovery documents (RFC 8414, OpenID Connect Discovery, RFC 9728)
+server                 authorization server on Authlib, client authentication (RFC 6749, OpenID Connect Core)
+registered_client      a client as Authlib sees it, read with one statement
+forms                  parameters as they arrive, each at most once (RFC 6749 section 3.1)
+requests               the checks of an authorization request, in order; PAR and /authorize run the same list
+par                    pushed authorization requests (RFC 9126)
+authorization          /authorize: from what a browser brings to a request that it has opened
+answers                redirects with a code or an error, always with iss (RFC 9207)
+grants                 authorization code and refresh token grants (RFC 6749, 7636)
+client_auth            private_key_jwt (RFC 7523), client_secret_basic and _post
+dpop                   proof of possession (RFC 9449)
+possession             an access token presented: a bound one by proof only (RFC 6750, 9449 section 7)
+replay                 identifiers of assertions and proofs, each accepted once
+tokens                 codes, access and refresh tokens, stored as digests, each bound to one consent
+authorization_details  as granted (RFC 9396)
+id_tokens              ID tokens (OpenID Connect Core)
+userinfo               OpenID Connect Core section 5.3
+validator              token and live consent -> Permission, installed in the data API's guard
+introspection          RFC 7662
+revocation             RFC 7009
+metadata               discovery documents (RFC 8414, OpenID Connect Discovery, RFC 9728)
+errors                 OAuth errors that Authlib lacks, and the bridge from our domain's
 """

@@ -7,7 +7,7 @@ looks at the browser's session.
 from typing import Any
 
 import orjson
-from authlib.oauth2.rfc6749 import OAuth2Error
+from authlib.oauth2.rfc6749 import MissingAuthorizationError, OAuth2Error
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as AnyResponse
@@ -77,6 +77,8 @@ def user_info() -> AnyResponse:
         answer = _json(userinfo.claims(presented, clock.now(), registry=registry()))
     except OAuth2Error as error:
         answer = the_server().handle_error_response(None, error)
+        if isinstance(error, MissingAuthorizationError):
+            answer.set_data(b"{}")  # RFC 6750 section 3.1: no error code where no token was sent
         answer.headers["WWW-Authenticate"] = userinfo.challenge(error)
     return _answered(answer)
 

@@ -20,9 +20,10 @@ from dataspace import clock
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed
 from tests import factories
-from tests.conftest import ISSUER
+from tests.conftest import ISSUER, make_settings
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, opened, parameters_of
 from tests.consent.visitor import Visitor
+from wsgi import create_app
 
 
 @pytest.fixture
@@ -266,3 +267,9 @@ def test_requests_that_are_too_old_are_swept_away(bank: ThirdParty) -> None:
     bank.push()
     assert par.sweep(clock.now()) == 0
     assert par.sweep(clock.now() + dt.timedelta(minutes=2)) == 1
+
+
+def test_a_browser_that_asks_too_often_is_slowed_down(database_url: str) -> None:
+    http = create_app(make_settings(database_url, rate_limits=True)).test_client()
+    statuses = [http.get("/authorize").status_code for _ in range(121)]
+    assert statuses == [400] * 120 + [429]

@@ -76,7 +76,7 @@ def test_userinfo_challenges(world: factories.World, client: FlaskClient) -> Non
     shop = ThirdParty(party, client)
     token = tokens_for(shop, world.actor, scope="openid")["access_token"]
     anonymous = client.get("/userinfo")
-    assert anonymous.status_code == 401
+    assert (anonymous.status_code, anonymous.json) == (401, {})
     assert "error=" not in anonymous.headers["WWW-Authenticate"]
     wrong = client.get("/userinfo", headers={"Authorization": "Bearer nonsense"})
     assert (wrong.status_code, wrong.json["error"]) == (401, "invalid_token")
