@@ -6,6 +6,7 @@ terms         what one request asks, parsed from authorization_details
 keys          server signing keys, rotation, the public JWK set
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
+overview      the lists and counts of the dashboard: reads only
 scenarios     loads the registered third parties and purposes from data files
 worker        background sweeps, safe to run several times at once
 oauth/        one file per specification noun

@@ -85,6 +85,12 @@ def counts(space_id: str, now: dt.datetime) -> dict[Tab, int]:
     return {tab: int(getattr(row, tab.value)) for tab in Tab}
 
 
+def waiting_for(space_id: str, person_id: str, now: dt.datetime) -> int:
+    """How many consents this person may approve: those that another person of the body prepared."""
+    found = (Consent.space_id == space_id, _on(Tab.WAITING, now), Consent.person_id != person_id)
+    return db.session.scalar(_joined(select(func.count())).where(*found)) or 0
+
+
 def cards(space_id: str, tab: Tab, now: dt.datetime, *, search: Search, page: int = 1) -> Cards:
     """One page of a list."""
     found = [Consent.space_id == space_id, _on(tab, now), *_matching(search)]

@@ -2,8 +2,14 @@
 
 endpoints   thin routes of the OAuth and OpenID Connect endpoints
 context     what wsgi built for this side
-authorize   /authorize and the consent page, step by step
-dashboard   my authorizations, one consent, who read my data
+authorize   the consent page, screen by screen
+steps       how far a person has come in deciding one request
+visits      one person in front of one request; the pages for those who cannot go on
+decisions   agree, refuse, wait for the second person, and the way back to the third party
+asking      what a page shows of a request or a consent, in the reader's language
+dashboard   my authorizations, one consent, stopping it, the second person's approval
+cards       what the dashboard shows of a consent
+reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately
 words       labels of states, reasons, capacities and items in the reader's language
 commands    flask commands: clients, keys, scenarios, worker

@@ -37,6 +37,8 @@ def start(handle: str) -> str:
 @bp.post("")
 def choose(handle: str) -> Response:
     """Keep the answers of the first screen."""
+    if request.form.get("decision") == "refuse":  # from a browser that does not know formaction
+        return decisions.refuse(handle)
     now = clock.now()
     visit = _decisive(handle, now)
     progress = visit.progress.first_screen(request.form.getlist("share"), request.form.get("days", ""))

@@ -10,6 +10,7 @@ from consent import clients, lifecycle, overview
 from consent.clients import Client
 from consent.overview import Card
 from consent.records import (
+    APPROVAL_LAPSES,
     TRANSITIONS,
     Consent,
     ConsentEvent,
@@ -169,7 +170,10 @@ def _line(event: ConsentEvent, detail: Detail, names: dict[str, str], actor: Act
 
 
 def _prepared(card: Card) -> Pairs:
-    return [(_("Prepared"), words.date(card.given_at))]
+    return [
+        (_("Prepared"), words.date(card.given_at)),
+        (_("Decide until"), words.date(card.given_at + APPROVAL_LAPSES)),
+    ]
 
 
 def _facts(card: Card, locale: str, now: dt.datetime) -> Pairs:

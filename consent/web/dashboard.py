@@ -43,11 +43,12 @@ def _fill_home(state: BlueprintSetupState) -> None:
 def home_numbers(actor: Actor, now: dt.datetime) -> list[tuple[int, str, str]]:
     """(figure, label, address) of the three numbers of the home page."""
     counts = overview.counts(actor.space_id, now)
+    waiting = overview.waiting_for(actor.space_id, actor.person_id, now)
     recent = overview.reads_since(actor.space_id, now - dt.timedelta(days=30))
     return [
         (counts[Tab.ACTIVE], _("active authorizations"), url_for("dashboard.authorizations")),
         (recent, _("reads in 30 days"), url_for("dashboard.reads")),
-        (counts[Tab.WAITING], _("waiting for me"), url_for("dashboard.authorizations", tab=Tab.WAITING)),
+        (waiting, _("waiting for me"), url_for("dashboard.authorizations", tab=Tab.WAITING)),
     ]
 
 

@@ -33,6 +33,8 @@ REFUSED = "The holder did not agree."  # error_description is for the third part
 
 def agree(handle: str) -> Response:
     """Give. On a request with several screens only after all of them are answered."""
+    if request.form.get("decision") == "refuse":  # from a browser that does not know formaction
+        return refuse(handle)
     now = clock.now()
     visit = open_request(handle, now)
     demand_same_actor(visit)

@@ -2,7 +2,8 @@
 
 shell      what every request gets: request id, language, security headers, error pages, health
 signin     passkey enrolment and sign-in, choosing whom to act for; current_actor()
-pages      pages of one's own space: home, my data, my passkeys
+pages      pages of one's own space: home, my data
+values     values of records as their holder reads them
 guard      the per-application resource protector and its challenges
 api        the data API that third parties read
 commands   flask commands: registrar, catalogue, demonstration records

@@ -439,6 +439,14 @@ def test_refusing_leaves_a_refusal_on_record(scene: Scene) -> None:
     assert notice(consent).rstrip().endswith("Refuse")
 
 
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_a_browser_without_formaction_refuses_too(scene: Scene, sensitive: bool) -> None:
+    page = scene.shows(scene.asks([LAB if sensitive else PLAIN]))
+    fields = {**delivered(page.forms["decision"]), "decision": "refuse"}
+    assert scene.visitor.send("POST", page.forms["decision"].action, data=fields).status_code == 303
+    assert [c.state for c in scene.consents()] == [State.REFUSED]
+
+
 def test_a_second_tap_gives_nothing_twice(scene: Scene) -> None:
     page = scene.shows()
     scene.visitor.tap("Agree")

@@ -504,3 +504,17 @@ def test_c46_no_developer_words_for_holders(desk: Desk) -> None:
 )
 def test_odd_addresses_are_no_fault_of_ours(desk: Desk, path: str, odd: str) -> None:
     assert desk.visitor.get(path + odd).status in (200, 400, 404)
+
+
+def test_home_counts_for_me_only_what_i_may_approve(client: FlaskClient, app: Flask, now: dt.datetime) -> None:
+    company = factories.company(now)
+    agent, other = factories.holder(now, factories.AGENT, "周敏"), factories.holder(now, factories.LEGAL_REP, "李伟强")
+    roles = [factories.mandate(company, agent, Capacity.AGENT, now)]
+    roles.append(factories.mandate(company, other, Capacity.LEGAL_REPRESENTATIVE, now))
+    factories.party(now)
+    row = factories.purpose(now, required=[factories.item(now, "e.reg.licence")], kinds=["legal_entity"])
+    factories.consent(factories.ask(row, now), factories.actor(agent, now, on_behalf_of=roles[0]), now)
+    db.session.commit()
+    assert "0 waiting for me" in Visitor(client).sign_in(agent, now, acting=roles[0]).get("/").says
+    page = Visitor(app.test_client()).sign_in(other, now, acting=roles[1]).get("/")
+    assert "1 waiting for me" in page.says
