@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from flask import Response, render_template, request, stream_with_context, url_for
-from flask_babel import format_datetime, get_locale, to_user_timezone
+from flask_babel import get_locale, to_user_timezone
 from flask_babel import gettext as _
 
 from consent import overview
@@ -18,6 +18,7 @@ from consent.web import asking, words
 from dataspace import accesses
 from dataspace.accesses import Access, Outcome
 from dataspace.catalogue import in_language
+from dataspace.web.limits import limited
 from dataspace.web.signin import the_actor
 from dataspace.web.values import plain
 
@@ -64,6 +65,7 @@ def page() -> str:
     )
 
 
+@limited("20/minute")
 def export() -> Response:
     """The same lines as a CSV file, sent as they are read."""
     actor, locale = the_actor(), str(get_locale())
@@ -75,7 +77,10 @@ def export() -> Response:
 
 def lines(rows: list[Access], locale: str) -> list[Line]:
     """Reads in words; two queries for all of them."""
-    labels = asking.labels({i for row in rows for i in row.item_ids}, locale)
+    asked = {i for row in rows for i in row.item_ids}
+    known, unknown = asking.labels(asked, locale), str(_("something unknown"))
+    # What a refused caller asked for may be no item at all; its own words are not shown.
+    labels = {i: known.get(i, unknown) for i in asked}
     parties = overview.parties_of({row.consent_id for row in rows})
     return [_line(row, labels, parties.get(row.consent_id), locale) for row in rows]
 
@@ -103,8 +108,7 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
         at=row.at,
         party=plain(in_language(known[0], locale) if known else row.recipient),
         purpose=plain(in_language(known[1], locale) if known else row.purpose),
-        # What a refused caller asked for may be no item at all; its own words are not shown.
-        items=[labels.get(i, str(_("something unknown"))) for i in dict.fromkeys(row.item_ids)],
+        items=[labels[i] for i in dict.fromkeys(row.item_ids)],
         answered=answered,
         result=str(_("Read") if answered else _("Refused")),
         reason="" if answered else words.why(row.reason or ""),
@@ -116,16 +120,18 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
 def _rows(space_id: str, locale: str, chosen: dict[str, Any]) -> Iterator[str]:
     head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"))
     yield "\ufeff" + _csv(head)  # the mark by which spreadsheets know UTF-8
-    before = None
+    comma, before = str(_(", ")), None
     while True:
         log = accesses.log_of(space_id, before=before, size=BATCH, **chosen)
-        for line in lines(log.rows, locale):
-            at = format_datetime(line.at, "yyyy-MM-dd HH:mm:ss")
-            items = str(_(", ")).join(line.items)
-            yield _csv((at, line.party, line.purpose, items, line.result, line.reason, line.reference_no))
+        yield "".join(_csv(_cells(line, comma)) for line in lines(log.rows, locale))
         if log.older is None:
             return
         before = log.older
+
+
+def _cells(line: Line, comma: str) -> tuple[str, ...]:
+    at = to_user_timezone(line.at).strftime("%Y-%m-%d %H:%M:%S")
+    return (at, line.party, line.purpose, comma.join(line.items), line.result, line.reason, line.reference_no)
 
 
 def _csv(cells: tuple[str, ...]) -> str:
