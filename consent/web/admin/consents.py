@@ -22,6 +22,7 @@ from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import InvalidIdentifier, NotFound
 from dataspace.identifiers import Identifier
+from dataspace.mandates import Capacity
 from dataspace.web.shell import services
 from dataspace.web.signin import the_actor
 from dataspace.web.values import period, plain
@@ -248,7 +249,12 @@ def _event(event: ConsentEvent, known: dict[str, Masked]) -> dict[str, Any]:
 
 
 def _approval(step: dict[str, Any], known: dict[str, Masked]) -> dict[str, Any]:
-    decisions = {"agreed": _("Prepared"), "approved": _("Approved"), "refused": _("Refused")}
+    prepared = step["role"] == Capacity.AGENT
+    decisions = {
+        "agreed": _("Prepared") if prepared else _("Agreed"),
+        "approved": _("Approved"),
+        "refused": _("Refused"),
+    }
     who = labels.actor(step["actor_ref"], step["role"], known)
     at = dt.datetime.fromisoformat(step["at"])
     return {"at": at, "text": decisions.get(step["decision"], step["decision"]), "who": who}

@@ -46,7 +46,7 @@ KEY_USES: dict[str, Label] = {
     KeyUse.RECORDS: lazy_gettext("Consent records"),
 }
 KEY_STATES: dict[str, tuple[Label, str]] = {
-    "next": (lazy_gettext("Next"), "waiting"),
+    "next": (lazy_gettext("Published, signs later"), "waiting"),
     "current": (lazy_gettext("Signs now"), "good"),
     "retired": (lazy_gettext("Verifies only"), "quiet"),
     "removed": (lazy_gettext("Removed"), "quiet"),
