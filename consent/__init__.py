@@ -7,6 +7,9 @@ keys          server signing keys, rotation, the public JWK set
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
 overview      the lists and counts of the dashboard: reads only
+supervision   what administrators may see: reads only, never a record
+activity      what happened lately, and counts per day
+interventions why administrators step in, and what they did to the service itself
 scenarios     loads the registered third parties and purposes from data files
 worker        background sweeps, safe to run several times at once
 oauth/        one file per specification noun

@@ -12,5 +12,6 @@ cards       what the dashboard shows of a consent
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately
 words       labels of states, reasons, capacities and items in the reader's language
-commands    flask commands: clients, keys, scenarios, worker
+grounds     why an administrator stepped in, in the reader's language
+commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients
 """
