@@ -294,6 +294,10 @@ def test_a_consent_with_everything_but_the_data(desk: Desk, world: World, now: d
     assert [row[1] for row in desk.rows()] == ["Refused", "Answered"]
     assert "Asked for data that was not granted" in desk.says
     desk.get("/admin/consents/cns_none", 404)
+    for nonsense in ("x", "-1", "9" * 30, "%00"):
+        desk.get(f"/admin/consents/{world.consent.consent_id}?before={nonsense}")
+    desk.get(f"/admin/consents/{world.consent.consent_id}?before=2")
+    assert [row[1] for row in desk.rows()] == ["Answered"]
 
 
 def test_the_approvals_of_a_company(client: FlaskClient, admin: Holder, now: dt.datetime) -> None:

@@ -192,7 +192,7 @@ def _page(consent_id: str, *, error: str = "") -> str:
     document, digest = lifecycle.current_document(lifecycle.get(consent_id))
     events = supervision.history(consent_id)
     steps = document["approvals"]["steps"]
-    log = accesses.log_of(row.space_id, consent_id=consent_id, before=request.args.get("before", type=int))
+    log = accesses.log_of(row.space_id, consent_id=consent_id, before=lists.before())
     known = labels.people([row.holder_id, *(e.actor_id for e in events), *(s["actor_ref"] for s in steps)])
     inactive = why_inactive(row, now)
     return render_template(

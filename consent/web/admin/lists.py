@@ -26,6 +26,12 @@ def page_number() -> int:
     return max(1, min(request.args.get("page", 1, type=int), 10_000))
 
 
+def before() -> int | None:
+    """The row before which the address goes on; None when it names none that a database could hold."""
+    text = argument("before", 18)
+    return int(text) if text.isascii() and text.isdigit() else None
+
+
 def days(since: str, until: str) -> tuple[dt.datetime | None, dt.datetime | None]:
     """The moments between which two days ``YYYY-MM-DD`` of the reader lie, both included; None for what is no day."""
     first, last = _day(since), _day(until)
