@@ -25,8 +25,8 @@ demo: set-up-dev  ## Walk through lending, reading and stopping without a browse
 
 test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, browser journeys
 	tools/setup_browser.sh
-	$(VENV)/bin/python -m pytest -m "not browser"
-	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -m "not browser"
+	$(VENV)/bin/python -m pytest -n 2 -m "not browser"
+	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 -m "not browser"
 	$(VENV)/bin/python -m pytest -m browser
 
 lint: set-up-dev  ## Check style and types
@@ -43,9 +43,9 @@ messages: set-up-dev  ## Collect the texts of the pages into translations/ and s
 migrate: set-up  ## Bring the database of DATASPACE_DATABASE_URL to the newest tables
 	$(VENV)/bin/flask --app wsgi db upgrade
 
-lock:  ## Write both lock files anew from pyproject.toml
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml --group dev -o requirements-dev.lock
+lock: set-up-dev  ## Write both lock files anew from pyproject.toml
+	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml -o requirements.lock
+	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml --group dev -o requirements-dev.lock
 
 clean:  ## Remove the environment, caches and the demonstration's data (var/)
 	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis

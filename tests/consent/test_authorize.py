@@ -270,6 +270,9 @@ def test_requests_that_are_too_old_are_swept_away(bank: ThirdParty) -> None:
 
 
 def test_a_browser_that_asks_too_often_is_slowed_down(database_url: str) -> None:
-    http = create_app(make_settings(database_url, rate_limits=True)).test_client()
+    app = create_app(make_settings(database_url, rate_limits=True))
+    http = app.test_client()
     statuses = [http.get("/authorize").status_code for _ in range(121)]
+    with app.app_context():
+        db.engine.dispose()
     assert statuses == [400] * 120 + [429]

@@ -1,6 +1,7 @@
 """The consent record: its state machine, its versions, and the one function that says why it is inactive."""
 
 import datetime as dt
+import itertools
 import json
 from types import SimpleNamespace
 
@@ -91,7 +92,7 @@ def test_nothing_follows_an_end_but_the_wish_for_deletion(events: list[Event]) -
 
 
 def test_every_state_is_reachable_and_every_open_one_can_be_withdrawn() -> None:
-    assert {after for after in TRANSITIONS.values()} == set(State) - {State.NEW}
+    assert set(TRANSITIONS.values()) == set(State) - {State.NEW}
     for state in set(State) - ENDED - {State.NEW, State.REQUESTED}:
         assert TRANSITIONS[state, Event.WITHDRAWN] == State.WITHDRAWN
 
@@ -117,7 +118,7 @@ def test_the_events_are_a_chain(app: Flask, now: dt.datetime) -> None:
     lifecycle.withdraw(world.consent.consent_id, world.actor, now)
     events = events_of(world.consent)
     assert events[0].previous_digest is None
-    for before, after in zip(events, events[1:], strict=False):
+    for before, after in itertools.pairwise(events):
         assert after.previous_digest == before.digest
 
 

@@ -17,7 +17,7 @@ from consent import clients, lifecycle
 from consent.clients import Profile
 from consent.oauth import tokens
 from consent.oauth.tokens import AuthorizationCode, Token
-from dataspace import jose, jwk
+from dataspace import clock, jose, jwk
 from dataspace.db import db
 from tests import factories
 from tests.conftest import ISSUER
@@ -272,7 +272,7 @@ def test_an_id_token(shop: ThirdParty, world: factories.World, now: dt.datetime)
         expected_typ="JWT",
         expected_iss=ISSUER,
         expected_aud="shop",
-        now=now,
+        now=clock.now(),
     )
     claims = verified.claims
     assert verified.header["kid"] in {key["kid"] for key in keys}

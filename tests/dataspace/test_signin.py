@@ -648,5 +648,6 @@ def test_applications_do_not_share_counters(limited_app: Flask, limited_settings
     another = create_app(limited_settings)
     with another.app_context():
         assert guess(another)[0] == 400
+        db.session.remove()
         db.engine.dispose()
     assert {guess(app)[0] for _ in range(11)} == {400}
