@@ -93,7 +93,8 @@ def prepare(demo: Demonstration) -> None:
     scenarios = demo.folder / "scenarios.toml"
     written = (DATA / "scenarios.toml").read_text("utf-8")
     scenarios.write_text(written.replace("http://localhost:8001/", f"{demo.bank_url}/"), "utf-8")
-    flask = FlaskGroup(create_app=lambda: create_app(_settings(demo)))
+    app = create_app(_settings(demo))
+    flask = FlaskGroup(create_app=lambda: app)
     for arguments in (
         ["db", "upgrade", "--directory", str(ROOT / "migrations")],
         ["catalogue", "load", str(DATA / "catalogue")],
@@ -103,6 +104,8 @@ def prepare(demo: Demonstration) -> None:
         ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(jwks)],
     ):
         _run(flask, arguments)
+    with app.app_context():
+        db.engine.dispose()
 
 
 def people(demo: Demonstration) -> list[Person]:

@@ -99,7 +99,10 @@ class Asking:
     @property
     def kept_where(self) -> str:
         """How long the third party keeps it, and where."""
-        return f"{self.kept} {_('Kept in: %(place)s.', place=self.kept_at)}" if self.kept_at else self.kept
+        if not self.kept_at:
+            return self.kept
+        where = _("Kept in: %(place)s.", place=self.kept_at)
+        return f"{self.kept} {where}"
 
     def item(self, item_id: str) -> ShownItem:
         """One of the items. Raises KeyError."""
