@@ -12,19 +12,23 @@ from consent.oauth import server, validator
 from consent.web import authorize, dashboard, endpoints
 from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
-from dataspace.db import db
+from dataspace.db import db, engine_options
+from dataspace.errors import SettingsError
 from dataspace.settings import Settings
 from dataspace.web import api, guard, limits, pages, passkeys, shell, signin
 from dataspace.web import commands as dataspace_commands
 
 
 def create_app(settings: Settings | None = None) -> Flask:
-    """Build the application. Without ``settings`` they are read from the environment (SettingsError if incomplete)."""
-    settings = settings or Settings.from_environment()
+    """Build the application. Without ``settings`` they are read from the environment, or it says what they lack."""
+    try:
+        settings = settings or Settings.from_environment()
+    except SettingsError as error:
+        # For a person at a command line or a log: what is missing, without a trace.
+        raise SystemExit(f"The service cannot start: {error.detail}") from None
     app = Flask(__name__)
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
-    if settings.database_url.startswith("postgresql"):
-        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {"pool_size": settings.pool_size}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     shell.configure_logging(settings)
     shell.init_shell(app, settings)
     limits.init_limits(app, settings)

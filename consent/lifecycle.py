@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import select, update
 
 from consent import documents
 from consent.clients import Client
@@ -336,10 +336,9 @@ def _due(now: dt.datetime, limit: int) -> Iterable[tuple[str, Event]]:
     yield from ((c, Event.LAPSED) for c in db.session.scalars(lapsed).all())
     used_up = (
         select(Consent.consent_id)
-        .join(Access, (Access.consent_id == Consent.consent_id) & Access.read_no.is_not(None))
-        .where(Consent.state.in_(live), Consent.max_reads.is_not(None), or_(Access.read_no >= Consent.max_reads))
-        .group_by(Consent.consent_id)
-        .having(func.count() > 0)
+        .join(Access, (Access.consent_id == Consent.consent_id) & (Access.read_no >= Consent.max_reads))
+        .where(Consent.state.in_(live))
+        .distinct()
         .limit(limit)
     )
     yield from ((c, Event.EXHAUSTED) for c in db.session.scalars(used_up).all())

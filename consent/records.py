@@ -247,7 +247,7 @@ def facts_query(*more: Any) -> Any:
     # The numbers of a limited consent's reads have no gaps: the last is their count, and one step in the index.
     counted = (
         select(func.coalesce(func.max(Access.read_no), 0))
-        .where(Access.consent_id == Consent.consent_id)
+        .where(Access.consent_id == Consent.consent_id, Access.read_no.is_not(None))
         .correlate(Consent)
         .scalar_subquery()
     )

@@ -55,15 +55,22 @@ def parse(text: str | None) -> Terms:
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise InvalidTerms("authorization_details is too large")
     try:
-        details = json.loads(text)
-    except (ValueError, RecursionError):
+        return _terms(_checked(text))
+    except ValueError:
         raise InvalidTerms("authorization_details is not JSON") from None
+    except RecursionError:
+        raise InvalidTerms("authorization_details is nested too deeply") from None
+
+
+def _checked(text: str) -> dict[str, Any]:
+    details = json.loads(text)
     if isinstance(details, list) and len(details) > 1:
         raise InvalidTerms("one request has exactly one purpose: send one authorization_details object")
     error = best_match(_validator.iter_errors(details))
     if error is not None:
         raise InvalidTerms(f"authorization_details{_pointer(error.absolute_path)}: {_said(error.message)}")
-    return _terms(details[0])
+    detail: dict[str, Any] = details[0]
+    return detail
 
 
 def _terms(detail: dict[str, Any]) -> Terms:

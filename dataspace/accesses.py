@@ -8,7 +8,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint, func, insert, select
+from sqlalchemy import Index, String, func, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
@@ -21,6 +21,9 @@ class Outcome(enum.StrEnum):
     REFUSED = "refused"
 
 
+_NUMBERED = text("read_no IS NOT NULL")
+
+
 class Access(Model):
     """``read_no`` counts the answered reads of a consent that limits them; its uniqueness makes the limit hold."""
 
@@ -29,7 +32,8 @@ class Access(Model):
         Index(None, "space_id", "access_id"),
         Index(None, "consent_id", "at"),
         Index(None, "at", "outcome"),  # counts per day read nothing but this
-        UniqueConstraint("consent_id", "read_no"),
+        # Only limited consents number their reads: every other row stays out of this index.
+        Index(None, "consent_id", "read_no", unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
     )
     access_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[dt.datetime]
@@ -98,7 +102,8 @@ def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[
 
 def answered(consent_id: str) -> int:
     """How many reads of a limited consent were answered: the highest number, for they have no gaps."""
-    return db.session.scalar(select(func.max(Access.read_no)).where(Access.consent_id == consent_id)) or 0
+    numbered = (Access.consent_id == consent_id, Access.read_no.is_not(None))
+    return db.session.scalar(select(func.max(Access.read_no)).where(*numbered)) or 0
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import secrets
 import sqlite3
 from typing import TYPE_CHECKING, Any, cast
 
+import orjson
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Table, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +17,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import DeclarativeBase, registry
 from sqlalchemy.types import TypeDecorator
+
+from dataspace.settings import Settings
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,7 +50,7 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
 
 
 # JSON documents that we query only as a whole.
-Document = JSON().with_variant(JSONB(), "postgresql")
+Document = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 # A row number that grows: SQLite counts only INTEGER primary keys up.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
@@ -59,6 +62,14 @@ class Base(DeclarativeBase):
         metadata=MetaData(naming_convention=NAMING),
         type_annotation_map={dt.datetime: UTCDateTime(), dict[str, Any]: Document, list[Any]: Document},
     )
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """How the engine is made. Every hot path reads JSON documents, so they are parsed by the fast library."""
+    options: dict[str, Any] = {"json_deserializer": orjson.loads}
+    if settings.database_url.startswith("postgresql"):
+        options["pool_size"] = settings.pool_size
+    return options
 
 
 db = SQLAlchemy(model_class=Base)

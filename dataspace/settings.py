@@ -20,7 +20,7 @@ REQUIRED = ("issuer", "database_url", "wrapping_key", "index_key", "secret_key")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """``issuer``: the one public base URL, no trailing slash. Keys are 32 raw bytes (base64url in the environment)."""
+    """``issuer``: the one public base URL, an origin. Keys are 32 raw bytes (base64url in the environment)."""
 
     mode: str  # "production" or "development" (http on loopback allowed)
     issuer: str
@@ -76,8 +76,8 @@ class Settings:
         if self.mode not in ("production", "development"):
             problems.append("DATASPACE_MODE must be production or development")
         parts = urlsplit(self.issuer)
-        if not parts.hostname or parts.query or parts.fragment or self.issuer.endswith("/"):
-            problems.append("DATASPACE_ISSUER must be an absolute URL without trailing slash, query or fragment")
+        if not parts.hostname or parts.path or parts.query or parts.fragment:
+            problems.append("DATASPACE_ISSUER must be an origin: scheme and host, no path, query or fragment")
         loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme != "https" and not (parts.scheme == "http" and loopback and self.mode == "development"):
             problems.append("DATASPACE_ISSUER must be https (http only on the loopback in development mode)")

@@ -166,7 +166,7 @@ def _line(event: ConsentEvent, detail: Detail, names: dict[str, str], actor: Act
         who = names.get(event.actor_id, "")
     elif event.channel == "client":
         who = detail.asking.party.name
-    return {"at": event.at, "text": text, "who": who, "note": plain(event.text), "tone": tone}
+    return {"at": event.at, "text": text, "who": who, "note": grounds.said(event), "tone": tone}
 
 
 def _prepared(card: Card) -> Pairs:

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from flask_babel import lazy_gettext
 
 from consent.interventions import Ground
+from consent.records import ConsentEvent
 from consent.web.words import Label
+from dataspace.web.values import plain
 
 GROUNDS: dict[str, Label] = {
     Ground.AUTHORITY_DECISION: lazy_gettext("Decision of a court or authority"),
@@ -28,6 +30,11 @@ GROUNDS: dict[str, Label] = {
 def label(code: str | None) -> str:
     """A ground in words; empty when there is none."""
     return str(GROUNDS.get(code, code)) if code else ""
+
+
+def said(event: ConsentEvent) -> str:
+    """Why something happened: the ground and what was written with it; empty when nothing was said."""
+    return " · ".join(filter(None, [label(event.reason_code), plain(event.text)]))
 
 
 def options(grounds: Iterable[Ground]) -> list[tuple[str, str]]:

@@ -53,7 +53,7 @@ WHY: dict[str, tuple[Label, str, Label]] = {
     Reason.WITHDRAWN: (
         STATES[State.WITHDRAWN],
         "ended",
-        lazy_gettext("You stopped it. Nothing has been readable since."),
+        lazy_gettext("It was stopped from your side. Nothing has been readable since."),
     ),
     Reason.EXPIRED: (STATES[State.EXPIRED], "ended", lazy_gettext("Its time is over. Nothing can be read any more.")),
     Reason.PAUSED: (

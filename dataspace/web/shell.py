@@ -5,11 +5,13 @@ import logging
 import secrets
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flask import (
     Blueprint,
     Flask,
+    Request,
     Response,
     current_app,
     g,
@@ -20,6 +22,7 @@ from flask import (
     session,
     url_for,
 )
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_babel import Babel, get_locale
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError, CSRFProtect
@@ -36,6 +39,10 @@ from dataspace.vault import Vault
 
 LANGUAGES = {"zh_Hans": "zh-Hans", "zh_Hant": "zh-Hant", "en": "en"}  # locale -> the lang attribute (BCP 47)
 MAX_BODY = 256 * 1024
+CONTENT_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'"
+)
 log = logging.getLogger("dataspace.request")
 bp = Blueprint("shell", __name__)
 csrf = CSRFProtect()
@@ -56,6 +63,14 @@ def services() -> Services:
     return found
 
 
+class Sessions(SecureCookieSessionInterface):
+    """Flask's signed cookie; a request without cookies, as programs send them, is spared the making of a signer."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """The session of the request's cookie."""
+        return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
+
+
 def init_shell(app: Flask, settings: Settings) -> None:
     """Give ``app`` its settings, services and everything that surrounds a view."""
     app.config.update(
@@ -72,6 +87,7 @@ def init_shell(app: Flask, settings: Settings) -> None:
         BABEL_DEFAULT_TIMEZONE="Asia/Shanghai",  # people read local times; everything stored is UTC
         BABEL_TRANSLATION_DIRECTORIES=str(app.root_path) + "/translations",
     )
+    app.session_interface = Sessions()
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.extensions["dataspace"] = Services(settings, Vault(settings.wrapping_key), BlindIndex(settings.index_key))
     if settings.trusted_proxies:
@@ -92,7 +108,7 @@ def init_shell(app: Flask, settings: Settings) -> None:
 
 def allow_form_action(origin: str) -> None:
     """Let a form on this page end in a redirect to ``origin`` (Chromium applies form-action to redirects)."""
-    g.form_action = origin
+    g.form_action = f"'self' {origin}"
 
 
 def wants_page() -> bool:
@@ -133,23 +149,26 @@ def _page_context() -> dict[str, object]:
     }
 
 
+def _headers() -> Iterator[tuple[str, str]]:
+    """What every answer carries unless its view has set it."""
+    yield "X-Request-Id", g.get("request_id", "")
+    yield "X-Content-Type-Options", "nosniff"
+    yield "Referrer-Policy", "no-referrer"
+    yield "Cross-Origin-Opener-Policy", "same-origin"
+    yield "Permissions-Policy", "camera=(), microphone=(), geolocation=()"
+    yield "Content-Security-Policy", CONTENT_POLICY.format(form_action=g.get("form_action", "'self'"))
+    if services().settings.secure:
+        yield "Strict-Transport-Security", "max-age=31536000; includeSubDomains"
+    if request.endpoint != "static":
+        yield "Cache-Control", "no-store"
+
+
 def _finish(response: Response) -> Response:
     headers = response.headers
-    headers["X-Request-Id"] = g.get("request_id", "")
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Permissions-Policy", "camera=(), microphone=(), geolocation=()")
-    form_action = " ".join(["'self'", *([g.form_action] if g.get("form_action") else [])])
-    headers.setdefault(
-        "Content-Security-Policy",
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        f"connect-src 'self'; form-action {form_action}; base-uri 'none'; frame-ancestors 'none'",
-    )
-    if services().settings.secure:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
-    if request.endpoint != "static":
-        headers.setdefault("Cache-Control", "no-store")
+    present = {name.lower() for name, _value in headers}
+    for name, value in _headers():
+        if name.lower() not in present:
+            headers.add(name, value)
     if log.isEnabledFor(logging.INFO):
         # The rule, not the path: paths can carry identifiers. Never the query, form, address or names.
         log.info(

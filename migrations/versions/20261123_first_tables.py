@@ -36,11 +36,17 @@ def upgrade():
         sa.Column("read_no", sa.Integer(), nullable=True),
         sa.Column("delivery_id", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("access_id", name=op.f("pk_accesses")),
-        sa.UniqueConstraint("consent_id", "read_no", name=op.f("uq_accesses_consent_id_read_no")),
     )
     with op.batch_alter_table("accesses", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_accesses_at_outcome"), ["at", "outcome"], unique=False)
         batch_op.create_index(batch_op.f("ix_accesses_consent_id_at"), ["consent_id", "at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_accesses_consent_id_read_no"),
+            ["consent_id", "read_no"],
+            unique=True,
+            sqlite_where=sa.text("read_no IS NOT NULL"),
+            postgresql_where=sa.text("read_no IS NOT NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_accesses_space_id_access_id"), ["space_id", "access_id"], unique=False)
 
     op.create_table(
@@ -594,6 +600,11 @@ def downgrade():
     op.drop_table("clients")
     with op.batch_alter_table("accesses", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_accesses_space_id_access_id"))
+        batch_op.drop_index(
+            batch_op.f("ix_accesses_consent_id_read_no"),
+            sqlite_where=sa.text("read_no IS NOT NULL"),
+            postgresql_where=sa.text("read_no IS NOT NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_accesses_consent_id_at"))
         batch_op.drop_index(batch_op.f("ix_accesses_at_outcome"))
 

@@ -144,7 +144,7 @@ def test_c33_long_lists_have_pages(desk: Desk) -> None:
     page = desk.visitor.get("/authorizations")
     assert len(cards(page)) == 25
     assert "Page 1 of 2" in page.says
-    assert len(cards(desk.visitor.follow("Next"))) == 2
+    assert len(cards(desk.visitor.follow("Next page"))) == 2
     assert desk.visitor.get("/authorizations?page=99").status == 200
     assert desk.visitor.get("/authorizations?page=x&tab=x").status == 200
 
@@ -413,7 +413,7 @@ def test_c42_the_log_shows_reads_and_refused_attempts_newest_first_without_value
     desk.read(at=desk.now - dt.timedelta(minutes=2), refused="consent_withdrawn")
     page = desk.visitor.get("/reads")
     found = [
-        page.says.index(w) for w in ("You stopped it.", "It asked for data that you have not given it.", "Read Nov")
+        page.says.index(w) for w in ("It was stopped from your side.", "It asked for data that you have not given it.", "Read Nov")
     ]
     assert found == sorted(found)
     for words in (BANK, "Review this loan application", "Item p.edu.degree", "Case number LN-2026-0001"):

@@ -42,7 +42,7 @@ def test_a_full_request() -> None:
         ("", "missing"),
         ("{", "not JSON"),
         ("[" * 100_000, "too large"),
-        ("[" * 5000, "not JSON"),
+        ("[" * 5000, "nested too deeply"),
         ("{}", "not of type"),
         ("[]", ""),
         (json.dumps([DETAIL, DETAIL]), "exactly one purpose"),

@@ -43,8 +43,8 @@ def test_all_missing_settings_are_named_at_once() -> None:
     [
         ({"DATASPACE_ISSUER": "http://space.example"}, "https"),
         ({"DATASPACE_ISSUER": "http://localhost:8000"}, "https"),
-        ({"DATASPACE_ISSUER": "https://space.example/"}, "trailing slash"),
-        ({"DATASPACE_ISSUER": "space.example"}, "absolute URL"),
+        ({"DATASPACE_ISSUER": "https://space.example/"}, "an origin"),
+        ({"DATASPACE_ISSUER": "space.example"}, "an origin"),
         ({"DATASPACE_WRAPPING_KEY": "c2hvcnQ"}, "32 bytes"),
         ({"DATASPACE_WRAPPING_KEY": "***"}, "DATASPACE_WRAPPING_KEY"),
         ({"DATASPACE_SECRET_KEY": "short"}, "32 characters"),

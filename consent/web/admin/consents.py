@@ -243,9 +243,8 @@ def _item_names(items: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def _event(event: ConsentEvent, known: dict[str, Masked]) -> dict[str, Any]:
     text, tone = labels.event(event.kind)
-    reason = [grounds.label(event.reason_code), plain(event.text)]
     who = labels.actor(event.actor_id, event.capacity, known)
-    return {"at": event.at, "text": text, "tone": tone, "who": who, "note": " · ".join(filter(None, reason))}
+    return {"at": event.at, "text": text, "tone": tone, "who": who, "note": grounds.said(event)}
 
 
 def _approval(step: dict[str, Any], known: dict[str, Masked]) -> dict[str, Any]:
