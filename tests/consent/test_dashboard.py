@@ -412,9 +412,8 @@ def test_c42_the_log_shows_reads_and_refused_attempts_newest_first_without_value
     desk.read(at=desk.now - dt.timedelta(minutes=3), refused="item_not_granted")
     desk.read(at=desk.now - dt.timedelta(minutes=2), refused="consent_withdrawn")
     page = desk.visitor.get("/reads")
-    found = [
-        page.says.index(w) for w in ("It was stopped from your side.", "It asked for data that you have not given it.", "Read Nov")
-    ]
+    newest_first = ("It was stopped from your side.", "It asked for data that you have not given it.", "Read Nov")
+    found = [page.says.index(words) for words in newest_first]
     assert found == sorted(found)
     for words in (BANK, "Review this loan application", "Item p.edu.degree", "Case number LN-2026-0001"):
         assert words in page.says, words
