@@ -100,6 +100,8 @@ class Client(Model):
     jwks_uri: Mapped[str | None] = mapped_column(String(400))
     secret_digest: Mapped[str | None] = mapped_column(String(64))
     id_token_signed_response_alg: Mapped[str] = mapped_column(String(10), default="RS256")
+    options: Mapped[dict[str, Any]] = mapped_column(default=dict)  # consent.client_options.ClientOptions, as JSON
+    registration_digest: Mapped[str | None] = mapped_column(String(64))  # of its registration access token (RFC 7592)
     standing: Mapped[str] = mapped_column(String(12), default=Standing.GOOD)
     standing_since: Mapped[dt.datetime]
     created_at: Mapped[dt.datetime]

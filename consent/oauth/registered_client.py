@@ -11,6 +11,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import bindparam, select
 
+from consent.client_options import ClientOptions
 from consent.clients import Client, Profile
 from dataspace.db import connection, table_of
 
@@ -32,6 +33,7 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
     jwks_uri: str | None
     secret_digest: str | None = field(repr=False)
     id_token_signed_response_alg: str
+    options: ClientOptions
     standing: str
 
     @property
@@ -85,6 +87,7 @@ _FIND = select(
     _COLUMNS.jwks_uri,
     _COLUMNS.secret_digest,
     _COLUMNS.id_token_signed_response_alg,
+    _COLUMNS.options,
     _COLUMNS.standing,
 ).where(_COLUMNS.client_id == bindparam("client"))
 
@@ -96,7 +99,7 @@ def find(unverified_client_id: str) -> RegisteredClient | None:
     row = connection().execute(_FIND, {"client": unverified_client_id}).first()
     if row is None:
         return None
-    client_id, profile, redirect_uris, method, jwks, jwks_uri, secret_digest, alg, standing = row
+    client_id, profile, redirect_uris, method, jwks, jwks_uri, secret_digest, alg, options, standing = row
     return RegisteredClient(
         client_id=client_id,
         profile=profile,
@@ -106,5 +109,6 @@ def find(unverified_client_id: str) -> RegisteredClient | None:
         jwks_uri=jwks_uri,
         secret_digest=secret_digest,
         id_token_signed_response_alg=alg,
+        options=ClientOptions.from_document(options),
         standing=standing,
     )

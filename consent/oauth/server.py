@@ -12,7 +12,7 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAut
 from flask import Flask, Response, current_app, request
 
 from consent.lifecycle import Registry
-from consent.oauth import client_auth, forms, registered_client, tokens
+from consent.oauth import client_auth, forms, initial_access, registered_client, resources, sessions, tokens  # noqa: F401
 from consent.oauth.client_auth import ClientKeys, InvalidClient
 from consent.oauth.errors import plain
 from consent.oauth.forms import FormRequest

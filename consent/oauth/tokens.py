@@ -60,6 +60,10 @@ class AuthorizationCode(Model):
     code_challenge: Mapped[str] = mapped_column(String(43))  # S256
     nonce: Mapped[str | None] = mapped_column(String(500))
     jkt: Mapped[str | None] = mapped_column(String(43))
+    x5t: Mapped[str | None] = mapped_column(String(43))  # thumbprint of a certificate (RFC 8705)
+    resource: Mapped[str] = mapped_column(String(1000), default="")  # RFC 8707; empty: the data API and userinfo
+    claims: Mapped[dict[str, Any] | None]  # as asked (OpenID Connect Core section 5.5)
+    sid: Mapped[str | None] = mapped_column(String(40))  # OpenID Connect Back-Channel Logout section 2.1
     auth_time: Mapped[dt.datetime]
     acr: Mapped[str] = mapped_column(String(60))
     amr: Mapped[str] = mapped_column(String(60))  # space-separated (RFC 8176)
@@ -79,6 +83,9 @@ class Token(Model):
     client_id: Mapped[str] = mapped_column(String(80))
     scope: Mapped[str] = mapped_column(String(200))
     jkt: Mapped[str | None] = mapped_column(String(43))
+    x5t: Mapped[str | None] = mapped_column(String(43))
+    resource: Mapped[str] = mapped_column(String(1000), default="")
+    claims: Mapped[dict[str, Any] | None]
     auth_time: Mapped[dt.datetime]
     acr: Mapped[str] = mapped_column(String(60))
     amr: Mapped[str] = mapped_column(String(60))
@@ -105,6 +112,9 @@ class Bound(Facts, Protocol):
     client_id: str
     scope: str
     jkt: str | None
+    x5t: str | None
+    resource: str
+    claims: dict[str, Any] | None
     auth_time: dt.datetime
     acr: str
     amr: str
@@ -118,6 +128,7 @@ class BoundCode(Bound, Protocol):
     redirect_uri: str
     code_challenge: str
     nonce: str | None
+    sid: str | None
     used_at: dt.datetime | None
 
 
@@ -135,7 +146,19 @@ _TOKENS = table_of(Token)
 
 def _bound(table: Table, *names: str) -> Select[Any]:
     """A SELECT of one row of ``table`` by digest, with its consent and everything that decides about it."""
-    common = ("digest", "client_id", "scope", "jkt", "auth_time", "acr", "amr", "issued_at")
+    common = (
+        "digest",
+        "client_id",
+        "scope",
+        "jkt",
+        "x5t",
+        "resource",
+        "claims",
+        "auth_time",
+        "acr",
+        "amr",
+        "issued_at",
+    )
     statement: Select[Any] = (
         facts_query(
             Consent.kind.label("consent_kind"),
@@ -161,7 +184,7 @@ def _bound(table: Table, *names: str) -> Select[Any]:
 
 
 # Built once: a statement that is built anew for every request costs more than the database takes to answer it.
-_FIND_CODE = _bound(_CODES, "redirect_uri", "code_challenge", "nonce", "used_at")
+_FIND_CODE = _bound(_CODES, "redirect_uri", "code_challenge", "nonce", "sid", "used_at")
 _FIND_TOKEN = _bound(_TOKENS, "kind", "family", "revoked_at")
 _USE_CODE = (
     update(_CODES)
@@ -206,7 +229,8 @@ class SignInFacts:
 
 def issue_code(
     *, consent_id: str, client_id: str, redirect_uri: str, scope: str, code_challenge: str, nonce: str | None,
-    jkt: str | None, signed_in: SignInFacts, now: dt.datetime,
+    jkt: str | None, signed_in: SignInFacts, now: dt.datetime, resource: str = "",
+    claims: dict[str, Any] | None = None, sid: str | None = None,
 ) -> str:  # fmt: skip
     """Store a fresh code and return it; the caller commits it together with the consent."""
     code = new_secret(CODE_PREFIX)
@@ -219,6 +243,9 @@ def issue_code(
         "code_challenge": code_challenge,
         "nonce": nonce,
         "jkt": jkt,
+        "resource": resource,
+        "claims": claims,
+        "sid": sid,
         "auth_time": signed_in.auth_time,
         "acr": signed_in.acr,
         "amr": signed_in.amr,
@@ -291,6 +318,8 @@ def store(issue: Issue) -> None:
         "client_id": bound.client_id,
         "scope": issue.scope,
         "jkt": issue.jkt,
+        "resource": bound.resource,
+        "claims": bound.claims,
         "auth_time": bound.auth_time,
         "acr": bound.acr,
         "amr": bound.amr,

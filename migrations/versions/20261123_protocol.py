@@ -1,0 +1,87 @@
+"""The protocol's second storey: client metadata, certificates, resources, claims, sessions, dynamic registration."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "20261123_protocol"
+down_revision = "845dae9c0a86"
+branch_labels = None
+depends_on = None
+
+DOCUMENT = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
+MOMENT = sa.DateTime(timezone=True)
+ROW_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    op.add_column("clients", sa.Column("options", DOCUMENT, nullable=False, server_default="{}"))
+    op.add_column("clients", sa.Column("registration_digest", sa.String(64)))
+    for table in ("authorization_codes", "tokens"):
+        op.add_column(table, sa.Column("x5t", sa.String(43)))
+        op.add_column(table, sa.Column("resource", sa.String(1000), nullable=False, server_default=""))
+        op.add_column(table, sa.Column("claims", DOCUMENT))
+    op.add_column("authorization_codes", sa.Column("sid", sa.String(40)))
+    op.create_table(
+        "resources",
+        sa.Column("uri", sa.String(400), nullable=False),
+        sa.Column("token_format", sa.String(10), nullable=False),
+        sa.Column("client_id", sa.String(80)),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.client_id"], name="fk_resources_client_id_clients"),
+        sa.PrimaryKeyConstraint("uri", name="pk_resources"),
+    )
+    op.create_table(
+        "client_sessions",
+        sa.Column("sid", sa.String(40), nullable=False),
+        sa.Column("signin_id", sa.String(40), nullable=False),
+        sa.Column("client_id", sa.String(80), nullable=False),
+        sa.Column("subject", sa.String(80), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("ended_at", MOMENT),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.client_id"], name="fk_client_sessions_client_id_clients"),
+        sa.PrimaryKeyConstraint("sid", name="pk_client_sessions"),
+        sa.UniqueConstraint("signin_id", "client_id", name="uq_client_sessions_signin_id_client_id"),
+    )
+    op.create_index("ix_client_sessions_expires_at", "client_sessions", ["expires_at"])
+    op.create_table(
+        "logout_notices",
+        sa.Column("notice_id", ROW_ID, nullable=False),
+        sa.Column("client_id", sa.String(80), nullable=False),
+        sa.Column("sid", sa.String(40), nullable=False),
+        sa.Column("subject", sa.String(80), nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("due_at", MOMENT),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("delivered_at", MOMENT),
+        sa.Column("problem", sa.String(200), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.client_id"], name="fk_logout_notices_client_id_clients"),
+        sa.PrimaryKeyConstraint("notice_id", name="pk_logout_notices"),
+    )
+    op.create_index("ix_logout_notices_due_at", "logout_notices", ["due_at"])
+    op.create_index("ix_logout_notices_created_at", "logout_notices", ["created_at"])
+    op.create_table(
+        "initial_access_tokens",
+        sa.Column("digest", sa.String(64), nullable=False),
+        sa.Column("profile", sa.String(10), nullable=False),
+        sa.Column("note", sa.String(200), nullable=False),
+        sa.Column("created_by", sa.String(40)),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("expires_at", MOMENT, nullable=False),
+        sa.Column("used_at", MOMENT),
+        sa.Column("client_id", sa.String(80)),
+        sa.PrimaryKeyConstraint("digest", name="pk_initial_access_tokens"),
+    )
+    op.create_index("ix_initial_access_tokens_expires_at", "initial_access_tokens", ["expires_at"])
+
+
+def downgrade() -> None:
+    for table in ("initial_access_tokens", "logout_notices", "client_sessions", "resources"):
+        op.drop_table(table)
+    op.drop_column("authorization_codes", "sid")
+    for table in ("authorization_codes", "tokens"):
+        for column in ("claims", "resource", "x5t"):
+            op.drop_column(table, column)
+    op.drop_column("clients", "registration_digest")
+    op.drop_column("clients", "options")
