@@ -3,6 +3,8 @@
 Serve it with ``granian --interface wsgi --factory wsgi:create_app``.
 """
 
+import functools
+
 from flask import Flask
 from flask_migrate import Migrate
 
@@ -39,7 +41,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         vault=services.vault, index=services.index, keyring=Keyring(services.vault), issuer=settings.issuer
     )
     server.init_oauth(app)
-    guard.init_guard(app, {"dpop": validator.permission_for, "bearer": validator.permission_for})
+    permission_for = functools.partial(validator.permission_for, issuer=settings.issuer)
+    guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for})
     signin.init_signin(app)
     for part in (passkeys, pages, api, endpoints, authorize, dashboard, admin):
         app.register_blueprint(part.bp)

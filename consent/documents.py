@@ -151,6 +151,7 @@ def granted(document: dict[str, Any]) -> list[dict[str, Any]]:
             "fields": i["fields"],
             "from": i["range"]["from"],
             "to": i["range"]["to"],
+            "sensitive": i["separate_step"],
         }
         for i in document["items"]
         if i["chosen"]

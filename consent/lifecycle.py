@@ -28,6 +28,7 @@ from consent.records import (
     Event,
     State,
     facts_of,
+    facts_query,
     why_inactive,
 )
 from dataspace import catalogue, jose
@@ -139,6 +140,13 @@ def get(consent_id: str) -> Consent:
     if consent is None:
         raise NotFound("no such consent")
     return consent
+
+
+def find_facts(unverified_id: str, *, client_id: str) -> Any:
+    """A consent of this client with all that decides about it (Facts, kind, purpose_code, space_id); None if none."""
+    more = (Consent.kind, Consent.purpose_code, Consent.space_id)
+    query = facts_query(*more).where(Consent.consent_id == unverified_id, Consent.client_id == client_id)
+    return db.session.execute(query).one_or_none()
 
 
 def of_space(consent_id: str, space_id: str) -> Consent:

@@ -5,9 +5,15 @@ reads nothing without it. It imports no table, so that another process can make 
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dataspace.errors import DomainError
+
+# What reading a sensitive item needs: the sign-in that the permission rests on, and how old it may be. Generous: it
+# bounds for how long one sign-in is good for refresh after refresh, and has to outlast the usual consent.
+SENSITIVE_ACR = ("urn:dataspace:acr:passkey",)
+SENSITIVE_MAX_AGE = dt.timedelta(days=180)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +25,7 @@ class GrantedItem:
     fields: tuple[str, ...]
     period_from: str | None = None
     period_to: str | None = None
+    sensitive: bool = False  # it had a step of its own on the consent page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,19 @@ class Permission:
     reference_no: str | None
     items: tuple[GrantedItem, ...]
     max_reads: int | None  # how many reads the consent allows in all
+    auth_time: dt.datetime  # when and how the person signed in who agreed to this
+    acr: str
+
+    def demand_sign_in(self, wanted: Iterable[str] | None, now: dt.datetime) -> None:
+        """A sensitive item leaves only on a strong sign-in that is not too old. Raises ReadRefused (RFC 9470).
+
+        ``wanted``: item ids, None for all that are granted. A read without a sensitive item is not asked for more.
+        """
+        names = None if wanted is None else set(wanted)
+        if not any(item.sensitive and (names is None or item.item_id in names) for item in self.items):
+            return
+        if self.acr not in SENSITIVE_ACR or now - self.auth_time > SENSITIVE_MAX_AGE:
+            raise ReadRefused("insufficient_user_authentication", permission=self)
 
 
 class ReadRefused(DomainError):

@@ -40,6 +40,7 @@ def code_redirect(
         jkt=request.jkt,
         signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=AMR),
         now=now,
+        resource=asked.get("resource", ""),
     )
     return redirect_to(asked["redirect_uri"], {"code": code, "state": asked.get("state"), "iss": issuer})
 

@@ -27,6 +27,7 @@ def take(parameters: dict[str, str], *, url: str, now: dt.datetime) -> str:
         client=registered_client.find(parameters.get("client_id", "")),
         parameters=parameters,
         proofs=[],
+        issuer=url.removesuffix("/authorize"),
         url=url,
         now=now,
     )

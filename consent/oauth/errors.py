@@ -24,6 +24,18 @@ class InvalidProofError(OAuth2Error):  # type: ignore[misc]
     error = "invalid_dpop_proof"
 
 
+class InvalidTargetError(OAuth2Error):  # type: ignore[misc]
+    """RFC 8707 section 2."""
+
+    error = "invalid_target"
+
+
+class InvalidGrantIdError(OAuth2Error):  # type: ignore[misc]
+    """Grant Management for OAuth 2.0 section 6.4."""
+
+    error = "invalid_grant_id"
+
+
 @contextmanager
 def as_oauth() -> Iterator[None]:
     """Raise the OAuth error for what goes wrong inside. The details that pass are written for the client to read."""

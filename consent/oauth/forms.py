@@ -1,5 +1,7 @@
 """What arrives at the endpoints: parameters in form encoding, each at most once (RFC 6749 section 3.1, appendix B).
 
+One may be repeated, ``resource`` (RFC 8707 section 2): its values come joined by spaces, which no URI contains.
+
 Parsed here and not by the web framework, which repairs what is broken: a server that guesses what was meant can be
 made to see something else than the checks in front of it.
 """
@@ -20,6 +22,7 @@ _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_JSON = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # JSON may be written over several lines
 JSON_PARAMETERS = frozenset({"authorization_details", "claims"})
+REPEATABLE = "resource"  # RFC 8707 section 2; its values, joined by spaces, are no other URI
 
 
 class Headers(Protocol):
@@ -43,11 +46,15 @@ def parse(raw: bytes) -> dict[str, str]:
         raise InvalidRequestError("the parameters are not UTF-8") from None
     except ValueError:
         raise InvalidRequestError("too many parameters") from None
-    if len({name for name, _value in pairs}) != len(pairs):
+    once = [name for name, _value in pairs if name != REPEATABLE]
+    if len(set(once)) != len(once):
         raise InvalidRequestError("a parameter is included more than once")
     for name, value in pairs:
         _check(name, value)
-    return {name: value for name, value in pairs if value}
+    found = {name: value for name, value in pairs if value}
+    if REPEATABLE in found:
+        found[REPEATABLE] = " ".join(value for name, value in pairs if name == REPEATABLE and value)
+    return found
 
 
 def _check(name: str, value: str) -> None:
@@ -84,6 +91,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
         self.now = now
         self.issue: Any = None  # consent.oauth.tokens.Issue
         self.jkt: str | None = None  # the key that was proved
+        self.resource = ""  # whom the access token is for, as tokens keep it (RFC 8707)
 
     @property
     def form(self) -> Mapping[str, str]:

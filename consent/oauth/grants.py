@@ -15,7 +15,7 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from consent.oauth import authorization_details, tokens
+from consent.oauth import access_tokens, authorization_details, resources, tokens
 from consent.oauth.dpop import accept_proof
 from consent.oauth.errors import as_oauth
 from consent.oauth.forms import FormRequest
@@ -98,6 +98,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         super().validate_token_request()
         bound: BoundCode = self.request.authorization_code.bound
         self.request.jkt = _proved_key(self.request, bound)
+        self.request.resource = _narrowed(self.request, bound, self.server.issuer)
         if not tokens.use_code(bound, self.request.now):
             # Another request with the same code was faster by a moment.
             self._used_before(bound.digest, self.request.client)
@@ -110,10 +111,11 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     def generate_token(self, user: BoundCode, scope: str, **_kwargs: Any) -> dict[str, Any]:
         """Access and refresh token, and what was granted."""
         wants_refresh = self.request.client.is_data or "offline_access" in scope.split()
-        self.request.issue = tokens.prepare(
-            user, family=user.digest, scope=scope, jkt=self.request.jkt, with_refresh=wants_refresh,
-            now=self.request.now,
+        issue = tokens.prepare(
+            user, family=user.digest, scope=scope, jkt=self.request.jkt, resource=self.request.resource,
+            with_refresh=wants_refresh, now=self.request.now,
         )  # fmt: skip
+        self.request.issue = access_tokens.in_form(issue, registry=self.server.registry)
         return token_response(self.request.issue)
 
     def delete_authorization_code(self, authorization_code: HeldCode) -> None:
@@ -143,6 +145,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         if self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
         self.request.jkt = _proved_key(self.request, bound)
+        self.request.resource = _narrowed(self.request, bound, self.server.issuer)
 
     def authenticate_user(self, refresh_token: HeldToken) -> Bound:
         """Whom the token speaks for."""
@@ -150,9 +153,11 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
 
     def generate_token(self, user: BoundToken, scope: str, **_kwargs: Any) -> dict[str, Any]:
         """An access token of the same family, bound to the same key."""
-        self.request.issue = tokens.prepare(
-            user, family=user.family, scope=scope, jkt=self.request.jkt, with_refresh=False, now=self.request.now
-        )
+        issue = tokens.prepare(
+            user, family=user.family, scope=scope, jkt=self.request.jkt, resource=self.request.resource,
+            with_refresh=False, now=self.request.now,
+        )  # fmt: skip
+        self.request.issue = access_tokens.in_form(issue, registry=self.server.registry)
         return token_response(self.request.issue)
 
     def revoke_old_credential(self, refresh_token: HeldToken) -> None:
@@ -179,6 +184,11 @@ def _demand_active(bound: Bound, request: FormRequest) -> None:
     inactive = why_inactive(bound, request.now)
     if inactive is not None:
         raise InvalidGrantError(inactive.reason.value)
+
+
+def _narrowed(request: FormRequest, bound: Bound, issuer: str) -> str:
+    """Whom the access token will be for (RFC 8707 section 2.2): some of what was asked, or all of it."""
+    return resources.narrowed(request.form.get("resource", ""), bound.resource, issuer=issuer)
 
 
 def _proved_key(request: FormRequest, bound: Bound) -> str | None:

@@ -1,28 +1,39 @@
-"""Token introspection (RFC 7662): a client asks about its own tokens, and hears what holds at this moment."""
+"""Token introspection (RFC 7662), plain and signed (RFC 9701): what holds at this moment.
+
+A client asks about its own tokens; a client that is registered for a resource asks about the access tokens meant for
+it. Whoever else asks hears that the token is not active, as of one that does not exist.
+"""
 
 import datetime as dt
 from typing import Any
 
+from authlib.consts import default_json_headers
 from authlib.oauth2.rfc6749 import InvalidRequestError, TokenMixin
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from consent.oauth import authorization_details, tokens
+from consent.keys import ALGORITHMS, KeyUse
+from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.forms import FormRequest
 from consent.oauth.id_tokens import subject
 from consent.oauth.registered_client import RegisteredClient
-from consent.oauth.tokens import BoundToken
+from consent.oauth.tokens import BoundToken, Kind
 from consent.records import why_inactive
+from dataspace import jose
+
+TYP = "token-introspection+jwt"
+MEDIA_TYPE = f"application/{TYP}"
 
 
 class AskedToken(TokenMixin):  # type: ignore[misc]
-    """A token at the moment it is asked about. It is dead when its consent is, whatever the reason."""
+    """A token at the moment it is asked about. It is dead when its consent is, whatever the reason.
 
-    def __init__(self, bound: BoundToken, now: dt.datetime) -> None:
+    ``asked_for``: the resources that the asking client stands for; None when the token is its own.
+    """
+
+    def __init__(self, bound: BoundToken, now: dt.datetime, asked_for: set[str] | None) -> None:
         self.bound = bound
         self.now = now
-
-    def check_client(self, client: RegisteredClient) -> bool:
-        return self.bound.client_id == client.client_id
+        self.asked_for = asked_for
 
     def is_expired(self) -> bool:
         return self.now >= self.bound.dies_at or why_inactive(self.bound, self.now) is not None
@@ -34,20 +45,38 @@ class AskedToken(TokenMixin):  # type: ignore[misc]
 class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     """Authlib's steps: authenticate the client, find the token, see whether the client may know, tell."""
 
+    def create_endpoint_response(self, request: FormRequest) -> tuple[int, Any, list[tuple[str, str]]]:
+        """As Authlib does, with a signed answer for who registered or accepts one (RFC 9701 sections 4 and 6)."""
+        client = self.authenticate_endpoint_client(request)
+        body = self.create_introspection_payload(self.authenticate_token(request, client))
+        if not _wants_jwt(request, client):
+            return 200, body, default_json_headers
+        headers = [(name, value) for name, value in default_json_headers if name != "Content-Type"]
+        return 200, self._signed(body, client, request.now), [("Content-Type", MEDIA_TYPE), *headers]
+
     def authenticate_token(self, request: FormRequest, client: RegisteredClient) -> AskedToken | None:
-        """The token, when it is the client's own; the hint is not needed to find it (RFC 7662 section 2.1)."""
+        """The token, when the client may know of it; the hint is not needed to find it (RFC 7662 section 2.1)."""
         if "token" not in request.form:
             raise InvalidRequestError("token is missing")
         bound = tokens.find_token(request.form["token"])
-        found = None if bound is None else AskedToken(bound, request.now)
-        return found if found is not None and found.check_client(client) else None
+        if bound is None:
+            return None
+        if bound.client_id == client.client_id:
+            return AskedToken(bound, request.now, None)
+        # RFC 9701 section 5: a resource server hears of access tokens that are meant for it, and of no others.
+        meant = set(resources.audience(bound.resource, issuer=self.server.issuer)) & resources.read_by(client.client_id)
+        return AskedToken(bound, request.now, meant) if meant and bound.kind == Kind.ACCESS else None
 
     def introspect_token(self, token: AskedToken) -> dict[str, Any]:
         """RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9396 section 9.2, RFC 9470 section 6.2."""
         bound = token.bound
+        audience = resources.audience(bound.resource, issuer=self.server.issuer)
+        if token.asked_for is not None:
+            audience = [uri for uri in audience if uri in token.asked_for]
         said: dict[str, Any] = {
             "active": True,
             "iss": self.server.issuer,
+            "aud": audience[0] if len(audience) == 1 else audience,
             "client_id": bound.client_id,
             "sub": subject(bound, self.server.registry.index),
             "token_type": "DPoP" if bound.jkt else "Bearer",
@@ -65,3 +94,24 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         if details := authorization_details.granted(bound):
             said["authorization_details"] = details
         return said
+
+    def _signed(self, body: dict[str, Any], client: RegisteredClient, now: dt.datetime) -> str:
+        """RFC 9701 section 5: no sub and no exp of its own, so that it is no access token and no ID token."""
+        wanted = client.options.introspection_signed_response_alg
+        alg = wanted if wanted in ALGORITHMS[KeyUse.TOKENS] else None
+        key = self.server.registry.keyring.signing_key(KeyUse.TOKENS, now, alg)
+        claims = {
+            "iss": self.server.issuer,
+            "aud": client.client_id,
+            "iat": int(now.timestamp()),
+            "token_introspection": body,
+        }
+        return jose.sign(claims, key, typ=TYP)
+
+
+def _wants_jwt(request: FormRequest, client: RegisteredClient) -> bool:
+    """By registration, or by an Accept header that names the media type."""
+    accepted = (request.headers.get("Accept") or "").lower().split(",")
+    return bool(client.options.introspection_signed_response_alg) or MEDIA_TYPE in {
+        one.split(";")[0].strip() for one in accepted
+    }

@@ -29,6 +29,8 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "require_pushed_authorization_requests": False,  # required of data clients, not of sign-in
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": [TYPE],
+        "protected_resources": [issuer],
+        "introspection_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.TOKENS]),
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
         **{
             f"{endpoint}_endpoint_{what}": values
@@ -61,6 +63,10 @@ def protected_resource(issuer: str) -> dict[str, Any]:
     """The data API (RFC 9728 section 2): one resource, read with bound tokens only."""
     return {
         "resource": issuer,
+        "resource_name": "Data space",
+        "resource_name#zh-Hans": "数字空间",
+        "resource_name#zh-Hant": "數字空間",
+        "scopes_supported": sorted({scope for scopes in requests.SCOPES.values() for scope in scopes}),
         "authorization_servers": [issuer],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),

@@ -172,6 +172,7 @@ class PushedRequests(Endpoint):  # type: ignore[misc]
             client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
             parameters=request.payload.data,
             proofs=request.proofs,
+            issuer=self.server.issuer,
             url=request.uri,
             now=request.now,
         )

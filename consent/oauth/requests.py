@@ -24,12 +24,14 @@ from authlib.oidc.core.errors import (
     RequestURINotSupportedError,
 )
 
-from consent import purposes, terms
+from consent import lifecycle, purposes, terms
 from consent.clients import Profile, Standing
+from consent.oauth import resources
 from consent.oauth.dpop import accept_proof
-from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidProofError, as_oauth
+from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
 from consent.oauth.registered_client import RegisteredClient
 from consent.purposes import Ask
+from consent.records import why_inactive
 
 
 class Endpoint(enum.Enum):
@@ -37,13 +39,18 @@ class Endpoint(enum.Enum):
     AUTHORIZE = "authorize"
 
 
-SCOPES = {Profile.LOGIN: ("openid", "profile", "offline_access"), Profile.DATA: ("openid", "offline_access")}
+# Grant Management for OAuth 2.0 section 6.5: to look at a grant, and to give it back.
+GRANT_SCOPES = ("grant_management_query", "grant_management_revoke")
+SCOPES = {
+    Profile.LOGIN: ("openid", "profile", "offline_access"),
+    Profile.DATA: ("openid", "offline_access", *GRANT_SCOPES),
+}
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MAX_STATE = 1024
 MAX_NONCE = 500  # the column of the code
 MAX_AGE = 10 * 365 * 24 * 3600  # seconds; more than that is a mistake
 # What is kept of a checked request; everything else in it is forgotten.
-KEPT = ("redirect_uri", "state", "nonce", "code_challenge", "prompt", "max_age")
+KEPT = ("redirect_uri", "state", "nonce", "code_challenge", "prompt", "max_age", "grant_id")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: base64url of a SHA-256
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638
 
@@ -59,11 +66,13 @@ class Draft:
     client: RegisteredClient | None
     parameters: dict[str, str]
     proofs: list[str]
+    issuer: str
     url: str
     now: dt.datetime
     redirect_uri: str | None = None  # set once it is known to be the client's: errors may go there from then on
     scope: tuple[str, ...] = ()
     jkt: str | None = None
+    resource: str = ""  # RFC 8707, as codes keep it
     ask: Ask | None = field(default=None)
 
     @property
@@ -100,6 +109,8 @@ def check(draft: Draft) -> CheckedRequest:
         raise
     kept: dict[str, Any] = {name: draft.parameters[name] for name in KEPT if name in draft.parameters}
     kept["scope"] = " ".join(draft.scope)
+    if draft.resource:
+        kept["resource"] = draft.resource
     if draft.ask is None:
         raise TypeError("no check has found out what is asked")
     return CheckedRequest(client_id=draft.party.client_id, parameters=kept, ask=draft.ask, jkt=draft.jkt)
@@ -229,6 +240,12 @@ def key_is_proved(draft: Draft) -> None:
     draft.jkt = proof.jkt
 
 
+def resource_is_known(draft: Draft) -> None:
+    """RFC 8707 section 2.1."""
+    named = resources.named(draft.get("resource"), issuer=draft.issuer)
+    draft.resource = resources.kept(named, issuer=draft.issuer)
+
+
 def asks_what_is_registered(draft: Draft) -> None:
     """Over-asking is refused here, by machine, with a sentence that names the offending part."""
     details = draft.parameters.get("authorization_details")
@@ -240,6 +257,30 @@ def asks_what_is_registered(draft: Draft) -> None:
         raise InvalidAuthorizationDetailsError("this client may only ask to sign somebody in")
     else:
         draft.ask = purposes.sign_in(client_id, draft.scope)
+
+
+def grant_can_be_replaced(draft: Draft) -> None:
+    """Grant Management for OAuth 2.0 section 6.1: "replace" names a live consent of this client and purpose.
+
+    "create" is what happens anyway; "merge" is not offered.
+    """
+    action, grant_id = draft.get("grant_management_action"), draft.get("grant_id")
+    if action not in ("", "create", "replace"):
+        raise InvalidRequestError("grant_management_action is not supported")
+    if bool(grant_id) != (action == "replace"):
+        raise InvalidRequestError("grant_id goes with grant_management_action replace, and with it only")
+    if grant_id and not _is_replaceable(grant_id, draft):
+        raise InvalidGrantIdError("grant_id is not a live grant of this client for this purpose")
+
+
+def _is_replaceable(grant_id: str, draft: Draft) -> bool:
+    facts = lifecycle.find_facts(grant_id, client_id=draft.party.client_id)
+    return (
+        facts is not None
+        and draft.ask is not None
+        and (facts.kind, facts.purpose_code) == ("data", draft.ask.purpose_code)
+        and why_inactive(facts, draft.now) is None
+    )
 
 
 BOTH = (Endpoint.PAR, Endpoint.AUTHORIZE)
@@ -261,5 +302,7 @@ CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (prompt_and_max_age_make_sense, BOTH),
     (announced_key_is_a_thumbprint, BOTH),
     (key_is_proved, PAR),
+    (resource_is_known, BOTH),
     (asks_what_is_registered, BOTH),
+    (grant_can_be_replaced, BOTH),
 )

@@ -126,8 +126,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]
     # Responses
 
     def handle_response(self, status_code: int, payload: Any, headers: Any) -> Response:
-        """JSON that nobody stores (RFC 6749 section 5.1); Authlib's headers say so."""
-        return Response(orjson.dumps(payload), status_code, list(headers))
+        """JSON that nobody stores (RFC 6749 section 5.1), or a JWT; Authlib's headers say so."""
+        body = payload if isinstance(payload, str) else orjson.dumps(payload)
+        return Response(body, status_code, list(headers))
 
     def handle_error_response(self, _request: Any, error: OAuth2Error) -> Response:
         """RFC 6749 section 5.2, with a description in the characters that it allows."""

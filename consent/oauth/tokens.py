@@ -201,6 +201,16 @@ _REVOKE_FAMILY = (
     .values(revoked_at=bindparam("now"))
 )
 _REVOKE = update(_TOKENS).where(_TOKENS.c.digest == bindparam("token")).values(revoked_at=bindparam("now"))
+_END_CODES = (
+    update(_CODES)
+    .where(_CODES.c.consent_id == bindparam("consent"), _CODES.c.used_at.is_(None))
+    .values(used_at=bindparam("now"))
+)
+_END_TOKENS = (
+    update(_TOKENS)
+    .where(_TOKENS.c.consent_id == bindparam("consent"), _TOKENS.c.revoked_at.is_(None))
+    .values(revoked_at=bindparam("now"))
+)
 _ADD_CODE = insert(_CODES)
 _ADD_TOKEN = insert(_TOKENS)
 
@@ -285,6 +295,7 @@ class Issue:
     family: bytes
     scope: str
     jkt: str | None
+    resource: str  # of the access token; the refresh token stands for all that was granted
     now: dt.datetime
     access_expires_at: dt.datetime
     access_token: str = field(repr=False)
@@ -296,13 +307,16 @@ class Issue:
         return int((self.access_expires_at - self.now).total_seconds())
 
 
-def prepare(bound: Bound, *, family: bytes, scope: str, jkt: str | None, with_refresh: bool, now: dt.datetime) -> Issue:
+def prepare(
+    bound: Bound, *, family: bytes, scope: str, jkt: str | None, resource: str, with_refresh: bool, now: dt.datetime
+) -> Issue:
     """Make the secrets. An access token never outlives the consent; a refresh token lives exactly as long."""
     return Issue(
         bound=bound,
         family=family,
         scope=scope,
         jkt=jkt,
+        resource=resource,
         now=now,
         access_expires_at=min(now + ACCESS_LIFE, bound.expires_at),
         access_token=new_secret(ACCESS_PREFIX),
@@ -318,7 +332,6 @@ def store(issue: Issue) -> None:
         "client_id": bound.client_id,
         "scope": issue.scope,
         "jkt": issue.jkt,
-        "resource": bound.resource,
         "claims": bound.claims,
         "auth_time": bound.auth_time,
         "acr": bound.acr,
@@ -326,10 +339,20 @@ def store(issue: Issue) -> None:
         "family": issue.family,
         "issued_at": issue.now,
     }
-    access = {"digest": digest_of(issue.access_token), "kind": "access", "expires_at": issue.access_expires_at}
+    access = {
+        "digest": digest_of(issue.access_token),
+        "kind": "access",
+        "resource": issue.resource,
+        "expires_at": issue.access_expires_at,
+    }
     rows = [common | access]
     if issue.refresh_token is not None:
-        refresh = {"digest": digest_of(issue.refresh_token), "kind": "refresh", "expires_at": bound.expires_at}
+        refresh = {
+            "digest": digest_of(issue.refresh_token),
+            "kind": "refresh",
+            "resource": bound.resource,
+            "expires_at": bound.expires_at,
+        }
         rows.append(common | refresh)
     connection().execute(_ADD_TOKEN, rows)
 
@@ -346,6 +369,15 @@ def revoke(token: BoundToken, now: dt.datetime) -> None:
         revoke_family(token.family, client_id=token.client_id, now=now)
     else:
         connection().execute(_REVOKE, {"token": token.digest, "now": now})
+
+
+def end_of_consent(consent_id: str, now: dt.datetime) -> None:
+    """End every code and token of a consent that goes on in another version: who wants to read asks for new ones.
+
+    Codes first: an exchange under way either has brought its tokens by then, or brings none.
+    """
+    connection().execute(_END_CODES, {"consent": consent_id, "now": now})
+    connection().execute(_END_TOKENS, {"consent": consent_id, "now": now})
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

@@ -6,7 +6,7 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, MissingAuthorizationErro
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
 from consent.lifecycle import Registry
-from consent.oauth import tokens
+from consent.oauth import resources, tokens
 from consent.oauth.dpop import ALGORITHMS, InvalidProof
 from consent.oauth.errors import plain
 from consent.oauth.id_tokens import subject
@@ -44,6 +44,8 @@ def claims(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
     bound = tokens.find_token(presented.token)
     if bound is None or bound.kind != Kind.ACCESS or bound.revoked_at is not None:
         raise InvalidTokenError("the access token is unknown or revoked")
+    if registry.issuer not in resources.audience(bound.resource, issuer=registry.issuer):
+        raise InvalidTokenError("the access token is meant for another resource")
     try:
         check_possession(presented, expected_jkt=bound.jkt, now=now)
     except (WrongScheme, InvalidProof) as error:

@@ -6,7 +6,7 @@ about it, one remembers the proof.
 
 import datetime as dt
 
-from consent.oauth import tokens
+from consent.oauth import resources, tokens
 from consent.oauth.dpop import InvalidProof
 from consent.oauth.possession import Presented, WrongScheme, check_possession
 from consent.oauth.tokens import BoundToken, Kind
@@ -15,7 +15,7 @@ from dataspace.permission import GrantedItem, Permission, ReadRefused
 
 
 def permission_for(
-    *, scheme: str, token: str, proofs: list[str], method: str, url: str, now: dt.datetime
+    *, scheme: str, token: str, proofs: list[str], method: str, url: str, now: dt.datetime, issuer: str
 ) -> Permission:
     """The permission behind a presented token. ``scheme``: the authorization scheme, in lower case.
 
@@ -24,6 +24,8 @@ def permission_for(
     bound = tokens.find_token(token)
     if bound is None or bound.kind != Kind.ACCESS or bound.revoked_at is not None:
         raise ReadRefused("invalid_token")
+    if issuer not in resources.audience(bound.resource, issuer=issuer):
+        raise ReadRefused("invalid_token", detail="meant for another resource")
     permission = _permission(bound)
     presented = Presented(scheme=scheme, token=token, proofs=proofs, method=method, url=url)
     try:
@@ -58,8 +60,11 @@ def _permission(bound: BoundToken) -> Permission:
                 fields=tuple(i["fields"]),
                 period_from=i["from"],
                 period_to=i["to"],
+                sensitive=i.get("sensitive", False),
             )
             for i in bound.granted
         ),
         max_reads=bound.max_reads,
+        auth_time=bound.auth_time,
+        acr=bound.acr,
     )

@@ -19,6 +19,7 @@ from consent import interventions, keys, scenarios, supervision, worker
 from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
 from consent.web.client_commands import clients_group, loopback
+from consent.web.resource_commands import resources_group
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.commands import Commands
@@ -31,7 +32,7 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 
 def register(app: Flask) -> None:
     """Add the commands to an application."""
-    for command in (clients_group, scenarios_group, keys_group, worker_command):
+    for command in (clients_group, resources_group, scenarios_group, keys_group, worker_command):
         app.cli.add_command(command)
 
 

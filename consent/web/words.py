@@ -125,6 +125,7 @@ CAPACITIES: dict[str, Label] = {
 # Why a read was refused, beyond the reasons for which a consent is inactive.
 REFUSALS: dict[str, Label] = {
     "item_not_granted": lazy_gettext("It asked for data that you have not given it."),
+    "insufficient_user_authentication": lazy_gettext("Your sign-in was too long ago for sensitive data."),
     "data_erased": lazy_gettext("The data of this space has been erased."),
 }
 

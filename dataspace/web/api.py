@@ -37,6 +37,7 @@ def _answer(wanted: Iterable[str] | None) -> Response:
     now = clock.now()
     g.wanted = _printable(wanted)
     permission = guard.permission(now)
+    permission.demand_sign_in(wanted, now)
     try:
         delivery = spaces.read(permission, wanted, now, vault=services().vault)
     except QuotaExhausted:

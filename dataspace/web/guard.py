@@ -14,12 +14,13 @@ from flask import Flask, Response, current_app, g, request
 
 from dataspace import accesses, clock
 from dataspace.db import db
-from dataspace.permission import Permission, ReadRefused
+from dataspace.permission import SENSITIVE_ACR, SENSITIVE_MAX_AGE, Permission, ReadRefused
 from dataspace.web.shell import problem_response, services
 
 PROOF_ALGORITHMS = "ES256 EdDSA PS256"
+STEP_UP = "insufficient_user_authentication"  # RFC 9470 section 3
 # Reasons that lie in the token or its proof: the caller has to come back with another one (401).
-TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", "invalid_request"})
+TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", "invalid_request", STEP_UP})
 
 
 class PermissionFor(Protocol):
@@ -90,12 +91,15 @@ def _refused(error: ReadRefused) -> Response:
 
 
 def _challenge(reason: str = "") -> str:
-    """RFC 9449 section 7.1, RFC 6750 section 3.1, RFC 9728 section 5.1."""
+    """RFC 9449 section 7.1, RFC 6750 section 3.1, RFC 9728 section 5.1, RFC 9470 section 3."""
     metadata = f"{services().settings.issuer}/.well-known/oauth-protected-resource"
     parts = [f'algs="{PROOF_ALGORITHMS}"', f'resource_metadata="{metadata}"']
     if reason:
         code = reason if reason in TOKEN_REASONS else "insufficient_scope" if reason == "item_not_granted" else ""
         parts = [f'error="{code or "invalid_token"}"', f'error_description="{reason}"', *parts]
+    if reason == STEP_UP:
+        max_age = int(SENSITIVE_MAX_AGE.total_seconds())
+        parts += [f'acr_values="{" ".join(SENSITIVE_ACR)}"', f'max_age="{max_age}"']
     return "DPoP " + ", ".join(parts)
 
 
@@ -106,6 +110,7 @@ def _stamp(at: dt.datetime) -> str:
 SENTENCES = {
     "invalid_token": "The access token is unknown, expired, revoked or presented in the wrong way.",
     "invalid_dpop_proof": "The DPoP proof is missing or not valid for this request and token.",
+    STEP_UP: "A sensitive item needs a stronger or more recent sign-in of the person who agreed.",
     "item_not_granted": "The consent does not cover an item that was asked for.",
     "data_erased": "The data of this space has been erased.",
     "consent_withdrawn": "The holder has withdrawn the consent.",

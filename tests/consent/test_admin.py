@@ -89,7 +89,8 @@ def read(world: World, now: dt.datetime, *, refused: str = "", consent: Consent 
     of = consent or world.consent
     permission = Permission(
         client_id="bank", recipient="岭南示例银行", consent_id=of.consent_id, consent_version=1, space_id=of.space_id,
-        purpose="审核本次贷款申请", reference_no=None, items=(), max_reads=None,
+        purpose="审核本次贷款申请", reference_no=None, items=(), max_reads=None, auth_time=now,
+        acr="urn:dataspace:acr:passkey",
     )  # fmt: skip
     if refused:
         accesses.record_refused(permission, ["p.edu.degree"], refused, now)

@@ -64,6 +64,7 @@ class Desk:
             client_id="bank", recipient="岭南示例银行", consent_id=given.consent_id, consent_version=1,
             space_id=given.space_id, purpose="审核本次贷款申请", reference_no="LN-2026-0001", max_reads=given.max_reads,
             items=(GrantedItem(item_id=self.world.item.item_id, item_version=1, fields=("school",)),),
+            auth_time=self.now, acr="urn:dataspace:acr:passkey",
         )  # fmt: skip
         items = [self.world.item.item_id]
         if refused:

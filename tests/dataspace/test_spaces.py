@@ -22,6 +22,7 @@ def permission(owner: Holder, *granted: GrantedItem, max_reads: int | None = Non
     return Permission(
         client_id="bank", recipient="岭南示例银行", consent_id="cns_1", consent_version=1, space_id=owner.space_id,
         purpose="审核", reference_no="LN-1", items=granted, max_reads=max_reads,
+        auth_time=owner.created_at, acr="urn:dataspace:acr:passkey",
     )  # fmt: skip
 
 
