@@ -1,4 +1,4 @@
-"""Every change of a consent: give, refuse, approve, withdraw, revoke, expire. The caller commits.
+"""Every change of a consent: give, replace, refuse, approve, withdraw, give back, revoke, expire. The caller commits.
 
 Each change appends an event under a lock on the consent's head (the UPDATE in :func:`_append`), so that concurrent
 changes queue up and each sees what the one before it decided.
@@ -62,6 +62,35 @@ def give(ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetim
     return _record(ask, choices, actor, shown, now, decisive=decisive, registry=registry)
 
 
+def replace(
+    consent_id: str, ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime, *, registry: Registry
+) -> Consent:
+    """Record that the holder agrees anew, in place of what was given: the same consent in its next version.
+
+    Reads under earlier versions count on. Raises NotFound (another space's), NotAllowed (choices; another client or
+    purpose; somebody who does not decide alone), Conflict (not active any more).
+    """
+    _check_choices(ask, choices)
+    consent = of_space(consent_id, actor.space_id)
+    if (consent.kind, consent.client_id, consent.purpose_code) != (ask.kind, ask.client_id, ask.purpose_code):
+        raise NotAllowed("a consent is replaced for the same client and purpose")
+    if actor.capacity == Capacity.AGENT:
+        raise NotAllowed("what needs a second person is not replaced")
+    subject = _subject(ask, actor)
+    _append(consent_id, Event.REPLACED, now, actor=actor, channel="page")
+    db.session.refresh(consent)
+    if why_inactive(facts_of(consent_id), now) is not None:
+        raise Conflict("the consent is not active any more")
+    previous, digest = current_document(consent)
+    consent.person_id, consent.mandate_id, consent.capacity = actor.person_id, actor.mandate_id, actor.capacity
+    consent.purpose_text, consent.reference_no, consent.max_reads = ask.purpose_text, ask.reference_no, ask.max_reads
+    consent.not_before, consent.expires_at = now, now + dt.timedelta(days=choices.duration_days)
+    document = _document(consent, subject, choices, actor, shown, now, registry) | {"version": previous["version"]}
+    _add_version(consent, documents.next_version(document, digest, now), now, registry)
+    _keep_notice(consent, shown.text, registry)
+    return consent
+
+
 def refuse(ask: Ask, actor: Actor, shown: Shown, now: dt.datetime, *, registry: Registry) -> Consent:
     """Record that the holder refuses. Nothing is given; the refusal stays on record."""
     nothing = Choices(items=(), duration_days=ask.duration_days)
@@ -106,6 +135,13 @@ def withdraw(consent_id: str, actor: Actor, now: dt.datetime, *, ask_deletion: b
         _append(consent_id, Event.DELETION_REQUESTED, now, actor=actor, channel="dashboard")
     db.session.refresh(consent)
     return consent
+
+
+def give_back(consent_id: str, client_id: str, now: dt.datetime) -> None:
+    """The client wants no more of what it was given. Raises NotFound when it is not its own, Conflict when ended."""
+    if get(consent_id).client_id != client_id:
+        raise NotFound("not a consent of this client")
+    _append(consent_id, Event.WITHDRAWN, now, actor=None, channel="client")
 
 
 def revoke(consent_id: str, actor: Actor, now: dt.datetime, *, reason_code: str, text: str) -> Consent:
@@ -189,33 +225,17 @@ def _check_choices(ask: Ask, choices: Choices) -> None:
 def _record(
     ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime, *, decisive: Event, registry: Registry
 ) -> Consent:
-    holder = db.session.get_one(Holder, actor.holder_id)
-    if holder.kind not in ask.holder_kinds:
-        raise NotAllowed("this purpose is not for a holder of this kind")
-    subject = Subject(
-        ask=ask,
-        client=db.session.get_one(Client, ask.client_id),
-        holder=holder,
-        catalogue=catalogue.versions([(i.item_id, i.item_version) for i in ask.items]),
-    )
-    expires_at = now + dt.timedelta(days=choices.duration_days)
+    subject = _subject(ask, actor)
     consent = Consent(
-        consent_id=new_id("cns"), kind=ask.kind, space_id=holder.space_id, holder_id=holder.holder_id,
+        consent_id=new_id("cns"), kind=ask.kind, space_id=subject.holder.space_id, holder_id=subject.holder.holder_id,
         person_id=actor.person_id, mandate_id=actor.mandate_id, capacity=actor.capacity, client_id=ask.client_id,
         purpose_code=ask.purpose_code, purpose_text=ask.purpose_text, reference_no=ask.reference_no,
         state=State.NEW, state_since=now, version=0, last_seq=0, created_at=now, not_before=now,
-        expires_at=expires_at, max_reads=ask.max_reads,
+        expires_at=now + dt.timedelta(days=choices.duration_days), max_reads=ask.max_reads,
     )  # fmt: skip
     db.session.add(consent)
     db.session.flush()
-    document = documents.build(
-        subject, choices, actor, shown,
-        consent_id=consent.consent_id, kind=_kind(ask, choices), notice_digest=digest_of(shown.text),
-        not_before=now, expires_at=expires_at, now=now, index=registry.index, issuer=registry.issuer,
-    )  # fmt: skip
-    if actor.mandate_id is not None:
-        decision = "refused" if decisive == Event.REFUSED else "agreed"
-        document["approvals"]["steps"] = [documents.approval("prepare", actor, decision, now)]
+    document = _document(consent, subject, choices, actor, shown, now, registry, refused=decisive == Event.REFUSED)
     _append(consent.consent_id, Event.REQUESTED, shown.requested_at, actor=None, channel="client")
     _append(consent.consent_id, Event.PAGE_OPENED, shown.opened_at, actor=actor, channel="page")
     _append(consent.consent_id, decisive, now, actor=actor, channel="page")
@@ -223,6 +243,35 @@ def _record(
     _add_version(consent, document, now, registry)
     _keep_notice(consent, shown.text, registry)
     return consent
+
+
+def _subject(ask: Ask, actor: Actor) -> Subject:
+    holder = db.session.get_one(Holder, actor.holder_id)
+    if holder.kind not in ask.holder_kinds:
+        raise NotAllowed("this purpose is not for a holder of this kind")
+    return Subject(
+        ask=ask,
+        client=db.session.get_one(Client, ask.client_id),
+        holder=holder,
+        catalogue=catalogue.versions([(i.item_id, i.item_version) for i in ask.items]),
+    )
+
+
+def _document(
+    consent: Consent, subject: Subject, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime,
+    registry: Registry, *, refused: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """What was asked and decided, as a document of version 1."""
+    document = documents.build(
+        subject, choices, actor, shown,
+        consent_id=consent.consent_id, kind=_kind(subject.ask, choices), notice_digest=digest_of(shown.text),
+        not_before=consent.not_before, expires_at=consent.expires_at, now=now, index=registry.index,
+        issuer=registry.issuer,
+    )  # fmt: skip
+    if actor.mandate_id is not None:
+        decision = "refused" if refused else "agreed"
+        document["approvals"]["steps"] = [documents.approval("prepare", actor, decision, now)]
+    return document
 
 
 def _kind(ask: Ask, choices: Choices) -> str:

@@ -49,6 +49,7 @@ class Event(enum.StrEnum):
     PAGE_OPENED = "consent:page_opened"
     REFUSED = "consent:refused"
     GIVEN = "consent:given"
+    REPLACED = "consent:replaced"
     CO_APPROVAL_PENDING = "consent:co_approval_pending"
     CO_APPROVED = "consent:co_approved"
     CO_REJECTED = "consent:co_rejected"
@@ -78,6 +79,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING_APPROVAL, Event.CO_APPROVED): State.ACTIVE,
     (State.PENDING_APPROVAL, Event.CO_REJECTED): State.REJECTED,
     (State.PENDING_APPROVAL, Event.LAPSED): State.LAPSED,
+    (State.ACTIVE, Event.REPLACED): State.ACTIVE,
     (State.ACTIVE, Event.PAUSED): State.PAUSED,
     (State.PAUSED, Event.RESUMED): State.ACTIVE,
     (State.ACTIVE, Event.SUSPENDED): State.SUSPENDED,
@@ -101,7 +103,7 @@ def fold(events: list[Event]) -> State:
 
 
 class Consent(Model):
-    """The head of one consent; all but ``state``, ``version``, ``last_seq`` and the end is fixed when it is made."""
+    """The head of one consent. Whose, whom to and what for is fixed when it is made; the rest is of its version."""
 
     __tablename__ = "consents"
     __table_args__ = (

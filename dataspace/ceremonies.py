@@ -34,7 +34,7 @@ from webauthn.helpers.structs import (
 )
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-from dataspace.db import Model, db, new_id
+from dataspace.db import Model, db, delete_some, new_id
 from dataspace.errors import DomainError
 from dataspace.settings import Settings
 
@@ -233,10 +233,9 @@ def verify_authentication(
         )
 
 
-def sweep(now: dt.datetime) -> int:
-    """Delete the ceremonies that nobody answered; returns how many. Only the table's size depends on it."""
-    done = db.session.execute(delete(Ceremony).where(Ceremony.expires_at <= now))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Delete up to ``limit`` ceremonies that nobody answered; returns how many. Only the table's size depends on it."""
+    return delete_some(Ceremony, Ceremony.expires_at <= now, by=Ceremony.expires_at, limit=limit)
 
 
 def _begun(ceremony: Ceremony, challenge: bytes, options: dict[str, Any], now: dt.datetime, browser: str) -> Begun:

@@ -11,11 +11,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Table, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    MetaData,
+    Table,
+    delete,
+    event,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.orm import DeclarativeBase, registry
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, registry
 from sqlalchemy.types import TypeDecorator
 
 from dataspace.settings import Settings
@@ -102,6 +114,17 @@ def insert_new(table: type[Base]) -> Any:
     """An INSERT that does nothing when a unique key is taken; ask what it returns to know whether the row is new."""
     insert = postgresql.insert if db.engine.dialect.name == "postgresql" else sqlite.insert
     return insert(table).on_conflict_do_nothing()
+
+
+def delete_some(model: type[Base], *over: ColumnElement[bool], by: InstrumentedAttribute[Any], limit: int) -> int:
+    """Delete up to ``limit`` rows of a table with one key column, in the order of the indexed ``by``; returns how many.
+
+    Several sweepers at once take different rows; SQLite has one writer anyhow and leaves the locks out.
+    """
+    table = table_of(model)
+    (key,) = table.primary_key.columns
+    some = select(key).where(*over).order_by(by).limit(limit).with_for_update(skip_locked=True)
+    return connection().execute(delete(table).where(key.in_(some))).rowcount
 
 
 def new_id(prefix: str) -> str:

@@ -13,9 +13,11 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import httpcore
 import orjson
@@ -97,11 +99,40 @@ def fetch_json(
     ``timeout``: seconds for everything together. ``tls``: whom to trust, if not the system's authorities.
     """
     target = check_url(url, allow_loopback=allow_loopback)
+    with _pool(target, timeout, tls) as pool:
+        return _read_json(pool, target, max_bytes)
+
+
+def post_form(
+    url: str,
+    form: Mapping[str, str],
+    *,
+    allow_loopback: bool,
+    timeout: float = TIMEOUT,
+    tls: ssl.SSLContext | None = None,
+) -> int:
+    """Post a form to ``url`` through the same guard; returns the status. Nothing else of the answer is read.
+
+    Raises FetchRefused. ``timeout`` and ``tls`` as in :func:`fetch_json`.
+    """
+    target = check_url(url, allow_loopback=allow_loopback)
+    headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept-Encoding", "identity")]
+    body = urlencode(form).encode()
+    with (
+        _pool(target, timeout, tls) as pool,
+        pool.stream("POST", _request_url(target), headers=headers, content=body) as response,
+    ):
+        return response.status
+
+
+@contextmanager
+def _pool(target: Target, timeout: float, tls: ssl.SSLContext | None) -> Iterator[httpcore.ConnectionPool]:
+    """Connections to judged addresses only; what goes wrong on the network becomes FetchRefused."""
     backend = _JudgedNetwork(target, deadline=time.monotonic() + timeout)
     context = (tls or ssl.create_default_context()) if target.scheme == "https" else None
     try:
         with httpcore.ConnectionPool(ssl_context=context, network_backend=backend, retries=0) as pool:
-            return _read_json(pool, target, max_bytes)
+            yield pool
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
         raise FetchRefused(f"{target.host}: {type(error).__name__}") from None
 
@@ -151,10 +182,13 @@ def _is_ipv6(host: str) -> bool:
     return "%" not in host  # a zone names an interface of this machine
 
 
+def _request_url(target: Target) -> httpcore.URL:
+    return httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
+
+
 def _read_json(pool: httpcore.ConnectionPool, target: Target, max_bytes: int) -> Any:
-    request_url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
     headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
-    with pool.stream("GET", request_url, headers=headers) as response:
+    with pool.stream("GET", _request_url(target), headers=headers) as response:
         _check_answer(response)
         body = bytearray()
         for chunk in response.iter_stream():

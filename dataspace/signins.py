@@ -10,11 +10,11 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, Select, String, and_, delete, or_, select, update
+from sqlalchemy import ForeignKey, Index, Select, String, and_, or_, select, update
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from dataspace import holders, mandates
-from dataspace.db import Model, db, new_id
+from dataspace.db import Model, db, delete_some, new_id
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder, HolderRole, Role
 from dataspace.mandates import Actor, Capacity, Mandate
@@ -95,6 +95,35 @@ def start(verified: VerifiedSignIn, now: dt.datetime) -> str:
     return secret
 
 
+def renew(unverified_secret: str, verified: VerifiedSignIn, now: dt.datetime) -> str | None:
+    """The same person proved the passkey once more in the same browser: one sign-in goes on, under a new secret.
+
+    So third parties do not hear that it is over. Acts for oneself again, as after every proof. None when the sign-in
+    is unknown, over, or another person's.
+    """
+    secret = f"dss_{secrets.token_urlsafe(32)}"
+    done = db.session.execute(
+        update(SignIn)
+        .where(
+            SignIn.secret_digest == _digest(unverified_secret),
+            SignIn.person_id == verified.person_id,
+            SignIn.ended_at.is_(None),
+            SignIn.expires_at > now,
+        )
+        .values(
+            secret_digest=_digest(secret),
+            passkey_id=verified.passkey_id,
+            auth_time=verified.at,
+            holder_id=verified.person_id,
+            capacity=Capacity.SELF,
+            mandate_id=None,
+            last_seen_at=now,
+            expires_at=now + LIFE,
+        )
+    )
+    return secret if done.rowcount == 1 else None  # type: ignore[attr-defined]
+
+
 def visit(unverified_secret: str, now: dt.datetime, *, idle: dt.timedelta) -> Visit | None:
     """Who is behind a browser's secret; None when the sign-in is unknown, over, idle, or no longer stands."""
     row = db.session.execute(_standing(_digest(unverified_secret), now, idle)).one_or_none()
@@ -172,10 +201,9 @@ def end_made_with(passkey_id: str, now: dt.datetime, *, except_signin_id: str) -
     _end(now, SignIn.passkey_id == passkey_id, SignIn.signin_id != except_signin_id)
 
 
-def sweep(now: dt.datetime) -> int:
-    """Delete sign-ins that have long been over; returns how many. Only the table's size depends on it."""
-    done = db.session.execute(delete(SignIn).where(SignIn.expires_at <= now - KEPT))
-    return int(done.rowcount)  # type: ignore[attr-defined]
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Delete up to ``limit`` sign-ins that have long been over; returns how many. Only the size depends on it."""
+    return delete_some(SignIn, SignIn.expires_at <= now - KEPT, by=SignIn.expires_at, limit=limit)
 
 
 def _standing(secret_digest: str, now: dt.datetime, idle: dt.timedelta) -> Select[*tuple[Any, ...]]:

@@ -5,8 +5,10 @@ from typing import Any
 from consent.clients import AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
-from consent.oauth import client_auth, dpop, registered_client, requests
-from consent.terms import TYPE
+from consent.oauth import client_auth, dpop, grant_management, registered_client, requests
+from consent.terms import SCHEMA, TYPE
+
+SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
 
 
 def authorization_server(issuer: str) -> dict[str, Any]:
@@ -30,6 +32,9 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "authorization_response_iss_parameter_supported": True,
         "authorization_details_types_supported": [TYPE],
         "protected_resources": [issuer],
+        "grant_management_endpoint": f"{issuer}/oauth/grants",
+        "grant_management_actions_supported": list(grant_management.ACTIONS),
+        "grant_management_action_required": False,
         "introspection_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.TOKENS]),
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
         **{
@@ -57,6 +62,11 @@ def openid_provider(issuer: str) -> dict[str, Any]:
         "request_parameter_supported": False,
         "request_uri_parameter_supported": False,
     }
+
+
+def authorization_details_schema(issuer: str) -> dict[str, Any]:
+    """The very schema by which :func:`consent.terms.parse` judges, under its public name."""
+    return {"$id": f"{issuer}{SCHEMA_PATH}", **SCHEMA}
 
 
 def protected_resource(issuer: str) -> dict[str, Any]:

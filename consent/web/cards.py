@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_babel import gettext as _
+from sqlalchemy import select
 
 from consent import clients, lifecycle, overview
 from consent.clients import Client
@@ -87,6 +88,7 @@ class Detail:
         inactive = why_inactive(facts_of(consent.consent_id), now)
         label, tone = words.standing(inactive)
         ask = ask_of(document, kind=consent.kind)
+        events = overview.events_of(consent.consent_id)
         return cls(
             consent=consent,
             client=client,
@@ -94,10 +96,10 @@ class Detail:
             asking=look(ask, client, locale, space_id=consent.space_id if vault else "", vault=vault),
             chosen=frozenset(i["item_id"] for i in document["items"] if i["chosen"]),
             inactive=inactive,
-            events=overview.events_of(consent.consent_id),
+            events=events,
             label=label,
             tone=tone,
-            why=words.why(inactive.reason) if inactive else "",
+            why=_why(inactive, events) if inactive else "",
         )
 
     @property
@@ -115,7 +117,8 @@ class Detail:
     @property
     def given_at(self) -> dt.datetime | None:
         """When it was agreed to for good; None when it never was."""
-        found = overview.last(self.events, Event.GIVEN) or overview.last(self.events, Event.CO_APPROVED)
+        decided = (Event.REPLACED, Event.GIVEN, Event.CO_APPROVED)
+        found = next((event for event in self.events if event.kind in decided), None)
         return found.at if found else None
 
     @property
@@ -148,11 +151,21 @@ def timeline(detail: Detail, actor: Actor, *, vault: Vault) -> list[dict[str, An
 
 def shown_text(consent: Consent, *, vault: Vault) -> str:
     """The text as it was shown, opened again. Empty when there is none; raises Unreadable."""
-    notice = db.session.get(ConsentNotice, (consent.consent_id, 1))
+    # Not every version has one: what a second person approves was shown before.
+    shown = select(ConsentNotice).filter_by(consent_id=consent.consent_id).order_by(ConsentNotice.version.desc())
+    notice = db.session.scalar(shown.limit(1))
     if notice is None:
         return ""
     key = vault.key(consent.space_id)
     return unseal(key, notice.sealed, identity=f"{notice.consent_id}:{notice.version}").decode()
+
+
+def _why(inactive: Inactive, events: list[ConsentEvent]) -> str:
+    """The sentence that explains why; it tells who stopped it."""
+    stopped = overview.last(events, Event.WITHDRAWN)
+    if inactive.reason == Reason.WITHDRAWN and stopped is not None and stopped.channel == "client":
+        return str(_("The third party gave it back. Nothing has been readable since."))
+    return words.why(inactive.reason)
 
 
 def _line(event: ConsentEvent, detail: Detail, names: dict[str, str], actor: Actor) -> dict[str, Any]:

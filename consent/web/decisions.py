@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response
 
 from consent import lifecycle, overview
 from consent.documents import Shown
-from consent.oauth import answers, par
+from consent.oauth import answers, par, tokens
 from consent.records import Consent, Reason, facts_of, why_inactive
 from consent.web import words
 from consent.web.context import registry
@@ -154,7 +154,13 @@ def _answered(visit: Visit) -> tuple[Visit, str | None]:
 
 def _give(visit: Visit, now: dt.datetime) -> Response:
     shown = _shown(visit, "given")
-    consent = lifecycle.give(visit.ask, visit.progress.decided(), visit.actor, shown, now, registry=registry())
+    choices = visit.progress.decided()
+    if visit.replaces is not None:
+        replaced = visit.replaces.consent_id
+        consent = lifecycle.replace(replaced, visit.ask, choices, visit.actor, shown, now, registry=registry())
+        tokens.end_of_consent(replaced, now)
+        return _send_back(visit, consent, now)
+    consent = lifecycle.give(visit.ask, choices, visit.actor, shown, now, registry=registry())
     if visit.actor.capacity is Capacity.AGENT:
         par.wait_for_approval(visit.row, consent.consent_id, now)
         db.session.commit()

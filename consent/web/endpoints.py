@@ -13,7 +13,7 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent.keys import JWKS_MAX_AGE
-from consent.oauth import answers, authorization, forms, metadata, userinfo
+from consent.oauth import answers, authorization, forms, grant_management, metadata, userinfo
 from consent.oauth.errors import plain
 from consent.oauth.possession import Presented
 from consent.oauth.server import the_server
@@ -66,20 +66,32 @@ def user_info() -> AnyResponse:
     """OpenID Connect Core section 5.3."""
     try:
         body = forms.parse(request.get_data(cache=False)) if request.mimetype == forms.FORM else {}
-        scheme, access_token = userinfo.credentials(request.headers.get("Authorization"), body)
-        presented = Presented(
-            scheme=scheme,
-            token=access_token,
-            proofs=request.headers.getlist("DPoP"),
-            method=request.method,
-            url=services().settings.issuer + request.path,
-        )
-        answer = _json(userinfo.claims(presented, clock.now(), registry=registry()))
+        answer = _json(userinfo.claims(_presented(body), clock.now(), registry=registry()))
     except OAuth2Error as error:
-        answer = the_server().handle_error_response(None, error)
-        if isinstance(error, MissingAuthorizationError):
-            answer.set_data(b"{}")  # RFC 6750 section 3.1: no error code where no token was sent
-        answer.headers["WWW-Authenticate"] = userinfo.challenge(error)
+        answer = _challenged(error)
+    return _answered(answer)
+
+
+@bp.route("/oauth/grants", defaults={"grant_id": ""})
+@bp.route("/oauth/grants/<grant_id>")
+def query_grant(grant_id: str) -> AnyResponse:
+    """Grant Management for OAuth 2.0 section 6.3."""
+    try:
+        issuer = services().settings.issuer
+        answer = _json(grant_management.query(grant_id, _presented({}), clock.now(), issuer=issuer))
+    except OAuth2Error as error:
+        answer = _challenged(error)
+    return _answered(answer)
+
+
+@bp.delete("/oauth/grants/<grant_id>")
+def give_grant_back(grant_id: str) -> AnyResponse:
+    """Grant Management for OAuth 2.0 section 6.4."""
+    try:
+        grant_management.give_back(grant_id, _presented({}), clock.now(), issuer=services().settings.issuer)
+        answer = Response(status=204)
+    except OAuth2Error as error:
+        answer = _challenged(error)
     return _answered(answer)
 
 
@@ -105,6 +117,14 @@ def openid_configuration() -> AnyResponse:
 def protected_resource() -> AnyResponse:
     """RFC 9728."""
     return _published(metadata.protected_resource(services().settings.issuer))
+
+
+@bp.get(metadata.SCHEMA_PATH)
+def authorization_details_schema() -> AnyResponse:
+    """What a client may write into ``authorization_details`` (RFC 9396), as a JSON Schema."""
+    response = _published(metadata.authorization_details_schema(services().settings.issuer))
+    response.mimetype = "application/schema+json"
+    return response
 
 
 @bp.errorhandler(OAuth2Error)
@@ -174,6 +194,28 @@ def _answered(response: AnyResponse) -> AnyResponse:
     """Commit and answer. Refusals too: a proof that was seen stays seen, a family that was revoked stays revoked."""
     db.session.commit()
     return response
+
+
+def _presented(body: dict[str, str]) -> Presented:
+    """The access token of this request. Raises MissingAuthorizationError, InvalidRequestError, InvalidTokenError."""
+    scheme, access_token = userinfo.credentials(request.headers.get("Authorization"), body)
+    return Presented(
+        scheme=scheme,
+        token=access_token,
+        proofs=request.headers.getlist("DPoP"),
+        method=request.method,
+        url=services().settings.issuer + request.path,
+    )
+
+
+def _challenged(error: OAuth2Error) -> Response:
+    """A refusal at an address that is opened by an access token, with its challenge."""
+    answer: Response = the_server().handle_error_response(None, error)
+    if isinstance(error, MissingAuthorizationError):
+        answer.set_data(b"{}")  # RFC 6750 section 3.1: no error code where no token was sent
+    if answer.status_code in (400, 401, 403):
+        answer.headers["WWW-Authenticate"] = userinfo.challenge(error)
+    return answer
 
 
 def _json(body: Any) -> Response:

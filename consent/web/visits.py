@@ -19,6 +19,7 @@ from consent.clients import Client, Standing
 from consent.oauth import par
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Ask, Purpose
+from consent.records import Consent, facts_of, why_inactive
 from consent.web import words
 from consent.web.asking import Asking, look
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
@@ -42,6 +43,8 @@ class Visit:
     progress: Progress
     acting: str
     locale: str
+    replaces: Consent | None  # Grant Management for OAuth 2.0: the consent that agreeing gives a new version
+    may_replace: bool
 
     @property
     def handle(self) -> str:
@@ -123,6 +126,7 @@ def meet(handle: str, now: dt.datetime) -> Visit:
     _demand_fresh_sign_in(row, actor)
     ask = row.asked
     acting = acting_as(actor)
+    replaces = lifecycle.get(row.parameters["grant_id"]) if row.parameters.get("grant_id") else None
     return Visit(
         row=row,
         actor=actor,
@@ -131,6 +135,8 @@ def meet(handle: str, now: dt.datetime) -> Visit:
         progress=Progress.of(ask, row.choices, acting=acting),
         acting=acting,
         locale=str(get_locale() or "zh_Hans"),
+        replaces=replaces,
+        may_replace=replaces is None or _may_replace(replaces, actor, now),
     )
 
 
@@ -141,8 +147,8 @@ def demand_same_actor(visit: Visit) -> None:
 
 
 def fits(visit: Visit) -> bool:
-    """Whether the person acts for a holder of a kind that the request is for."""
-    if visit.actor.capacity is Capacity.ADMINISTRATOR:
+    """Whether the person acts for a holder of a kind that the request is for, and may replace what it replaces."""
+    if visit.actor.capacity is Capacity.ADMINISTRATOR or not visit.may_replace:
         return False
     return holders.get(visit.actor.holder_id).kind in visit.ask.holder_kinds
 
@@ -163,6 +169,13 @@ def decided_page(handle: str) -> NoReturn:
         consent = lifecycle.get(consent_id)
         mine = consent if consent.space_id == actor.space_id else None
     _page("decided", 409, consent=mine)
+
+
+def _may_replace(consent: Consent, actor: Actor, now: dt.datetime) -> bool:
+    """Who acts for the same holder and decides alone, as long as there is something to replace."""
+    if consent.space_id != actor.space_id or actor.capacity is Capacity.AGENT:
+        return False
+    return why_inactive(facts_of(consent.consent_id), now) is None
 
 
 def _row(handle: str, now: dt.datetime) -> AuthorizationRequest:

@@ -99,6 +99,7 @@ EVENTS: dict[str, tuple[Label, str]] = {
     Event.PAGE_OPENED: (lazy_gettext("The request was opened"), ""),
     Event.REFUSED: (lazy_gettext("Refused"), "danger"),
     Event.GIVEN: (lazy_gettext("Agreed"), "good"),
+    Event.REPLACED: (lazy_gettext("Replaced by a new agreement"), "good"),
     Event.CO_APPROVAL_PENDING: (lazy_gettext("Prepared; waits for a second person"), "caution"),
     Event.CO_APPROVED: (lazy_gettext("Approved by a second person"), "good"),
     Event.CO_REJECTED: (lazy_gettext("Not approved by a second person"), "danger"),

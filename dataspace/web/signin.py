@@ -178,10 +178,12 @@ def taken_ceremony(
 
 def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -> str:
     """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first."""
-    browser = browser_secret()
-    leave(now)
+    browser, before = browser_secret(), session.get("signin")
+    # An enrolment replaces every sign-in, this browser's too.
+    renewed = isinstance(before, str) and not verified.replaces_all and signins.renew(before, verified, now)
+    leave(now)  # after renewing, the old secret names no sign-in any more
     session["browser"] = browser  # an authorization request that was opened before the sign-in stays this browser's
-    session["signin"] = signins.start(verified, now)
+    session["signin"] = renewed or signins.start(verified, now)
     if len(signins.choices(verified.person_id, now)) == 1:
         return next_path
     session["several"] = True
