@@ -43,7 +43,7 @@ def verify(*headers: Any, **changes: Any) -> VerifiedProof:
     return dpop.verify_proof(list(headers), **(expected | changes))
 
 
-@pytest.mark.parametrize("name", ["token_request", "resource_request"])
+@pytest.mark.parametrize("name", ["token_request", "refresh_request", "resource_request"])
 def test_examples_of_the_rfc(name: str) -> None:
     vector = VECTORS[name]
     proof = dpop.verify_proof(
