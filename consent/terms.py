@@ -46,6 +46,7 @@ class Terms:
     max_reads: int | None
     duration_days: int | None
     reference_no: str | None
+    locations: tuple[str, ...] = ()  # RFC 9396 section 2.2, unchecked; empty: not said
 
 
 def parse(text: str | None) -> Terms:
@@ -94,6 +95,7 @@ def _terms(detail: dict[str, Any]) -> Terms:
         max_reads=use.get("max_reads"),
         duration_days=detail.get("duration", {}).get("days"),
         reference_no=detail.get("reference_no"),
+        locations=tuple(detail.get("locations", ())),
     )
 
 

@@ -31,7 +31,7 @@ class InvalidTargetError(OAuth2Error):  # type: ignore[misc]
 
 
 class InvalidGrantIdError(OAuth2Error):  # type: ignore[misc]
-    """Grant Management for OAuth 2.0 section 6.4."""
+    """Grant Management for OAuth 2.0 section 5.4."""
 
     error = "invalid_grant_id"
 

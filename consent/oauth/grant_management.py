@@ -7,6 +7,8 @@ other. A grant_id is the id of a consent.
 """
 
 import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from authlib.oauth2.rfc6749 import OAuth2Error
@@ -18,28 +20,37 @@ from consent.oauth.dpop import InvalidProof
 from consent.oauth.errors import plain
 from consent.oauth.possession import Presented, WrongScheme, check_possession
 from consent.oauth.tokens import BoundToken, Kind
-from consent.records import TRANSITIONS, Event, State
+from consent.records import Reason, why_inactive
 from dataspace.errors import Conflict
 
+# Section 6.1: the scope that each call needs.
 QUERY, REVOKE = "grant_management_query", "grant_management_revoke"
-ACTIONS = ("query", "revoke", "create", "replace")
+SCOPES: Mapping[str, str] = MappingProxyType({QUERY: "to look at the grant", REVOKE: "to give it back"})
+ACTIONS = ("query", "revoke", "create", "replace")  # section 7.1; "merge" is not offered
+# A grant that rests for one of these is still there, to be looked at and given back; any other reason has ended it.
+RESTING = frozenset({Reason.PAUSED, Reason.SUSPENDED, Reason.CLIENT_SUSPENDED})
 
 
 class NoSuchGrant(OAuth2Error):  # type: ignore[misc]
-    """Section 6.4: unknown, ended, or not the one that the token came with."""
+    """Section 6.6: unknown, ended, or not the one that the token came with."""
 
     error = "invalid_grant_id"
     status_code = 404
 
 
 def query(unverified_grant_id: str, presented: Presented, now: dt.datetime, *, issuer: str) -> dict[str, Any]:
-    """What is granted, as the holder left it (section 6.3).
+    """What is granted, as the holder left it (section 6.4).
 
     Raises InvalidTokenError, InsufficientScopeError, NoSuchGrant.
     """
     bound = _grant(unverified_grant_id, presented, now, scope=QUERY, issuer=issuer)
-    document, _digest = lifecycle.current_document(lifecycle.get(bound.consent_id))
-    said: dict[str, Any] = {}
+    consent = lifecycle.get(bound.consent_id)
+    document, _digest = lifecycle.current_document(consent)
+    said: dict[str, Any] = {
+        "created_at": int(consent.created_at.timestamp()),
+        "last_updated_at": int(dt.datetime.fromisoformat(document["created_at"]).timestamp()),
+        "expires_at": int(bound.expires_at.timestamp()),
+    }
     if document["scope"]:
         said["scopes"] = [{"scope": " ".join(document["scope"])}]
     if "openid" in document["scope"]:
@@ -50,7 +61,7 @@ def query(unverified_grant_id: str, presented: Presented, now: dt.datetime, *, i
 
 
 def give_back(unverified_grant_id: str, presented: Presented, now: dt.datetime, *, issuer: str) -> None:
-    """The consent ends, and with it every token of it (section 6.4). Raises as :func:`query`."""
+    """The consent ends, and with it every token of it (section 6.5). Raises as :func:`query`."""
     bound = _grant(unverified_grant_id, presented, now, scope=REVOKE, issuer=issuer)
     try:
         lifecycle.give_back(bound.consent_id, bound.client_id, now)
@@ -70,8 +81,7 @@ def _grant(grant_id: str, presented: Presented, now: dt.datetime, *, scope: str,
         raise InvalidTokenError(plain(error.detail)) from None
     if scope not in bound.scope.split():
         raise InsufficientScopeError(f"{scope} is missing")
-    # A paused or suspended consent is still there, to be looked at and given back; an ended one is not.
-    open_still = (State(bound.state), Event.WITHDRAWN) in TRANSITIONS and now < bound.expires_at
-    if bound.consent_id != grant_id or not open_still:
+    inactive = why_inactive(bound, now)
+    if bound.consent_id != grant_id or (inactive is not None and inactive.reason not in RESTING):
         raise NoSuchGrant
     return bound

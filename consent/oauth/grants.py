@@ -17,7 +17,7 @@ from authlib.oauth2.rfc7636 import CodeChallenge
 
 from consent.oauth import access_tokens, authorization_details, resources, tokens
 from consent.oauth.dpop import accept_proof
-from consent.oauth.errors import as_oauth
+from consent.oauth.errors import InvalidAuthorizationDetailsError, as_oauth
 from consent.oauth.forms import FormRequest
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.tokens import Bound, BoundCode, BoundToken, Kind
@@ -187,7 +187,12 @@ def _demand_active(bound: Bound, request: FormRequest) -> None:
 
 
 def _narrowed(request: FormRequest, bound: Bound, issuer: str) -> str:
-    """Whom the access token will be for (RFC 8707 section 2.2): some of what was asked, or all of it."""
+    """Whom the access token will be for (RFC 8707 section 2.2): some of what was asked, or all of it.
+
+    Details are not narrowed here: a client that wants less says so where the holder sees it (RFC 9396 section 6).
+    """
+    if "authorization_details" in request.form:
+        raise InvalidAuthorizationDetailsError("authorization_details belongs into the authorization request")
     return resources.narrowed(request.form.get("resource", ""), bound.resource, issuer=issuer)
 
 

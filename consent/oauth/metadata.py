@@ -26,7 +26,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "response_types_supported": list(registered_client.RESPONSE_TYPES),
         "response_modes_supported": ["query"],
         "grant_types_supported": list(registered_client.GRANT_TYPES),
-        "scopes_supported": sorted({scope for scopes in requests.SCOPES.values() for scope in scopes}),
+        "scopes_supported": _scopes(),
         "code_challenge_methods_supported": ["S256"],
         "require_pushed_authorization_requests": False,  # required of data clients, not of sign-in
         "authorization_response_iss_parameter_supported": True,
@@ -46,6 +46,10 @@ def authorization_server(issuer: str) -> dict[str, Any]:
             )
         },
     }
+
+
+def _scopes() -> list[str]:
+    return sorted({scope for scopes in requests.SCOPES.values() for scope in scopes})
 
 
 def openid_provider(issuer: str) -> dict[str, Any]:
@@ -76,7 +80,8 @@ def protected_resource(issuer: str) -> dict[str, Any]:
         "resource_name": "Data space",
         "resource_name#zh-Hans": "数字空间",
         "resource_name#zh-Hant": "數字空間",
-        "scopes_supported": sorted({scope for scopes in requests.SCOPES.values() for scope in scopes}),
+        # What opens something here: offline_access is between the client and the authorization server.
+        "scopes_supported": [scope for scope in _scopes() if scope != "offline_access"],
         "authorization_servers": [issuer],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),

@@ -26,7 +26,7 @@ from authlib.oidc.core.errors import (
 
 from consent import lifecycle, purposes, terms
 from consent.clients import Profile, Standing
-from consent.oauth import resources
+from consent.oauth import grant_management, resources
 from consent.oauth.dpop import accept_proof
 from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
 from consent.oauth.registered_client import RegisteredClient
@@ -39,11 +39,9 @@ class Endpoint(enum.Enum):
     AUTHORIZE = "authorize"
 
 
-# Grant Management for OAuth 2.0 section 6.5: to look at a grant, and to give it back.
-GRANT_SCOPES = ("grant_management_query", "grant_management_revoke")
 SCOPES = {
     Profile.LOGIN: ("openid", "profile", "offline_access"),
-    Profile.DATA: ("openid", "offline_access", *GRANT_SCOPES),
+    Profile.DATA: ("openid", "offline_access", *grant_management.SCOPES),
 }
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 MAX_STATE = 1024
@@ -252,35 +250,45 @@ def asks_what_is_registered(draft: Draft) -> None:
     client_id = draft.party.client_id
     if draft.party.is_data:
         with as_oauth():
-            draft.ask = purposes.admit(terms.parse(details), client_id=client_id, scope=draft.scope, now=draft.now)
+            asked = terms.parse(details)
+            draft.ask = purposes.admit(asked, client_id=client_id, scope=draft.scope, now=draft.now)
+        _locations_are_ours(asked.locations, draft.issuer)
     elif details:
         raise InvalidAuthorizationDetailsError("this client may only ask to sign somebody in")
     else:
         draft.ask = purposes.sign_in(client_id, draft.scope)
 
 
+def _locations_are_ours(locations: tuple[str, ...], issuer: str) -> None:
+    """RFC 9396 section 2.2: the data is here and nowhere else; a client that means another place is told."""
+    if not {issuer, f"{issuer}/"}.issuperset(locations):
+        raise InvalidAuthorizationDetailsError("locations: the only one is the issuer")
+
+
 def grant_can_be_replaced(draft: Draft) -> None:
-    """Grant Management for OAuth 2.0 section 6.1: "replace" names a live consent of this client and purpose.
+    """Grant Management for OAuth 2.0 sections 5.2 and 5.4: "replace" names a live consent of this client and purpose.
 
     "create" is what happens anyway; "merge" is not offered.
     """
     action, grant_id = draft.get("grant_management_action"), draft.get("grant_id")
+    if (action or grant_id) and not draft.party.is_data:
+        raise InvalidRequestError("grants are managed by clients that read data")
     if action not in ("", "create", "replace"):
         raise InvalidRequestError("grant_management_action is not supported")
     if bool(grant_id) != (action == "replace"):
         raise InvalidRequestError("grant_id goes with grant_management_action replace, and with it only")
-    if grant_id and not _is_replaceable(grant_id, draft):
+    if grant_id and draft.ask is not None:
+        _demand_replaceable(grant_id, draft.ask, draft.now)
+
+
+def _demand_replaceable(grant_id: str, ask: Ask, now: dt.datetime) -> None:
+    facts = lifecycle.find_facts(grant_id, client_id=ask.client_id)
+    fits = facts is not None and (facts.kind, facts.purpose_code) == ("data", ask.purpose_code)
+    if not fits or why_inactive(facts, now) is not None:
         raise InvalidGrantIdError("grant_id is not a live grant of this client for this purpose")
-
-
-def _is_replaceable(grant_id: str, draft: Draft) -> bool:
-    facts = lifecycle.find_facts(grant_id, client_id=draft.party.client_id)
-    return (
-        facts is not None
-        and draft.ask is not None
-        and (facts.kind, facts.purpose_code) == ("data", draft.ask.purpose_code)
-        and why_inactive(facts, draft.now) is None
-    )
+    if ask.max_reads is not None and facts.reads >= ask.max_reads:
+        # Reads count on in the next version: the holder would agree to something that is used up already.
+        raise InvalidAuthorizationDetailsError(f"use.max_reads: {facts.reads} reads are used already")
 
 
 BOTH = (Endpoint.PAR, Endpoint.AUTHORIZE)

@@ -75,7 +75,7 @@ def user_info() -> AnyResponse:
 @bp.route("/oauth/grants", defaults={"grant_id": ""})
 @bp.route("/oauth/grants/<grant_id>")
 def query_grant(grant_id: str) -> AnyResponse:
-    """Grant Management for OAuth 2.0 section 6.3."""
+    """Grant Management for OAuth 2.0 section 6.4."""
     try:
         issuer = services().settings.issuer
         answer = _json(grant_management.query(grant_id, _presented({}), clock.now(), issuer=issuer))
@@ -86,7 +86,7 @@ def query_grant(grant_id: str) -> AnyResponse:
 
 @bp.delete("/oauth/grants/<grant_id>")
 def give_grant_back(grant_id: str) -> AnyResponse:
-    """Grant Management for OAuth 2.0 section 6.4."""
+    """Grant Management for OAuth 2.0 section 6.5."""
     try:
         grant_management.give_back(grant_id, _presented({}), clock.now(), issuer=services().settings.issuer)
         answer = Response(status=204)

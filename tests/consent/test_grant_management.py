@@ -63,7 +63,7 @@ def last_event(grant_id: str) -> ConsentEvent:
     return found
 
 
-# Section 6.3 and 6.4
+# Sections 6.4 and 6.5
 
 
 def test_a_query_tells_what_is_granted(scene: Scene) -> None:
@@ -74,6 +74,34 @@ def test_a_query_tells_what_is_granted(scene: Scene) -> None:
     assert answer.json["authorization_details"] == body["authorization_details"]
     assert answer.json["scopes"] == [{"scope": f"openid {BOTH}"}]
     assert answer.json["claims"] == ["sub"]
+    consent = scene.consent(body["grant_id"])
+    said = {name: answer.json[name] for name in ("created_at", "last_updated_at", "expires_at")}
+    assert said["created_at"] == said["last_updated_at"] == int(consent.created_at.timestamp())
+    assert said["expires_at"] == body["authorization_details"][0]["expires_at"]
+
+
+@pytest.mark.parametrize("ended", ["expired", "used up", "revoked", "space closed", "mandate ended"])
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_grant_that_has_ended_is_not_there(scene: Scene, method: str, ended: str) -> None:
+    now = clock.now()
+    body = tokens_for(scene.bank, scene.by, scope=BOTH, at=now)
+    consent = scene.consent(body["grant_id"])
+    if ended == "expired":
+        consent.expires_at = now
+    elif ended == "used up":
+        consent.max_reads = 0
+    elif ended == "revoked":
+        admin = factories.supervisor(factories.administrator(now), now)
+        lifecycle.revoke(consent.consent_id, admin, now, reason_code="complaint", text="")
+    elif ended == "space closed":
+        scene.world.person.closed_at = now
+    else:
+        company = factories.company(now)
+        mandate = factories.mandate(company, scene.world.person, Capacity.LEGAL_REPRESENTATIVE, now)
+        consent.mandate_id, mandate.ended_at = mandate.mandate_id, now
+    db.session.commit()
+    answer = scene.call(method, body["grant_id"], body["access_token"])
+    assert (answer.status_code, answer.json["error"]) == (404, "invalid_grant_id")
 
 
 def test_giving_back_ends_the_consent_and_its_tokens_at_once(scene: Scene) -> None:
@@ -117,10 +145,10 @@ def test_a_grant_that_rests_is_still_there(scene: Scene, standing: str) -> None:
 @pytest.mark.parametrize(
     ("case", "status", "error"),
     [
-        ("6 no scope", 403, "insufficient_scope"),
-        ("6 the scope of the other call", 403, "insufficient_scope"),
-        ("6.4 another grant of this client", 404, "invalid_grant_id"),
-        ("6.4 unknown grant", 404, "invalid_grant_id"),
+        ("6.1 no scope", 403, "insufficient_scope"),
+        ("6.1 the scope of the other call", 403, "insufficient_scope"),
+        ("6.6 another grant of this client", 404, "invalid_grant_id"),
+        ("6.6 unknown grant", 404, "invalid_grant_id"),
         ("rfc6750 3 refresh token", 401, "invalid_token"),
         ("rfc6750 3 unknown token", 401, "invalid_token"),
         ("rfc6750 3 revoked token", 401, "invalid_token"),
@@ -131,7 +159,7 @@ def test_a_grant_that_rests_is_still_there(scene: Scene, standing: str) -> None:
 )
 def test_refusals(scene: Scene, method: str, case: str, status: int, error: str) -> None:
     wrong = "grant_management_revoke" if method == "GET" else "grant_management_query"
-    scope = {"6 no scope": "openid", "6 the scope of the other call": wrong}.get(case, BOTH)
+    scope = {"6.1 no scope": "openid", "6.1 the scope of the other call": wrong}.get(case, BOTH)
     resource: Any = LEFT_OUT
     if "8707" in case:
         resources.add("https://other.example", "opaque", None, clock.now(), issuer=ISSUER)
@@ -167,20 +195,20 @@ def test_without_a_token(scene: Scene) -> None:
         assert "error=" not in answer.headers["WWW-Authenticate"]
 
 
-# Section 6.1: what a request may say
+# Sections 5.2 and 5.4: what a request may say
 
 REQUESTS: dict[str, tuple[dict[str, str], int, str | None]] = {
-    "6.1 create": ({"grant_management_action": "create"}, 201, None),
-    "6.1 replace": ({"grant_management_action": "replace", "grant_id": "own"}, 201, None),
-    "6.1 merge": ({"grant_management_action": "merge", "grant_id": "own"}, 400, "invalid_request"),
-    "6.1 unknown action": ({"grant_management_action": "x"}, 400, "invalid_request"),
-    "6.1 create with a grant": ({"grant_management_action": "create", "grant_id": "own"}, 400, "invalid_request"),
-    "6.1 grant without action": ({"grant_id": "own"}, 400, "invalid_request"),
-    "6.1 replace without grant": ({"grant_management_action": "replace"}, 400, "invalid_request"),
-    "6.4 unknown grant": ({"grant_management_action": "replace", "grant_id": "cns_no"}, 400, "invalid_grant_id"),
-    "6.4 another client's grant": ({"grant_management_action": "replace", "grant_id": "shop"}, 400, "invalid_grant_id"),
-    "6.4 another purpose": ({"grant_management_action": "replace", "grant_id": "purpose"}, 400, "invalid_grant_id"),
-    "6.4 withdrawn grant": ({"grant_management_action": "replace", "grant_id": "ended"}, 400, "invalid_grant_id"),
+    "5.2 create": ({"grant_management_action": "create"}, 201, None),
+    "5.2 replace": ({"grant_management_action": "replace", "grant_id": "own"}, 201, None),
+    "5.4 merge": ({"grant_management_action": "merge", "grant_id": "own"}, 400, "invalid_request"),
+    "5.4 unknown action": ({"grant_management_action": "x"}, 400, "invalid_request"),
+    "5.4 create with a grant": ({"grant_management_action": "create", "grant_id": "own"}, 400, "invalid_request"),
+    "5.4 grant without action": ({"grant_id": "own"}, 400, "invalid_request"),
+    "5.4 replace without grant": ({"grant_management_action": "replace"}, 400, "invalid_request"),
+    "5.4 unknown grant": ({"grant_management_action": "replace", "grant_id": "cns_no"}, 400, "invalid_grant_id"),
+    "5.4 another client's grant": ({"grant_management_action": "replace", "grant_id": "shop"}, 400, "invalid_grant_id"),
+    "5.4 another purpose": ({"grant_management_action": "replace", "grant_id": "purpose"}, 400, "invalid_grant_id"),
+    "5.4 withdrawn grant": ({"grant_management_action": "replace", "grant_id": "ended"}, 400, "invalid_grant_id"),
 }
 
 
@@ -201,6 +229,27 @@ def test_what_a_request_may_say(scene: Scene, sent: dict[str, str], status: int,
     changes = sent | ({"grant_id": known.get(sent["grant_id"], sent["grant_id"])} if "grant_id" in sent else {})
     answer = scene.bank.push(**changes)
     assert (answer.status_code, answer.json.get("error")) == (status, error)
+
+
+def test_a_client_that_signs_people_in_manages_no_grants(scene: Scene) -> None:
+    party = factories.party(clock.now(), "shop", profile=Profile.LOGIN, method="client_secret_basic")
+    db.session.commit()
+    answer = ThirdParty(party, scene.bank.http).push(grant_management_action="create")
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
+
+
+def test_a_replacement_with_nothing_left_to_read_is_refused_before_anybody_is_asked(scene: Scene) -> None:
+    body = tokens_for(scene.bank, scene.by)
+    assert scene.bank.read(body["access_token"]).status_code == 200
+    scene.consent(body["grant_id"]).max_reads = 2  # from now on reads are counted
+    db.session.commit()
+    assert scene.bank.read(body["access_token"]).status_code == 200
+    sent = {"grant_management_action": "replace", "grant_id": body["grant_id"]}
+    for max_reads, status in ((1, 400), (2, 201)):
+        details = [DETAILS[0] | {"use": {"mode": "periodic", "max_reads": max_reads}}]
+        answer = scene.bank.push(authorization_details=json.dumps(details), **sent)
+        assert answer.status_code == status, answer.json
+    assert scene.bank.push(authorization_details=json.dumps(DETAILS), **sent).status_code == 201
 
 
 # Replace, through the page

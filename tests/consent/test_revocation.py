@@ -8,7 +8,7 @@ from consent.records import State
 from dataspace import clock
 from dataspace.db import db
 from tests import factories
-from tests.consent.third_party import ThirdParty, tokens_for
+from tests.consent.third_party import LEFT_OUT, ThirdParty, tokens_for
 
 
 @pytest.fixture
@@ -45,8 +45,26 @@ def test_another_consents_tokens_stay(bank: ThirdParty, world: factories.World) 
     assert bank.read(second["access_token"]).status_code == 200
 
 
-def test_an_unknown_token_is_no_error(bank: ThirdParty) -> None:
-    assert bank.revoke("dsa_at_unknown").status_code == 200
+@pytest.mark.parametrize("hint", [LEFT_OUT, "access_token", "refresh_token", "nonsense"])
+@pytest.mark.parametrize("token", ["dsa_at_unknown", "x", "a.b.c"])
+def test_an_unknown_token_is_no_error(bank: ThirdParty, token: str, hint: str) -> None:
+    answer = bank.revoke(token, token_type_hint=hint)
+    assert (answer.status_code, answer.json) == (200, {})
+
+
+@pytest.mark.parametrize("hint", ["access_token", "refresh_token", "nonsense"])
+@pytest.mark.parametrize("which", ["access_token", "refresh_token"])
+def test_a_hint_changes_nothing(bank: ThirdParty, world: factories.World, which: str, hint: str) -> None:
+    body = tokens_for(bank, world.actor)
+    assert bank.revoke(body[which], token_type_hint=hint).status_code == 200
+    assert bank.introspect(body[which]).json == {"active": False}
+    assert bank.introspect(body["access_token"]).json == {"active": False}
+    assert bank.introspect(body["refresh_token"]).json["active"] is (which == "access_token")
+
+
+def test_a_second_time_is_no_error(bank: ThirdParty, world: factories.World) -> None:
+    token = tokens_for(bank, world.actor)["refresh_token"]
+    assert [bank.revoke(token).status_code for _ in range(2)] == [200, 200]
 
 
 def test_only_ones_own(bank: ThirdParty, world: factories.World, client: FlaskClient) -> None:

@@ -1,6 +1,7 @@
 """The step-up challenge on the data API (RFC 9470): a sensitive item needs a strong sign-in that is not too old."""
 
 import datetime as dt
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +14,12 @@ from consent.oauth.tokens import Token
 from dataspace import clock
 from dataspace.accesses import Access
 from dataspace.db import db
+from dataspace.holders import Holder
 from dataspace.mandates import Actor
 from dataspace.permission import SENSITIVE_MAX_AGE
 from tests import factories
-from tests.consent.third_party import ThirdParty, tokens_for
+from tests.consent.third_party import ThirdParty, parameters_of, tokens_for
+from tests.consent.visitor import Page, Visitor
 
 PLAIN, SENSITIVE = "p.edu.degree", "p.health.visit"
 SECOND = dt.timedelta(seconds=1)
@@ -93,3 +96,39 @@ def test_other_refusals_ask_for_no_other_sign_in(scene: Scene) -> None:
     answer = scene.read("/p.unknown", signed_in=SECOND, acr=PASSKEY)
     assert answer.json["code"] == "item_not_granted"
     assert "acr_values" not in answer.headers["WWW-Authenticate"]
+
+
+def test_a_fresh_sign_in_opens_what_was_refused(scene: Scene, client: FlaskClient) -> None:
+    """RFC 9470 section 4: the client asks anew with what the challenge says, in place of what it has."""
+    now = clock.now()
+    token = tokens_for(scene.bank, scene.by)
+    path = f"/api/v1/data/{SENSITIVE}"
+    db.session.execute(update(Token).values(auth_time=now - SENSITIVE_MAX_AGE - SECOND))
+    db.session.commit()
+    challenge = scene.bank.read(token["access_token"], path).headers["WWW-Authenticate"]
+    said = dict(re.findall(r'(max_age|acr_values)="([^"]+)"', challenge))
+    replace = {"grant_management_action": "replace", "grant_id": token["grant_id"]}
+    url = scene.bank.authorize_url(**said, **replace)
+    person = db.session.get_one(Holder, scene.by.person_id)
+    old = Visitor(client).sign_in(person, now - SENSITIVE_MAX_AGE - SECOND)
+    old.get(url)
+    assert old.path.startswith("/signin"), old.path
+    visitor = Visitor(client).sign_in(person, clock.now())
+    visitor.get(url)
+    page = agree_to_all(visitor)
+    code = parameters_of(next(href for _words, href in page.links if "code=" in href))["code"]
+    body = scene.bank.token(code).json
+    assert (body["grant_id"], body["consent_version"]) == (token["grant_id"], 2)
+    assert scene.bank.read(body["access_token"], path).status_code == 200
+
+
+def agree_to_all(visitor: Visitor) -> Page:
+    """Every screen of the consent page, to the last."""
+    for _ in range(6):
+        for words in ("Agree", "Give this item", "Next"):
+            if visitor.page.offers(words):
+                visitor.tap(words)
+                break
+        else:
+            break
+    return visitor.page

@@ -119,10 +119,32 @@ def test_few_statements(bank: ThirdParty, world: factories.World) -> None:
     assert len(statements(lambda: bank.read(body["access_token"]))) == 4
 
 
+@pytest.mark.parametrize("case", ["code", "refresh token", "refused grant", "refused client", "pushed request"])
+def test_breaks_10_no_store(bank: ThirdParty, world: factories.World, case: str) -> None:
+    """RFC 6749 section 5.1: neither tokens nor errors stay in a cache; error_description has no quotes (5.2)."""
+    code, _consent = code_for(bank, world.actor)
+    if case == "refresh token":
+        answer = bank.refresh(bank.token(code).json["refresh_token"])
+    elif case == "pushed request":
+        answer = bank.push()
+    else:
+        sent = {"refused grant": {"code": 'a"code\\'}, "refused client": {"client_assertion": '"'}}.get(case, {})
+        answer = bank.token(code, **sent)
+    expected = {"refused grant": (400, "invalid_grant"), "refused client": (401, "invalid_client")}
+    if case in expected:
+        assert (answer.status_code, answer.json["error"]) == expected[case]
+        assert not set('"\\\r\n') & set(answer.json.get("error_description", ""))
+    else:
+        assert answer.status_code in (200, 201)
+    assert (answer.mimetype, answer.headers["Cache-Control"]) == ("application/json", "no-store")
+
+
 # A code, once
 
 
-def test_a_second_use_is_refused_and_ends_what_the_first_has_brought(bank: ThirdParty, world: factories.World) -> None:
+def test_breaks_12_a_second_use_of_a_code_ends_what_the_first_has_brought(
+    bank: ThirdParty, world: factories.World
+) -> None:
     code, _consent = code_for(bank, world.actor)
     first = bank.token(code).json
     refreshed = bank.refresh(first["refresh_token"]).json
@@ -145,7 +167,7 @@ def test_a_second_use_is_known_even_when_the_code_is_swept_away(
     assert bank.refresh(first["refresh_token"]).json["error"] == "invalid_grant"
 
 
-def test_of_several_at_once_one_wins_and_nobody_keeps_anything(
+def test_breaks_12_of_several_uses_at_once_one_wins_and_nobody_keeps_anything(
     app: Flask, bank: ThirdParty, world: factories.World
 ) -> None:
     code, _consent = code_for(bank, world.actor)
@@ -238,6 +260,22 @@ def test_refreshing(bank: ThirdParty, world: factories.World) -> None:
     assert bank.refresh(first["refresh_token"]).status_code == 200
 
 
+@pytest.mark.parametrize("profile", list(Profile))
+def test_breaks_13_refresh_token_bound_to_its_client(
+    bank: ThirdParty, shop: ThirdParty, world: factories.World, profile: Profile
+) -> None:
+    """The thief authenticates, and even proves the very key of the first client."""
+    owner = bank if profile is Profile.DATA else shop
+    method = "private_key_jwt" if profile is Profile.DATA else "client_secret_basic"
+    first = tokens_for(owner, world.actor, scope="openid offline_access")
+    party = factories.party(clock.now(), "thief", profile=profile, method=method)
+    db.session.commit()
+    thief = ThirdParty(party, owner.http, proof_key=owner.proof_key)
+    answer = thief.refresh(first["refresh_token"])
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+    assert owner.refresh(first["refresh_token"]).status_code == 200
+
+
 def test_a_refresh_token_needs_its_key(bank: ThirdParty, world: factories.World) -> None:
     first = tokens_for(bank, world.actor)
     for proof in (LEFT_OUT, bank.proof("POST", "/oauth/token", key=proof_key())):
@@ -248,7 +286,7 @@ def test_an_access_token_refreshes_nothing(bank: ThirdParty, world: factories.Wo
     assert bank.refresh(tokens_for(bank, world.actor)["access_token"]).json["error"] == "invalid_grant"
 
 
-def test_a_scope_is_not_widened(shop: ThirdParty, world: factories.World) -> None:
+def test_breaks_13_a_scope_is_not_widened(shop: ThirdParty, world: factories.World) -> None:
     first = tokens_for(shop, world.actor, scope="openid offline_access")
     assert first["scope"] == "openid offline_access"
     narrower = shop.refresh(first["refresh_token"], scope="openid")
