@@ -1,5 +1,5 @@
-# Everything starts here: `make` explains the targets. Nothing is installed outside .venv, except Chromium by
-# tools/setup_browser.sh when the tests need it.
+# Everything starts here: `make` explains the targets. Nothing is installed outside .venv, except by the tests: Chromium
+# (tools/setup_browser.sh), Node.js and Apache (tools/setup_clients.sh) when they are missing.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-builtin-rules
 
@@ -23,11 +23,13 @@ run: set-up  ## Start the service, its worker and the demonstration bank (PORT=8
 demo: set-up-dev  ## Walk through lending, reading and stopping without a browser, on a server of its own
 	@$(VENV)/bin/python -m examples.demo
 
-test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, browser journeys
+test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, journeys
 	tools/setup_browser.sh
-	$(VENV)/bin/python -m pytest -n 2 -m "not browser"
-	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 -m "not browser"
+	tools/setup_clients.sh
+	$(VENV)/bin/python -m pytest -n 2 -m "not browser and not clients"
+	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 -m "not browser and not clients"
 	$(VENV)/bin/python -m pytest -m browser
+	$(VENV)/bin/python -m pytest -m clients
 
 lint: set-up-dev  ## Check style and types
 	$(VENV)/bin/ruff check .
@@ -48,7 +50,7 @@ lock: set-up-dev  ## Write both lock files anew from pyproject.toml
 	$(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command "make lock" pyproject.toml --group dev -o requirements-dev.lock
 
 clean:  ## Remove the environment, caches and the demonstration's data (var/)
-	rm -rf $(VENV) var .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) var tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	rm -f translations/*/LC_MESSAGES/*.mo
 

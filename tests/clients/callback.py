@@ -1,0 +1,60 @@
+"""The redirect address of the clients under test, on the loopback."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What a browser brought. ``body`` is empty unless a form was posted."""
+
+    method: str
+    url: str
+    body: str
+
+
+class Callback(ThreadingHTTPServer):
+    """Keeps what browsers bring, answers with an empty page."""
+
+    daemon_threads = True
+
+    def __init__(self, port: int) -> None:
+        super().__init__((HOST, port), _Arrivals)
+        self.origin = f"http://localhost:{port}"
+        self.arrived: list[Arrival] = []
+
+    @contextmanager
+    def serving(self) -> Iterator["Callback"]:
+        """Answer until the context is left."""
+        thread = threading.Thread(target=self.serve_forever, daemon=True)
+        thread.start()
+        yield self
+        self.shutdown()
+        thread.join()
+        self.server_close()
+
+
+class _Arrivals(BaseHTTPRequestHandler):
+    server: Callback
+
+    def do_GET(self) -> None:
+        self._arrived("")
+
+    def do_POST(self) -> None:
+        self._arrived(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
+
+    def _arrived(self, body: str) -> None:
+        self.server.arrived.append(Arrival(self.command, f"{self.server.origin}{self.path}", body))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        """Nothing on the terminal."""

@@ -1,0 +1,51 @@
+// Signing in with openid-client: discovery, code flow with PKCE, state and nonce, ID token, userinfo, refresh,
+// introspection, revocation. The library checks every signature and claim; what is asserted here is what it returned.
+import assert from "node:assert/strict";
+import * as client from "openid-client";
+import { configuration, done, open, signingKey } from "./browser.mjs";
+
+const authentications = {
+  client_secret_basic: () => client.ClientSecretBasic(configuration.secret),
+  client_secret_post: () => client.ClientSecretPost(configuration.secret),
+  private_key_jwt: async () => client.PrivateKeyJwt(await signingKey()),
+};
+
+const config = await client.discovery(
+  new URL(configuration.issuer),
+  configuration.client_id,
+  { id_token_signed_response_alg: configuration.alg },
+  await authentications[configuration.method](),
+  { execute: [client.allowInsecureRequests] },
+);
+// The signature of the ID token too, although it came straight from the token endpoint.
+client.enableNonRepudiationChecks(config);
+
+const pkceCodeVerifier = client.randomPKCECodeVerifier();
+const expectedState = client.randomState();
+const expectedNonce = client.randomNonce();
+const url = client.buildAuthorizationUrl(config, {
+  redirect_uri: configuration.redirect_uri,
+  scope: "openid profile offline_access",
+  code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
+  code_challenge_method: "S256",
+  state: expectedState,
+  nonce: expectedNonce,
+});
+const checks = { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true };
+const tokens = await client.authorizationCodeGrant(config, await open(url), checks);
+const { sub } = tokens.claims();
+assert.equal(tokens.token_type, "bearer");
+
+const user = await client.fetchUserInfo(config, tokens.access_token, sub);
+assert.equal(user.name, configuration.name);
+
+const fresh = await client.refreshTokenGrant(config, tokens.refresh_token);
+assert.notEqual(fresh.access_token, tokens.access_token);
+await client.fetchUserInfo(config, fresh.access_token, sub);
+
+assert.equal((await client.tokenIntrospection(config, fresh.access_token)).active, true);
+await client.tokenRevocation(config, tokens.refresh_token);
+assert.equal((await client.tokenIntrospection(config, fresh.access_token)).active, false);
+await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_grant" });
+
+done({ sub });
