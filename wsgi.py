@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 
 from consent.keys import Keyring
 from consent.lifecycle import Registry
-from consent.oauth import server, validator
+from consent.oauth import nonces, server, validator
 from consent.web import authorize, dashboard, endpoints
 from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
@@ -41,8 +41,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         vault=services.vault, index=services.index, keyring=Keyring(services.vault), issuer=settings.issuer
     )
     server.init_oauth(app)
-    permission_for = functools.partial(validator.permission_for, issuer=settings.issuer)
-    guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for})
+    known = nonces.of_resource_server(settings)
+    permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
+    guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
     for part in (passkeys, pages, api, endpoints, authorize, dashboard, admin):
         app.register_blueprint(part.bp)

@@ -31,6 +31,7 @@ class Settings:
     site_name: str = "数字空间授权服务"
     appeal_contact: str = "12345"  # shown wherever an administrator has intervened
     trusted_proxies: int = 0  # how many reverse proxies in front set X-Forwarded-*
+    dpop_nonce: str = "offered"  # or "required": whether a DPoP proof must carry a nonce of ours (RFC 9449 section 8)
     rate_limits: bool = True
     rate_limit_storage: str = "memory://"
     fetch_loopback: bool = False  # demonstration and tests only: jwks_uri and callbacks may be on the loopback
@@ -42,6 +43,10 @@ class Settings:
     def rp_id(self) -> str:
         """The WebAuthn relying party id: the issuer's host."""
         return urlsplit(self.issuer).hostname or ""
+
+    def addresses(self, path: str) -> tuple[str, ...]:
+        """Every full address of a path of ours, as clients know it."""
+        return (self.issuer + path,)
 
     @property
     def secure(self) -> bool:
@@ -85,6 +90,8 @@ class Settings:
             problems.append("DATASPACE_WRAPPING_KEY and DATASPACE_INDEX_KEY must be 32 bytes, base64url")
         if len(self.secret_key) < 32:
             problems.append("DATASPACE_SECRET_KEY must have at least 32 characters")
+        if self.dpop_nonce not in ("offered", "required"):
+            problems.append("DATASPACE_DPOP_NONCE must be offered or required")
         if self.mode == "production" and self.fetch_loopback:
             problems.append("DATASPACE_FETCH_LOOPBACK is not for production")
         if problems:

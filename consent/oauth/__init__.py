@@ -10,7 +10,8 @@ answers                redirects with a code or an error, always with iss (RFC 9
 grants                 authorization code and refresh token grants (RFC 6749, 7636)
 client_auth            private_key_jwt (RFC 7523), client_secret_basic and _post
 dpop                   proof of possession (RFC 9449)
-possession             an access token presented: a bound one by proof only (RFC 6750, 9449 section 7)
+nonces                 what DPoP proofs carry to be fresh (RFC 9449 sections 8 and 9)
+possession             who sends a request; an access token presented: a bound one by proof only (RFC 6750, 9449)
 replay                 identifiers of assertions and proofs, each accepted once
 tokens                 codes, access and refresh tokens, stored as digests, each bound to one consent
 authorization_details  as granted (RFC 9396)

@@ -26,9 +26,8 @@ def take(parameters: dict[str, str], *, url: str, now: dt.datetime) -> str:
         endpoint=requests.Endpoint.AUTHORIZE,
         client=registered_client.find(parameters.get("client_id", "")),
         parameters=parameters,
-        proofs=[],
+        sender=None,
         issuer=url.removesuffix("/authorize"),
-        url=url,
         now=now,
     )
     checked = requests.check(draft)

@@ -7,11 +7,12 @@ is cheaper. Nothing is kept between requests but the identifiers that were seen.
 import datetime as dt
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from consent.oauth import replay
+from consent.oauth.nonces import Nonces
 from dataspace import jose
 from dataspace.errors import DomainError
 
@@ -34,6 +35,13 @@ class InvalidProof(DomainError):
     sentence = "The proof of possession is not valid for this request."
 
 
+class NonceNeeded(InvalidProof):
+    """The proof lacks a nonce, or has an old one; another attempt with a fresh one may succeed."""
+
+    code = "use_dpop_nonce"
+    sentence = "The proof of possession needs the nonce that comes with this answer."
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerifiedProof:
     """Whoever sent this request holds this key now. ``jkt``: the key's thumbprint, what a token is bound to."""
@@ -53,13 +61,22 @@ def accept_proof(
     headers: Sequence[str],
     *,
     method: str,
-    url: str,
+    urls: Collection[str],
+    nonces: Nonces,
     now: dt.datetime,
     access_token: str | None = None,
     expected_jkt: str | None = None,
 ) -> VerifiedProof:
     """:func:`verify_proof`, and the proof is used up (RFC 9449 section 11.1). Raises InvalidProof."""
-    proof = verify_proof(headers, method=method, url=url, now=now, access_token=access_token, expected_jkt=expected_jkt)
+    proof = verify_proof(
+        headers,
+        method=method,
+        urls=urls,
+        nonces=nonces,
+        now=now,
+        access_token=access_token,
+        expected_jkt=expected_jkt,
+    )
     if not replay.remember("dpop", proof.jkt, proof.jti, proof.expires_at):
         raise InvalidProof("jti was used before")
     return proof
@@ -69,14 +86,16 @@ def verify_proof(
     headers: Sequence[str],
     *,
     method: str,
-    url: str,
+    urls: Collection[str],
+    nonces: Nonces,
     now: dt.datetime,
     access_token: str | None = None,
     expected_jkt: str | None = None,
 ) -> VerifiedProof:
-    """The checks of RFC 9449 section 4.3, all but the jti's first use. Raises InvalidProof.
+    """The checks of RFC 9449 section 4.3, all but the jti's first use. Raises InvalidProof, NonceNeeded.
 
-    ``headers``: every DPoP header of the request; ``url``: as the client sees it, from the issuer and not from Host;
+    ``headers``: every DPoP header of the request; ``urls``: the addresses under which a client may know this endpoint,
+    made from the settings and not from Host; ``nonces``: those of the server that asks;
     ``access_token``: the token presented beside it; ``expected_jkt``: the key that the token or code is bound to.
     """
     try:
@@ -84,8 +103,8 @@ def verify_proof(
         key = _proof_key(token.header)  # steps 4, 5 and 7
         claims = jose.unverified_claims(token)
         jti = _jti(claims.get("jti"))  # step 3, as are the types in the steps below
-        _check_request(claims.get("htm"), claims.get("htu"), method, url)  # steps 8 and 9
-        # Step 10 (the nonce that we gave out) belongs here, and its value in the arguments of this function.
+        _check_request(claims.get("htm"), claims.get("htu"), method, urls)  # steps 8 and 9
+        _check_nonce(claims, nonces, now)  # step 10
         iat = _check_age(jose.numeric_date(claims, "iat"), now)  # step 11
         if access_token is not None:
             _check_binding(claims.get("ath"), access_token)  # step 12, first part
@@ -155,11 +174,16 @@ def _jti(jti: object) -> str:
     return jti
 
 
-def _check_request(htm: object, htu: object, method: str, url: str) -> None:
+def _check_request(htm: object, htu: object, method: str, urls: Collection[str]) -> None:
     if htm != method:  # step 8
         raise InvalidProof("for another method")
-    if not same_uri(htu, url):  # step 9
+    if not any(same_uri(htu, url) for url in urls):  # step 9
         raise InvalidProof("for another address")
+
+
+def _check_nonce(claims: dict[str, object], nonces: Nonces, now: dt.datetime) -> None:
+    if ("nonce" in claims or nonces.required) and not nonces.knows(claims.get("nonce"), now):
+        raise NonceNeeded("the nonce is missing, or not a recent one of ours")
 
 
 def _check_age(iat: float, now: dt.datetime) -> dt.datetime:

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 
 from authlib.oauth2.base import invalid_error_characters
 from authlib.oauth2.rfc6749 import OAuth2Error
+from authlib.oauth2.rfc6750 import InvalidTokenError
 
-from consent.oauth.dpop import InvalidProof
+from consent.oauth.dpop import InvalidProof, NonceNeeded
+from consent.oauth.possession import WrongScheme
 from consent.terms import InvalidTerms
 
 MAX_DESCRIPTION = 300
@@ -22,6 +24,12 @@ class InvalidProofError(OAuth2Error):  # type: ignore[misc]
     """RFC 9449 section 5."""
 
     error = "invalid_dpop_proof"
+
+
+class UseNonceError(InvalidProofError):
+    """RFC 9449 section 8: the client should try again with the nonce that comes with the answer."""
+
+    error = "use_dpop_nonce"
 
 
 class InvalidTargetError(OAuth2Error):  # type: ignore[misc]
@@ -43,8 +51,23 @@ def as_oauth() -> Iterator[None]:
         yield
     except InvalidTerms as error:
         raise InvalidAuthorizationDetailsError(plain(error.detail)) from None
+    except NonceNeeded as error:
+        raise UseNonceError(plain(error.detail)) from None
     except InvalidProof as error:
         raise InvalidProofError(plain(error.detail)) from None
+
+
+@contextmanager
+def as_refused_token() -> Iterator[None]:
+    """The same where an access token is presented: every refusal is a 401 (RFC 6750 section 3.1, RFC 9449 7.1)."""
+    try:
+        yield
+    except NonceNeeded as error:
+        raise UseNonceError(plain(error.detail), status_code=401) from None
+    except InvalidProof as error:
+        raise InvalidProofError(plain(error.detail), status_code=401) from None
+    except WrongScheme as error:
+        raise InvalidTokenError(plain(error.detail)) from None
 
 
 def plain(description: str) -> str:

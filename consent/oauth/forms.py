@@ -15,6 +15,8 @@ from urllib.parse import parse_qsl
 
 from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Payload, OAuth2Request
 
+from consent.oauth.possession import Sender
+
 FORM = "application/x-www-form-urlencoded"
 MAX_PARAMETERS = 60
 MAX_VALUE = 20_000  # characters; authorization_details and signed assertions are the longest honest ones
@@ -84,9 +86,10 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
     """One request to an endpoint: its parameters, the moment it is judged at, and what its grant will issue."""
 
     def __init__(
-        self, *, method: str, url: str, headers: Headers, parameters: dict[str, str], now: dt.datetime
+        self, *, url: str, headers: Headers, parameters: dict[str, str], sender: Sender, now: dt.datetime
     ) -> None:
-        super().__init__(method, url, headers=headers)
+        super().__init__(sender.method, url, headers=headers)
+        self.sender = sender
         self.payload = Payload(parameters)
         self.now = now
         self.issue: Any = None  # consent.oauth.tokens.Issue
@@ -97,9 +100,3 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
     def form(self) -> Mapping[str, str]:
         data: dict[str, str] = self.payload.data
         return data
-
-    @property
-    def proofs(self) -> list[str]:
-        """The DPoP headers; more than one is an error (RFC 9449 section 4.3), for whoever checks them."""
-        found: list[str] = self.headers.getlist("DPoP")
-        return found

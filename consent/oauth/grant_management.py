@@ -16,9 +16,8 @@ from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
 from consent import lifecycle
 from consent.oauth import authorization_details, resources, tokens
-from consent.oauth.dpop import InvalidProof
-from consent.oauth.errors import plain
-from consent.oauth.possession import Presented, WrongScheme, check_possession
+from consent.oauth.errors import as_refused_token
+from consent.oauth.possession import Presented, check_possession
 from consent.oauth.tokens import BoundToken, Kind
 from consent.records import Reason, why_inactive
 from dataspace.errors import Conflict
@@ -75,10 +74,8 @@ def _grant(grant_id: str, presented: Presented, now: dt.datetime, *, scope: str,
         raise InvalidTokenError("the access token is unknown, expired or revoked")
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise InvalidTokenError("the access token is meant for another resource")
-    try:
+    with as_refused_token():
         check_possession(presented, expected_jkt=bound.jkt, now=now)
-    except (WrongScheme, InvalidProof) as error:
-        raise InvalidTokenError(plain(error.detail)) from None
     if scope not in bound.scope.split():
         raise InsufficientScopeError(f"{scope} is missing")
     inactive = why_inactive(bound, now)

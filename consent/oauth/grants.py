@@ -16,9 +16,9 @@ from authlib.oauth2.rfc6749 import (
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from consent.oauth import access_tokens, authorization_details, resources, tokens
-from consent.oauth.dpop import accept_proof
 from consent.oauth.errors import InvalidAuthorizationDetailsError, as_oauth
 from consent.oauth.forms import FormRequest
+from consent.oauth.possession import proved_key
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.tokens import Bound, BoundCode, BoundToken, Kind
 from consent.records import why_inactive
@@ -201,10 +201,7 @@ def _proved_key(request: FormRequest, bound: Bound) -> str | None:
 
     Others may prove one, and get bound tokens then (RFC 9449 section 5).
     """
-    if not request.proofs and not request.client.is_data and bound.jkt is None:
+    if not request.sender.proofs and not request.client.is_data and bound.jkt is None:
         return None
     with as_oauth():
-        proof = accept_proof(
-            request.proofs, method=request.method, url=request.uri, now=request.now, expected_jkt=bound.jkt
-        )
-    return proof.jkt
+        return proved_key(request.sender, now=request.now, expected_jkt=bound.jkt).jkt

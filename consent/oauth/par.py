@@ -171,9 +171,8 @@ class PushedRequests(Endpoint):  # type: ignore[misc]
             endpoint=requests.Endpoint.PAR,
             client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
             parameters=request.payload.data,
-            proofs=request.proofs,
+            sender=request.sender,
             issuer=self.server.issuer,
-            url=request.uri,
             now=request.now,
         )
         checked = requests.check(draft)

@@ -1,9 +1,13 @@
-"""How an access token is presented (RFC 6750 section 2.1, RFC 9449 section 7): a bound one by proof, and only so."""
+"""What a request shows of who sends it, and how an access token is presented: a bound one by proof, and only so.
+
+RFC 6750 section 2.1, RFC 9449 section 7.
+"""
 
 import datetime as dt
 from dataclasses import dataclass, field
 
-from consent.oauth.dpop import accept_proof
+from consent.oauth.dpop import VerifiedProof, accept_proof
+from consent.oauth.nonces import Nonces
 from dataspace.errors import DomainError
 
 BEARER = "bearer"
@@ -18,14 +22,37 @@ class WrongScheme(DomainError):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Sender:
+    """What a request shows of who sends it, unchecked. ``proofs``: every DPoP header.
+
+    ``urls``: the addresses under which a client may know the endpoint; ``nonces``: those of the server that it is of.
+    """
+
+    proofs: list[str] = field(repr=False)
+    method: str
+    urls: tuple[str, ...]
+    nonces: Nonces = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Presented:
-    """A token as it came. ``scheme``: in lower case; ``proofs``: every DPoP header; ``url``: as the client sees it."""
+    """A token as it came, and who sends it. ``scheme``: in lower case."""
 
     scheme: str
     token: str = field(repr=False)
-    proofs: list[str] = field(repr=False)
-    method: str
-    url: str
+    sender: Sender
+
+
+def proved_key(sender: Sender, *, now: dt.datetime, expected_jkt: str | None = None) -> VerifiedProof:
+    """The key that the sender holds, by a proof made for this very request. Raises InvalidProof."""
+    return accept_proof(
+        sender.proofs,
+        method=sender.method,
+        urls=sender.urls,
+        nonces=sender.nonces,
+        now=now,
+        expected_jkt=expected_jkt,
+    )
 
 
 def check_possession(presented: Presented, *, expected_jkt: str | None, now: dt.datetime) -> None:
@@ -36,10 +63,12 @@ def check_possession(presented: Presented, *, expected_jkt: str | None, now: dt.
         return
     if presented.scheme != DPOP:
         raise WrongScheme("bound to a key, presented without proof")
+    sender = presented.sender
     accept_proof(
-        presented.proofs,
-        method=presented.method,
-        url=presented.url,
+        sender.proofs,
+        method=sender.method,
+        urls=sender.urls,
+        nonces=sender.nonces,
         now=now,
         access_token=presented.token,
         expected_jkt=expected_jkt,

@@ -27,8 +27,8 @@ from authlib.oidc.core.errors import (
 from consent import lifecycle, purposes, terms
 from consent.clients import Profile, Standing
 from consent.oauth import grant_management, resources
-from consent.oauth.dpop import accept_proof
 from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
+from consent.oauth.possession import Sender, proved_key
 from consent.oauth.registered_client import RegisteredClient
 from consent.purposes import Ask
 from consent.records import why_inactive
@@ -63,9 +63,8 @@ class Draft:
     endpoint: Endpoint
     client: RegisteredClient | None
     parameters: dict[str, str]
-    proofs: list[str]
+    sender: Sender | None  # None: a browser, which proves nothing
     issuer: str
-    url: str
     now: dt.datetime
     redirect_uri: str | None = None  # set once it is known to be the client's: errors may go there from then on
     scope: tuple[str, ...] = ()
@@ -229,10 +228,10 @@ def announced_key_is_a_thumbprint(draft: Draft) -> None:
 
 def key_is_proved(draft: Draft) -> None:
     """RFC 9449 section 10.1: a proof at PAR binds the code to its key, as dpop_jkt does; both must agree."""
-    if not draft.proofs:
+    if draft.sender is None or not draft.sender.proofs:
         return
     with as_oauth():
-        proof = accept_proof(draft.proofs, method="POST", url=draft.url, now=draft.now)
+        proof = proved_key(draft.sender, now=draft.now)
     if draft.jkt not in (None, proof.jkt):
         raise InvalidProofError("dpop_jkt is not the key of the proof")
     draft.jkt = proof.jkt

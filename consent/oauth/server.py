@@ -12,17 +12,30 @@ from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAut
 from flask import Flask, Response, current_app, request
 
 from consent.lifecycle import Registry
-from consent.oauth import client_auth, forms, initial_access, registered_client, resources, sessions, tokens  # noqa: F401
+from consent.oauth import (  # noqa: F401
+    client_auth,
+    dpop,
+    forms,
+    initial_access,
+    nonces,
+    registered_client,
+    resources,
+    sessions,
+    tokens,
+)
 from consent.oauth.client_auth import ClientKeys, InvalidClient
 from consent.oauth.errors import plain
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import CodeGrant, RefreshGrant, S256Challenge
 from consent.oauth.id_tokens import IDToken
 from consent.oauth.introspection import Introspection
+from consent.oauth.nonces import Nonces
 from consent.oauth.par import PushedRequests
+from consent.oauth.possession import Sender
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.revocation import Revocation
 from dataspace import clock
+from dataspace.settings import Settings
 
 EXTENSION = "oauth"
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
@@ -30,9 +43,8 @@ TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
 
 def init_oauth(app: Flask) -> None:
     """Give ``app`` its authorization server; it must have the consent side's registry already."""
-    allow_loopback = app.extensions["dataspace"].settings.fetch_loopback
     app.extensions[EXTENSION] = Server(
-        app, registry=app.extensions["consent"], keys=ClientKeys(allow_loopback=allow_loopback)
+        app, registry=app.extensions["consent"], settings=app.extensions["dataspace"].settings
     )
 
 
@@ -43,13 +55,19 @@ def the_server() -> "Server":
 
 
 class Server(AuthorizationServer):  # type: ignore[misc]
-    """``registry``: keys, blind index and issuer; ``keys``: the clients' public keys as last seen."""
+    """``registry``: keys, blind index and issuer; ``keys``: the clients' public keys as last seen.
 
-    def __init__(self, app: Flask, *, registry: Registry, keys: ClientKeys) -> None:
+    ``nonces``: what DPoP proofs for its own endpoints carry; ``resource_nonces``: those for what an access token opens.
+    """
+
+    def __init__(self, app: Flask, *, registry: Registry, settings: Settings) -> None:
         super().__init__(app, query_client=registered_client.find, save_token=_store)
         self.registry = registry
         self.issuer = registry.issuer
-        self.keys = keys
+        self.keys = ClientKeys(allow_loopback=settings.fetch_loopback)
+        self.nonces = nonces.of_authorization_server(settings)
+        self.resource_nonces = nonces.of_resource_server(settings)
+        self.addresses = settings.addresses
         self.register_client_auth_method("private_key_jwt", self._private_key_jwt)
         self.register_client_auth_method("client_secret_basic", self._secret_basic)
         self.register_client_auth_method("client_secret_post", self._secret_post)
@@ -65,11 +83,20 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         if request.mimetype != forms.FORM:
             raise InvalidRequestError(f"the body must be {forms.FORM}")
         return FormRequest(
-            method=request.method,
             url=self.issuer + request.path,  # never from the Host header
             headers=request.headers,
             parameters=forms.parse(request.get_data(cache=False)),
+            sender=self.sender(self.nonces),
             now=clock.now(),
+        )
+
+    def sender(self, expected_nonces: Nonces) -> Sender:
+        """Who sends the current request, by what it shows beside its parameters."""
+        return Sender(
+            proofs=request.headers.getlist(dpop.HEADER),
+            method=request.method,
+            urls=self.addresses(request.path),
+            nonces=expected_nonces,
         )
 
     def get_token_grant(self, request: FormRequest) -> Any:

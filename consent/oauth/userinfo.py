@@ -7,10 +7,10 @@ from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
 from consent.lifecycle import Registry
 from consent.oauth import resources, tokens
-from consent.oauth.dpop import ALGORITHMS, InvalidProof
-from consent.oauth.errors import plain
+from consent.oauth.dpop import ALGORITHMS
+from consent.oauth.errors import InvalidProofError, as_refused_token, plain
 from consent.oauth.id_tokens import subject
-from consent.oauth.possession import BEARER, DPOP, Presented, WrongScheme, check_possession
+from consent.oauth.possession import BEARER, DPOP, Presented, check_possession
 from consent.oauth.tokens import BoundToken, Kind
 from consent.records import why_inactive
 from dataspace import holders
@@ -46,10 +46,8 @@ def claims(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
         raise InvalidTokenError("the access token is unknown or revoked")
     if registry.issuer not in resources.audience(bound.resource, issuer=registry.issuer):
         raise InvalidTokenError("the access token is meant for another resource")
-    try:
+    with as_refused_token():
         check_possession(presented, expected_jkt=bound.jkt, now=now)
-    except (WrongScheme, InvalidProof) as error:
-        raise InvalidTokenError(plain(error.detail)) from None
     if inactive := why_inactive(bound, now):
         raise InvalidTokenError(inactive.reason.value)
     if now >= bound.dies_at:
@@ -62,6 +60,8 @@ def challenge(error: OAuth2Error) -> str:
     if isinstance(error, MissingAuthorizationError):
         return f"Bearer, {_PROOF}"
     said = f'error="{error.error}", error_description="{plain(error.get_error_description())}"'
+    if isinstance(error, InvalidProofError):
+        return f"{_PROOF}, {said}"  # who sends proofs has understood already that a token alone is not enough
     return f"Bearer {said}, {_PROOF}, {said}"
 
 

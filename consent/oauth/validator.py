@@ -7,15 +7,24 @@ about it, one remembers the proof.
 import datetime as dt
 
 from consent.oauth import resources, tokens
-from consent.oauth.dpop import InvalidProof
-from consent.oauth.possession import Presented, WrongScheme, check_possession
+from consent.oauth.dpop import InvalidProof, NonceNeeded
+from consent.oauth.nonces import Nonces
+from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession
 from consent.oauth.tokens import BoundToken, Kind
 from consent.records import why_inactive
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 
 
 def permission_for(
-    *, scheme: str, token: str, proofs: list[str], method: str, url: str, now: dt.datetime, issuer: str
+    *,
+    scheme: str,
+    token: str,
+    proofs: list[str],
+    method: str,
+    urls: tuple[str, ...],
+    now: dt.datetime,
+    issuer: str,
+    nonces: Nonces,
 ) -> Permission:
     """The permission behind a presented token. ``scheme``: the authorization scheme, in lower case.
 
@@ -27,11 +36,15 @@ def permission_for(
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise ReadRefused("invalid_token", detail="meant for another resource")
     permission = _permission(bound)
-    presented = Presented(scheme=scheme, token=token, proofs=proofs, method=method, url=url)
+    sender = Sender(proofs=proofs, method=method, urls=urls, nonces=nonces)
+    presented = Presented(scheme=scheme, token=token, sender=sender)
     try:
         check_possession(presented, expected_jkt=bound.jkt, now=now)
     except WrongScheme as error:
         raise ReadRefused("invalid_token", permission=permission, detail=error.detail) from None
+    except NonceNeeded as error:
+        # Part of the ordinary conversation, and no attempt that the holder should be shown.
+        raise ReadRefused("use_dpop_nonce", detail=error.detail) from None
     except InvalidProof as error:
         raise ReadRefused("invalid_dpop_proof", permission=permission, detail=error.detail) from None
     inactive = why_inactive(bound, now)

@@ -13,8 +13,9 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent.keys import JWKS_MAX_AGE
-from consent.oauth import answers, authorization, forms, grant_management, metadata, userinfo
+from consent.oauth import answers, authorization, dpop, forms, grant_management, metadata, userinfo
 from consent.oauth.errors import plain
+from consent.oauth.nonces import HEADER, Nonces
 from consent.oauth.possession import Presented
 from consent.oauth.server import the_server
 from consent.web.context import registry
@@ -39,14 +40,14 @@ def _without_csrf(_state: BlueprintSetupState) -> None:
 @limited("600/minute")
 def par() -> AnyResponse:
     """RFC 9126."""
-    return _answered(the_server().create_endpoint_response("pushed_authorization_request"))
+    return _answered(the_server().create_endpoint_response("pushed_authorization_request"), the_server().nonces)
 
 
 @bp.post("/oauth/token")
 @limited("3000/minute")
 def token() -> AnyResponse:
     """RFC 6749 section 3.2."""
-    return _answered(the_server().create_token_response())
+    return _answered(the_server().create_token_response(), the_server().nonces)
 
 
 @bp.post("/oauth/introspect")
@@ -69,7 +70,7 @@ def user_info() -> AnyResponse:
         answer = _json(userinfo.claims(_presented(body), clock.now(), registry=registry()))
     except OAuth2Error as error:
         answer = _challenged(error)
-    return _answered(answer)
+    return _answered(answer, the_server().resource_nonces)
 
 
 @bp.route("/oauth/grants", defaults={"grant_id": ""})
@@ -81,7 +82,7 @@ def query_grant(grant_id: str) -> AnyResponse:
         answer = _json(grant_management.query(grant_id, _presented({}), clock.now(), issuer=issuer))
     except OAuth2Error as error:
         answer = _challenged(error)
-    return _answered(answer)
+    return _answered(answer, the_server().resource_nonces)
 
 
 @bp.delete("/oauth/grants/<grant_id>")
@@ -92,7 +93,7 @@ def give_grant_back(grant_id: str) -> AnyResponse:
         answer = Response(status=204)
     except OAuth2Error as error:
         answer = _challenged(error)
-    return _answered(answer)
+    return _answered(answer, the_server().resource_nonces)
 
 
 @bp.get("/oauth/jwks")
@@ -190,22 +191,22 @@ def _turned_away(error: OAuth2Error, issuer: str) -> AnyResponse:
 # Responses
 
 
-def _answered(response: AnyResponse) -> AnyResponse:
-    """Commit and answer. Refusals too: a proof that was seen stays seen, a family that was revoked stays revoked."""
+def _answered(response: AnyResponse, nonces: Nonces | None = None) -> AnyResponse:
+    """Commit and answer. Refusals too: a proof that was seen stays seen, a family that was revoked stays revoked.
+
+    Whoever sends proofs gets the nonce for the next one (RFC 9449 section 8.2).
+    """
     db.session.commit()
+    if nonces is not None and dpop.HEADER in request.headers:
+        response.headers[HEADER] = nonces.current(clock.now())
     return response
 
 
 def _presented(body: dict[str, str]) -> Presented:
     """The access token of this request. Raises MissingAuthorizationError, InvalidRequestError, InvalidTokenError."""
     scheme, access_token = userinfo.credentials(request.headers.get("Authorization"), body)
-    return Presented(
-        scheme=scheme,
-        token=access_token,
-        proofs=request.headers.getlist("DPoP"),
-        method=request.method,
-        url=services().settings.issuer + request.path,
-    )
+    server = the_server()
+    return Presented(scheme=scheme, token=access_token, sender=server.sender(server.resource_nonces))
 
 
 def _challenged(error: OAuth2Error) -> Response:

@@ -5,12 +5,12 @@ consent. Challenges are ours: Authlib's are not what RFC 6750 section 3 and RFC 
 """
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from authlib.integrations.flask_oauth2 import ResourceProtector
 from authlib.oauth2.rfc6749 import MissingAuthorizationError, TokenValidator, UnsupportedTokenTypeError
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, after_this_request, current_app, g, request
 
 from dataspace import accesses, clock
 from dataspace.db import db
@@ -19,15 +19,16 @@ from dataspace.web.shell import problem_response, services
 
 PROOF_ALGORITHMS = "ES256 EdDSA PS256"
 STEP_UP = "insufficient_user_authentication"  # RFC 9470 section 3
+USE_NONCE = "use_dpop_nonce"  # RFC 9449 section 9
 # Reasons that lie in the token or its proof: the caller has to come back with another one (401).
-TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", "invalid_request", STEP_UP})
+TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", USE_NONCE, "invalid_request", STEP_UP})
 
 
 class PermissionFor(Protocol):
     """Turns what was presented into a Permission. Raises ReadRefused."""
 
     def __call__(
-        self, *, scheme: str, token: str, proofs: list[str], method: str, url: str, now: dt.datetime
+        self, *, scheme: str, token: str, proofs: list[str], method: str, urls: tuple[str, ...], now: dt.datetime
     ) -> Permission: ...
 
 
@@ -40,12 +41,16 @@ class _Scheme(TokenValidator):  # type: ignore[misc]
         self.permission_for = permission_for
 
 
-def init_guard(app: Flask, validators: Mapping[str, PermissionFor]) -> None:
-    """Install one validator per authorization scheme (lower case) in this application."""
+def init_guard(app: Flask, validators: Mapping[str, PermissionFor], *, nonce: Callable[[dt.datetime], str]) -> None:
+    """Install one validator per authorization scheme (lower case) in this application.
+
+    ``nonce``: what a client should put into its next DPoP proof (RFC 9449 section 9).
+    """
     protector = ResourceProtector()
     for token_type, permission_for in validators.items():
         protector.register_token_validator(_Scheme(token_type, permission_for))
     app.extensions["guard"] = protector
+    app.extensions["guard.nonce"] = nonce
     app.register_error_handler(ReadRefused, _refused)
 
 
@@ -58,16 +63,27 @@ def permission(now: dt.datetime) -> Permission:
         raise ReadRefused("missing_token") from None
     except UnsupportedTokenTypeError:
         raise ReadRefused("invalid_token", detail="unknown authorization scheme") from None
-    url = services().settings.issuer + request.path  # never from the Host header
+    _give_nonce(scheme.TOKEN_TYPE, now)
     found: Permission = scheme.permission_for(
         scheme=scheme.TOKEN_TYPE,
         token=token,
         proofs=request.headers.getlist("DPoP"),
         method=request.method,
-        url=url,
+        urls=services().settings.addresses(request.path),  # never from the Host header
         now=now,
     )
     return found
+
+
+def _give_nonce(scheme: str, now: dt.datetime) -> None:
+    """With every answer, refusals too, to whoever sends proofs (RFC 9449 section 8.2)."""
+    if scheme == "dpop":
+        nonce = current_app.extensions["guard.nonce"](now)
+
+        @after_this_request
+        def give(response: Response) -> Response:
+            response.headers["DPoP-Nonce"] = nonce
+            return response
 
 
 def _refused(error: ReadRefused) -> Response:
@@ -110,6 +126,7 @@ def _stamp(at: dt.datetime) -> str:
 SENTENCES = {
     "invalid_token": "The access token is unknown, expired, revoked or presented in the wrong way.",
     "invalid_dpop_proof": "The DPoP proof is missing or not valid for this request and token.",
+    USE_NONCE: "The DPoP proof needs the nonce that comes with this answer.",
     STEP_UP: "A sensitive item needs a stronger or more recent sign-in of the person who agreed.",
     "item_not_granted": "The consent does not cover an item that was asked for.",
     "data_erased": "The data of this space has been erased.",

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from consent.oauth import dpop, replay
 from consent.oauth.dpop import InvalidProof, VerifiedProof
+from consent.oauth.nonces import Nonces
 from dataspace import jose
 from dataspace.db import db
 
@@ -24,6 +25,8 @@ PRIVATE = {alg: jose.generate_key(alg) for alg in ("ES256", "EdDSA", "PS256", "R
 JWK = jose.public_jwk(PRIVATE["ES256"])
 JKT = jose.thumbprint(JWK)
 MISSING = object()
+OFFERED = Nonces("s" * 40, server="here", required=False)
+REQUIRED = Nonces("s" * 40, server="here", required=True)
 
 
 def prove(
@@ -39,7 +42,9 @@ def prove(
 
 
 def verify(*headers: Any, **changes: Any) -> VerifiedProof:
-    expected = {"method": "GET", "url": URL, "now": NOW, "access_token": TOKEN, "expected_jkt": JKT}
+    expected = {
+        "method": "GET", "urls": (URL,), "nonces": OFFERED, "now": NOW, "access_token": TOKEN, "expected_jkt": JKT,
+    }  # fmt: skip
     return dpop.verify_proof(list(headers), **(expected | changes))
 
 
@@ -49,7 +54,8 @@ def test_examples_of_the_rfc(name: str) -> None:
     proof = dpop.verify_proof(
         [vector["proof"]],
         method=vector["method"],
-        url=vector["url"],
+        urls=(vector["url"],),
+        nonces=OFFERED,
         now=dt.datetime.fromtimestamp(vector["iat"] + 30, dt.UTC),
         access_token=vector.get("access_token"),
         expected_jkt=VECTORS["jkt"],
@@ -112,6 +118,10 @@ REFUSED: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
     "step 9: another host": ((prove(htu="https://evil.example/proxy/api/v1/data"),), {}),
     "step 9: without the proxy's prefix": ((prove(htu="https://as.example/api/v1/data"),), {}),
     "step 9: http": ((prove(htu=URL.replace("https", "http")),), {}),
+    "step 10: a nonce of nobody": ((prove(nonce="made-up"),), {}),
+    "step 10: no nonce where one is required": ((GOOD,), {"nonces": REQUIRED}),
+    "step 10: an old nonce": ((prove(nonce=REQUIRED.current(NOW - dt.timedelta(minutes=5))),), {"nonces": REQUIRED}),
+    "step 10: a nonce in a list": ((prove(nonce=[REQUIRED.current(NOW)]),), {"nonces": REQUIRED}),
     "step 11: too old": ((prove(iat=SECONDS - 60.5),), {}),
     "step 11: from the future": ((prove(iat=SECONDS + 10.5),), {}),
     "step 11: before all time": ((prove(iat=-1),), {}),
@@ -128,7 +138,12 @@ def test_every_step_refuses(case: str) -> None:
     headers, changes = REFUSED[case]
     with pytest.raises(InvalidProof) as caught:
         verify(*headers, **changes)
-    assert caught.value.code == "invalid_dpop_proof"
+    assert caught.value.code == ("use_dpop_nonce" if "step 10" in case else "invalid_dpop_proof")
+
+
+@pytest.mark.parametrize("nonces", [OFFERED, REQUIRED])
+def test_a_nonce_of_ours(nonces: Nonces) -> None:
+    assert verify(prove(nonce=nonces.current(NOW)), nonces=nonces)
 
 
 def test_the_window_of_time() -> None:
@@ -152,7 +167,7 @@ def test_the_window_of_time() -> None:
     ],
 )
 def test_addresses_that_are_one(htu: str, url: str) -> None:
-    assert verify(prove(htu=htu), url=url)
+    assert verify(prove(htu=htu), urls=(url,))
 
 
 @pytest.mark.parametrize(
@@ -177,11 +192,13 @@ def test_addresses_that_are_one(htu: str, url: str) -> None:
 )
 def test_addresses_that_are_two(htu: str, url: str) -> None:
     with pytest.raises(InvalidProof):
-        verify(prove(htu=htu), url=url)
+        verify(prove(htu=htu), urls=(url,))
 
 
 def accept(proof: str, now: dt.datetime = NOW, **changes: Any) -> VerifiedProof:
-    expected = {"method": "GET", "url": URL, "access_token": TOKEN, "expected_jkt": JKT, "now": now}
+    expected = {
+        "method": "GET", "urls": (URL,), "nonces": OFFERED, "access_token": TOKEN, "expected_jkt": JKT, "now": now,
+    }  # fmt: skip
     return dpop.accept_proof([proof], **(expected | changes))
 
 

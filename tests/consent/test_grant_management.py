@@ -154,7 +154,7 @@ def test_a_grant_that_rests_is_still_there(scene: Scene, standing: str) -> None:
         ("rfc6750 3 revoked token", 401, "invalid_token"),
         ("rfc8707 2 token for another resource", 401, "invalid_token"),
         ("rfc9449 7 bound token as bearer", 401, "invalid_token"),
-        ("rfc9449 7 proof by another key", 401, "invalid_token"),
+        ("rfc9449 7 proof by another key", 401, "invalid_dpop_proof"),
     ],
 )
 def test_refusals(scene: Scene, method: str, case: str, status: int, error: str) -> None:
