@@ -1,4 +1,4 @@
-"""Background sweeps: they write down what time has ended and remove what can no longer be used.
+"""Background work: sweeps that write down what time has ended and remove what can no longer be used; logout notices.
 
 Correctness never waits for them. Every batch is a transaction of its own, so several workers may run at once, locks
 are short, and a worker that is killed leaves nothing half done.
@@ -12,14 +12,17 @@ from types import MappingProxyType
 from sqlalchemy.exc import SQLAlchemyError
 
 from consent import keys, lifecycle
-from consent.oauth import par, replay, tokens
-from dataspace import ceremonies, signins
+from consent.lifecycle import Registry
+from consent.oauth import backchannel, initial_access, par, replay, sessions, tokens
+from consent.oauth.backchannel import Letter
+from dataspace import ceremonies, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 
 log = logging.getLogger("dataspace.worker")
 
 BATCH = 500
+LETTERS = 32  # posted together: four rounds of 3 s at worst, well before any of them is due again
 MAX_BATCHES = 100  # of one sweep in one pass, so that a backlog of one does not keep the others waiting
 SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
     {
@@ -27,8 +30,12 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "requests": lambda now: par.sweep(now, BATCH),
         "tokens": lambda now: tokens.sweep(now, BATCH),
         "replay": lambda now: replay.sweep(now, BATCH),
-        "ceremonies": ceremonies.sweep,
-        "signins": signins.sweep,
+        "ceremonies": lambda now: ceremonies.sweep(now, BATCH),
+        "enrolment_codes": lambda now: passkeys.sweep(now, BATCH),
+        "signins": lambda now: signins.sweep(now, BATCH),
+        "sessions": lambda now: sessions.sweep(now, BATCH),
+        "logout_notices": lambda now: sessions.sweep_notices(now, BATCH),
+        "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,
     }
 )
@@ -58,6 +65,28 @@ def run_once(now: dt.datetime) -> dict[str, int]:
     if failed:
         raise SweepFailed(", ".join(failed))
     return done
+
+
+def deliver(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -> int:
+    """Try the logout notices that are due, up to LETTERS of them; returns how many it has tried.
+
+    Commits before posting: no transaction stays open while clients take their time, and no other worker takes the same.
+    Raises SweepFailed.
+    """
+    try:
+        notices = backchannel.claim(now, LETTERS)
+        written = backchannel.write(notices, now, registry=registry)
+        db.session.commit()
+        letters = [letter for letter in written if isinstance(letter, Letter)]
+        outcomes = [failed for failed in written if not isinstance(failed, Letter)]
+        outcomes += backchannel.post(letters, allow_loopback=allow_loopback)
+        backchannel.record(outcomes, now)
+        db.session.commit()
+    except (SQLAlchemyError, DomainError) as error:
+        db.session.rollback()
+        log.error("delivery failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
+        raise SweepFailed("logout") from None
+    return len(notices)
 
 
 def _batches(sweep: Callable[[dt.datetime], int], now: dt.datetime) -> int:

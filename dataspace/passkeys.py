@@ -18,10 +18,11 @@ from webauthn.authentication.verify_authentication_response import VerifiedAuthe
 
 from dataspace import ceremonies, holders
 from dataspace.ceremonies import Begun, PasskeyError, Registrant, RelyingParty, TakenCeremony
-from dataspace.db import Model, db, new_id
+from dataspace.db import Model, db, delete_some, new_id
 from dataspace.errors import NotAllowed, NotFound
 
 CODE_LIFE = dt.timedelta(hours=24)
+CODE_KEPT = dt.timedelta(days=180)  # after its end, as long as a sign-in: how somebody came in can be looked up
 CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
 CODE_LENGTH = 16  # 80 bits: beyond guessing within a day, short enough to type
 NAME_LENGTH = 60
@@ -67,7 +68,7 @@ class EnrolmentCode(Model):
     """A one-time code of the registrar; usable once, until it expires or a newer one voids it."""
 
     __tablename__ = "enrolment_codes"
-    __table_args__ = (Index(None, "person_id"),)
+    __table_args__ = (Index(None, "person_id"), Index(None, "expires_at"))
     code_digest: Mapped[str] = mapped_column(String(64), primary_key=True)
     person_id: Mapped[str] = mapped_column(ForeignKey("holders.holder_id"))
     recovery: Mapped[bool]  # whether its use replaces all earlier passkeys and sign-ins
@@ -263,6 +264,12 @@ def remove(passkey_id: str, *, person_id: str) -> None:
     if db.session.scalar(delete(Passkey).where(*mine, has_other).returning(Passkey.passkey_id)) is None:
         get(passkey_id, person_id=person_id)
         raise LastPasskey("the person has no other passkey")
+
+
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Delete up to ``limit`` enrolment codes that have long been over; returns how many."""
+    over = EnrolmentCode.expires_at <= now - CODE_KEPT
+    return delete_some(EnrolmentCode, over, by=EnrolmentCode.expires_at, limit=limit)
 
 
 def _user_handle(person_id: str) -> bytes:

@@ -71,9 +71,10 @@ class Visit:
 
 
 def start(verified: VerifiedSignIn, now: dt.datetime) -> str:
-    """Add a sign-in, acting for oneself, to the session; returns the secret for the browser."""
-    if verified.replaces_all:
-        end_all(verified.person_id, now)
+    """Add a sign-in, acting for oneself, to the session; returns the secret for the browser.
+
+    What ``verified`` replaces, the caller ends before (:func:`end_all`): somebody may have to be told.
+    """
     secret = f"dss_{secrets.token_urlsafe(32)}"
     db.session.add(
         SignIn(
@@ -186,19 +187,23 @@ def is_fresh(actor: Actor, now: dt.datetime, *, max_age: dt.timedelta) -> bool:
     return dt.timedelta(0) <= now - actor.auth_time <= max_age
 
 
-def end(unverified_secret: str, now: dt.datetime) -> None:
+# Each of the ways to end sign-ins returns the ids of those that it has ended: whoever built on them must hear of it
+# (dataspace.web.signin.tell_ended).
+
+
+def end(unverified_secret: str, now: dt.datetime) -> list[str]:
     """Sign out; nothing happens when the secret is unknown."""
-    _end(now, SignIn.secret_digest == _digest(unverified_secret))
+    return _end(now, SignIn.secret_digest == _digest(unverified_secret))
 
 
-def end_all(person_id: str, now: dt.datetime) -> None:
+def end_all(person_id: str, now: dt.datetime) -> list[str]:
     """Sign a person out everywhere."""
-    _end(now, SignIn.person_id == person_id)
+    return _end(now, SignIn.person_id == person_id)
 
 
-def end_made_with(passkey_id: str, now: dt.datetime, *, except_signin_id: str) -> None:
+def end_made_with(passkey_id: str, now: dt.datetime, *, except_signin_id: str) -> list[str]:
     """End the sign-ins made with a passkey that was removed, but not the one in which it was removed."""
-    _end(now, SignIn.passkey_id == passkey_id, SignIn.signin_id != except_signin_id)
+    return _end(now, SignIn.passkey_id == passkey_id, SignIn.signin_id != except_signin_id)
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
@@ -239,8 +244,9 @@ def _standing(secret_digest: str, now: dt.datetime, idle: dt.timedelta) -> Selec
     )
 
 
-def _end(now: dt.datetime, *which: Any) -> None:
-    db.session.execute(update(SignIn).where(*which, SignIn.ended_at.is_(None)).values(ended_at=now))
+def _end(now: dt.datetime, *which: Any) -> list[str]:
+    ended = update(SignIn).where(*which, SignIn.ended_at.is_(None)).values(ended_at=now).returning(SignIn.signin_id)
+    return list(db.session.scalars(ended.execution_options(synchronize_session=False)))
 
 
 def _digest(secret: str) -> str:

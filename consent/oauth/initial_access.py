@@ -5,7 +5,9 @@ import datetime as dt
 from sqlalchemy import Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import Model
+from dataspace.db import Model, delete_some
+
+KEPT = dt.timedelta(days=30)  # after its end, so that one can look up who used it
 
 
 class InitialAccessToken(Model):
@@ -21,3 +23,9 @@ class InitialAccessToken(Model):
     expires_at: Mapped[dt.datetime]
     used_at: Mapped[dt.datetime | None]
     client_id: Mapped[str | None] = mapped_column(String(80))
+
+
+def sweep(now: dt.datetime, limit: int = 1000) -> int:
+    """Delete up to ``limit`` that expired long ago; returns how many. Who registered is in the client's own history."""
+    over = InitialAccessToken.expires_at <= now - KEPT
+    return delete_some(InitialAccessToken, over, by=InitialAccessToken.expires_at, limit=limit)

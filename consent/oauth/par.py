@@ -11,14 +11,14 @@ from typing import Any
 
 from authlib.consts import default_json_headers
 from authlib.oauth2.rfc6749 import Endpoint
-from sqlalchemy import ForeignKey, Index, String, delete, select, update
+from sqlalchemy import ForeignKey, Index, String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.oauth import requests
 from consent.oauth.forms import FormRequest
 from consent.purposes import Ask
 from consent.records import APPROVAL_LAPSES
-from dataspace.db import Model, db, new_id
+from dataspace.db import Model, db, delete_some, new_id
 from dataspace.errors import Conflict, NotFound
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
@@ -146,14 +146,9 @@ def waiting(consent_id: str) -> AuthorizationRequest | None:
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
-    """Remove requests that can no longer be used; returns how many."""
-    old = select(AuthorizationRequest.handle).where(AuthorizationRequest.expires_at <= now).limit(limit)
-    done = db.session.execute(
-        delete(AuthorizationRequest)
-        .where(AuthorizationRequest.handle.in_(old))
-        .execution_options(synchronize_session=False)
-    )
-    return int(done.rowcount)  # type: ignore[attr-defined]
+    """Remove up to ``limit`` requests that can no longer be used; returns how many."""
+    over = AuthorizationRequest.expires_at <= now
+    return delete_some(AuthorizationRequest, over, by=AuthorizationRequest.expires_at, limit=limit)
 
 
 def _digest(secret: str) -> str:

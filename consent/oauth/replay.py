@@ -9,12 +9,12 @@ import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from sqlalchemy import Index, LargeBinary, delete, select
+from sqlalchemy import Index, LargeBinary
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.sql.dml import Insert
 
-from dataspace.db import Model, connection, table_of
+from dataspace.db import Model, connection, delete_some, table_of
 
 
 class SeenJti(Model):
@@ -50,13 +50,5 @@ def remember(kind: str, owner: str, jti: str, expires_at: dt.datetime) -> bool:
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
-    """Forget up to ``limit`` that have expired; returns how many. Several sweepers at once take different rows."""
-    expired = (
-        select(_TABLE.c.digest)
-        .where(_TABLE.c.expires_at <= now)
-        .order_by(_TABLE.c.expires_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)  # SQLite has one writer anyhow and leaves it out
-    )
-    statement = delete(_TABLE).where(_TABLE.c.digest.in_(expired))
-    return connection().execute(statement).rowcount
+    """Forget up to ``limit`` that have expired; returns how many."""
+    return delete_some(SeenJti, SeenJti.expires_at <= now, by=SeenJti.expires_at, limit=limit)

@@ -21,16 +21,14 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
-    delete,
     insert,
-    select,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.clients import Client
 from consent.records import Consent, ConsentVersion, Facts, facts_query
-from dataspace.db import Model, connection, db, table_of
+from dataspace.db import Model, connection, db, delete_some, table_of
 
 # What a secret is can be told from its first letters, so that one found where it does not belong is recognised.
 CODE_PREFIX = "dsa_ac_"
@@ -382,14 +380,7 @@ def end_of_consent(consent_id: str, now: dt.datetime) -> None:
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
     """Remove up to ``limit`` codes and tokens each that died long enough ago; returns how many."""
-    removed = 0
-    for table in (_CODES, _TOKENS):
-        dead = (
-            select(table.c.digest)
-            .where(table.c.expires_at <= now - REMEMBERED)
-            .order_by(table.c.expires_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)  # several sweepers at once take different rows
-        )
-        removed += connection().execute(delete(table).where(table.c.digest.in_(dead))).rowcount
-    return removed
+    return sum(
+        delete_some(table, table.expires_at <= now - REMEMBERED, by=table.expires_at, limit=limit)
+        for table in (AuthorizationCode, Token)
+    )

@@ -23,6 +23,7 @@ from dataspace.web.signin import (
     require_actor,
     require_fresh,
     taken_ceremony,
+    tell_ended,
     the_actor,
 )
 
@@ -161,7 +162,7 @@ def remove(passkey_id: str) -> AnyResponse:
     now = clock.now()
     actor = _fresh_actor(now)
     passkeys.remove(passkey_id, person_id=actor.person_id)
-    signins.end_made_with(passkey_id, now, except_signin_id=actor.signin_id)
+    tell_ended(signins.end_made_with(passkey_id, now, except_signin_id=actor.signin_id), now)
     db.session.commit()
     flash(_("The passkey was removed. Nobody can sign in with it any more."))
     return redirect(url_for("passkeys.index"), 303)

@@ -12,7 +12,19 @@ from functools import wraps
 from typing import Any, NoReturn, ParamSpec, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, render_template, request, session, url_for
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
@@ -179,8 +191,9 @@ def taken_ceremony(
 def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -> str:
     """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first."""
     browser, before = browser_secret(), session.get("signin")
-    # An enrolment replaces every sign-in, this browser's too.
-    renewed = isinstance(before, str) and not verified.replaces_all and signins.renew(before, verified, now)
+    if verified.replaces_all:  # an enrolment: this browser's sign-in goes as well
+        tell_ended(signins.end_all(verified.person_id, now), now)
+    renewed = isinstance(before, str) and signins.renew(before, verified, now)
     leave(now)  # after renewing, the old secret names no sign-in any more
     session["browser"] = browser  # an authorization request that was opened before the sign-in stays this browser's
     session["signin"] = renewed or signins.start(verified, now)
@@ -193,12 +206,22 @@ def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -
 def leave(now: dt.datetime) -> None:
     """End the sign-in of this browser, if any, and empty its session but for the language."""
     if isinstance(session.get("signin"), str):
-        signins.end(session["signin"], now)
+        tell_ended(signins.end(session["signin"], now), now)
     language = session.get("language")
     session.clear()
     _known().clear()
     if language:
         session["language"] = language
+
+
+def tell_ended(signin_ids: list[str], now: dt.datetime) -> None:
+    """Tell whoever built on these sign-ins that they are over, in the same transaction.
+
+    That is whoever installed ``app.extensions["signins_ended"]``: a function of their ids and ``now``.
+    """
+    told: Callable[[list[str], dt.datetime], None] | None = current_app.extensions.get("signins_ended")
+    if signin_ids and told is not None:
+        told(signin_ids, now)
 
 
 # Pages

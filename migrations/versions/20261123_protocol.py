@@ -74,9 +74,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name="pk_initial_access_tokens"),
     )
     op.create_index("ix_initial_access_tokens_expires_at", "initial_access_tokens", ["expires_at"])
+    op.create_index("ix_enrolment_codes_expires_at", "enrolment_codes", ["expires_at"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_enrolment_codes_expires_at", "enrolment_codes")
     for table in ("initial_access_tokens", "logout_notices", "client_sessions", "resources"):
         op.drop_table(table)
     op.drop_column("authorization_codes", "sid")
