@@ -4,6 +4,7 @@
 in its place uses that server. Nothing is patched: tests speak HTTP or call domain functions.
 """
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -95,8 +96,15 @@ def empty_template(server_url: str | None, tmp_path_factory: pytest.TempPathFact
 @pytest.fixture
 def database_url(server_url: str | None, empty_template: str, tmp_path: Path) -> Iterator[str]:
     """A fresh database for one test."""
+    with fresh_database(server_url, empty_template, tmp_path) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def fresh_database(server_url: str | None, empty_template: str, folder: Path) -> Iterator[str]:
+    """A copy of the empty database, in ``folder`` or on the server, as long as it is needed."""
     if server_url is None:
-        path = tmp_path / "test.sqlite"
+        path = folder / "test.sqlite"
         shutil.copyfile(empty_template, path)
         yield f"sqlite:///{path}"
         return
