@@ -6,7 +6,8 @@ forms                  parameters as they arrive, each at most once (RFC 6749 se
 requests               the checks of an authorization request, in order; PAR and /authorize run the same list
 par                    pushed authorization requests (RFC 9126)
 authorization          /authorize: from what a browser brings to a request that it has opened
-answers                redirects with a code or an error, always with iss (RFC 9207)
+answers                what the client is answered through the browser: a code or an error
+response_modes         how it gets there: in the address, by a form, signed (JARM); always with iss (RFC 9207)
 grants                 authorization code and refresh token grants (RFC 6749, 7636)
 client_auth            private_key_jwt (RFC 7523), client_secret_basic and _post
 dpop                   proof of possession (RFC 9449)

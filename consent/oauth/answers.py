@@ -1,15 +1,16 @@
-"""Answers to the client through the browser: the redirect with a code or an error (RFC 6749 section 4.1.2).
+"""What the client is answered through the browser: a code or an error (RFC 6749 section 4.1.2).
 
-Every answer carries ``state`` as it came and ``iss`` (RFC 9207 section 2).
+How the answer travels, and that it carries ``state`` and ``iss``, is :mod:`consent.oauth.response_modes`.
 """
 
 import datetime as dt
-from urllib.parse import urlencode
 
 from consent import lifecycle
-from consent.oauth import tokens
+from consent.lifecycle import Registry
+from consent.oauth import response_modes, tokens
 from consent.oauth.errors import plain
 from consent.oauth.par import AuthorizationRequest
+from consent.oauth.response_modes import Answer, ResponseMode, WayBack
 from consent.records import Consent, State
 from dataspace.errors import Conflict, NotAllowed
 from dataspace.mandates import Actor
@@ -18,10 +19,10 @@ from dataspace.mandates import Actor
 AMR = "pop user mfa"
 
 
-def code_redirect(
-    request: AuthorizationRequest, consent: Consent, actor: Actor, now: dt.datetime, *, issuer: str
-) -> str:
-    """Issue a code for a consent in this transaction and return where to send the browser.
+def with_code(
+    request: AuthorizationRequest, consent: Consent, actor: Actor, now: dt.datetime, *, registry: Registry
+) -> Answer:
+    """Issue a code for a consent in this transaction, and the answer that brings it.
 
     Raises Conflict when the consent is not active (any more), NotAllowed when it is another client's.
     """
@@ -42,25 +43,32 @@ def code_redirect(
         now=now,
         resource=asked.get("resource", ""),
     )
-    return redirect_to(asked["redirect_uri"], {"code": code, "state": asked.get("state"), "iss": issuer})
+    return response_modes.answer(way_back(request), {"code": code}, now, registry=registry)
 
 
-def error_redirect(request: AuthorizationRequest, error: str, description: str = "", *, issuer: str) -> str:
-    """Where to send the browser when there is no code, for instance with ``access_denied``."""
+def with_error(
+    request: AuthorizationRequest, error: str, description: str, now: dt.datetime, *, registry: Registry
+) -> Answer:
+    """The answer when there is no code, for instance with ``access_denied``."""
+    return refusal(way_back(request), error, description, now, registry=registry)
+
+
+def refusal(way: WayBack, error: str, description: str, now: dt.datetime, *, registry: Registry) -> Answer:
+    """The same for a request that was never stored."""
+    said = {"error": error, "error_description": plain(description)}
+    return response_modes.answer(way, said, now, registry=registry)
+
+
+def way_back(request: AuthorizationRequest) -> WayBack:
+    """Where and how the client of a stored request wants to be answered, as it was checked then."""
     asked = request.parameters
-    return error_url(asked["redirect_uri"], error, description, state=asked.get("state"), issuer=issuer)
-
-
-def error_url(redirect_uri: str, error: str, description: str, *, state: str | None, issuer: str) -> str:
-    """The same for a request that was never stored; ``redirect_uri`` is one that the client registered."""
-    said = {"error": error, "error_description": plain(description), "state": state, "iss": issuer}
-    return redirect_to(redirect_uri, said)
-
-
-def redirect_to(redirect_uri: str, parameters: dict[str, str | None]) -> str:
-    """A registered redirect URI, its own query untouched (RFC 6749 section 3.1.2), with parameters added."""
-    query = urlencode({name: value for name, value in parameters.items() if value})
-    return f"{redirect_uri}{'&' if '?' in redirect_uri else '?'}{query}"
+    return WayBack(
+        client_id=request.client_id,
+        redirect_uri=asked["redirect_uri"],
+        mode=ResponseMode(asked.get("response_mode", ResponseMode.QUERY)),
+        signing_alg=asked.get("authorization_signed_response_alg", ""),
+        state=asked.get("state"),
+    )
 
 
 def _agreed_scope(asked: str, consent: Consent) -> str:

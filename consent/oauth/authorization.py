@@ -7,8 +7,10 @@ from authlib.oidc.core.errors import ConsentRequiredError, InvalidRequestURIErro
 
 from consent import lifecycle
 from consent.clients import Standing
+from consent.lifecycle import Registry
 from consent.oauth import answers, par, registered_client, requests
 from consent.oauth.par import AuthorizationRequest
+from consent.oauth.response_modes import Answer
 from consent.records import Consent
 from dataspace.errors import NotFound
 from dataspace.mandates import Actor
@@ -53,15 +55,17 @@ def is_silent(request: AuthorizationRequest) -> bool:
     return request.parameters.get("prompt") == "none"
 
 
-def answer_silently(request: AuthorizationRequest, actor: Actor | None, now: dt.datetime, *, issuer: str) -> str:
-    """Where to send the browser at once: with a code when person and earlier consent are there, else with an error."""
+def answer_silently(
+    request: AuthorizationRequest, actor: Actor | None, now: dt.datetime, *, registry: Registry
+) -> Answer:
+    """The answer at once: a code when person and earlier consent are there, else an error."""
     if actor is None or _signed_in_too_long_ago(request, actor):
-        return _refuse(request, LoginRequiredError(), now, issuer)
+        return _refuse(request, LoginRequiredError(), now, registry)
     known = _earlier_consent(request, actor, now)
     if known is None:
-        return _refuse(request, ConsentRequiredError(), now, issuer)
+        return _refuse(request, ConsentRequiredError(), now, registry)
     par.finish(request, now, consent_id=known.consent_id)
-    return answers.code_redirect(request, known, actor, now, issuer=issuer)
+    return answers.with_code(request, known, actor, now, registry=registry)
 
 
 def _earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.datetime) -> Consent | None:
@@ -81,7 +85,10 @@ def _signed_in_too_long_ago(request: AuthorizationRequest, actor: Actor) -> bool
 
 
 def _refuse(
-    request: AuthorizationRequest, error: LoginRequiredError | ConsentRequiredError, now: dt.datetime, issuer: str
-) -> str:
+    request: AuthorizationRequest,
+    error: LoginRequiredError | ConsentRequiredError,
+    now: dt.datetime,
+    registry: Registry,
+) -> Answer:
     par.finish(request, now, consent_id=None)
-    return answers.error_redirect(request, error.error, "no answer without a page", issuer=issuer)
+    return answers.with_error(request, error.error, "no answer without a page", now, registry=registry)

@@ -6,6 +6,7 @@ from consent.clients import AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
 from consent.oauth import client_auth, dpop, grant_management, registered_client, requests
+from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
 
 SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
@@ -24,7 +25,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "jwks_uri": f"{issuer}/oauth/jwks",
         "response_types_supported": list(registered_client.RESPONSE_TYPES),
-        "response_modes_supported": ["query"],
+        "response_modes_supported": [mode.value for mode in ResponseMode],
         "grant_types_supported": list(registered_client.GRANT_TYPES),
         "scopes_supported": _scopes(),
         "code_challenge_methods_supported": ["S256"],
@@ -35,6 +36,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "grant_management_endpoint": f"{issuer}/oauth/grants",
         "grant_management_actions_supported": list(grant_management.ACTIONS),
         "grant_management_action_required": False,
+        "authorization_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "introspection_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.TOKENS]),
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
         **{

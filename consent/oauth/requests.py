@@ -26,10 +26,11 @@ from authlib.oidc.core.errors import (
 
 from consent import lifecycle, purposes, terms
 from consent.clients import Profile, Standing
-from consent.oauth import grant_management, resources
+from consent.oauth import grant_management, resources, response_modes
 from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
 from consent.oauth.possession import Sender, proved_key
 from consent.oauth.registered_client import RegisteredClient
+from consent.oauth.response_modes import ResponseMode, WayBack
 from consent.purposes import Ask
 from consent.records import why_inactive
 
@@ -48,7 +49,7 @@ MAX_STATE = 1024
 MAX_NONCE = 500  # the column of the code
 MAX_AGE = 10 * 365 * 24 * 3600  # seconds; more than that is a mistake
 # What is kept of a checked request; everything else in it is forgotten.
-KEPT = ("redirect_uri", "state", "nonce", "code_challenge", "prompt", "max_age", "grant_id")
+KEPT = ("redirect_uri", "response_mode", "state", "nonce", "code_challenge", "prompt", "max_age", "grant_id")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: base64url of a SHA-256
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638
 
@@ -66,7 +67,6 @@ class Draft:
     sender: Sender | None  # None: a browser, which proves nothing
     issuer: str
     now: dt.datetime
-    redirect_uri: str | None = None  # set once it is known to be the client's: errors may go there from then on
     scope: tuple[str, ...] = ()
     jkt: str | None = None
     resource: str = ""  # RFC 8707, as codes keep it
@@ -83,6 +83,26 @@ class Draft:
         """A parameter, or an empty string."""
         return self.parameters.get(name, "")
 
+    @property
+    def response_mode(self) -> ResponseMode | None:
+        """How the client wants to be answered, if that is a way which we offer to it."""
+        alg = self.party.options.authorization_signed_response_alg
+        return response_modes.find(self.get("response_mode"), signing_alg=alg)
+
+    @property
+    def way_back(self) -> WayBack | None:
+        """Where an error may go: to the client, if it may ask and the redirect URI is its own; else None."""
+        client, redirect_uri = self.client, self.get("redirect_uri")
+        if client is None or client.standing != Standing.GOOD or not client.check_redirect_uri(redirect_uri):
+            return None
+        return WayBack(
+            client_id=client.client_id,
+            redirect_uri=redirect_uri,
+            mode=self.response_mode or ResponseMode.QUERY,
+            signing_alg=client.options.authorization_signed_response_alg,
+            state=self.get("state") or None,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedRequest:
@@ -95,19 +115,21 @@ class CheckedRequest:
 
 
 def check(draft: Draft) -> CheckedRequest:
-    """Run the list. Raises OAuth2Error; its ``redirect_uri`` says where it may be sent, None that it must be shown."""
+    """Run the list. Raises OAuth2Error; at /authorize its ``way_back`` says where it goes, None that it is shown."""
     try:
         for rule, endpoints in CHECKS:
             if draft.endpoint in endpoints:
                 rule(draft)
     except OAuth2Error as error:
         if draft.endpoint is Endpoint.AUTHORIZE:
-            error.redirect_uri, error.state = draft.redirect_uri, draft.parameters.get("state")
+            error.way_back = draft.way_back
         raise
     kept: dict[str, Any] = {name: draft.parameters[name] for name in KEPT if name in draft.parameters}
     kept["scope"] = " ".join(draft.scope)
     if draft.resource:
         kept["resource"] = draft.resource
+    if draft.response_mode is not None and draft.response_mode.signed:
+        kept["authorization_signed_response_alg"] = draft.party.options.authorization_signed_response_alg
     if draft.ask is None:
         raise TypeError("no check has found out what is asked")
     return CheckedRequest(client_id=draft.party.client_id, parameters=kept, ask=draft.ask, jkt=draft.jkt)
@@ -134,7 +156,6 @@ def redirect_uri_is_registered(draft: Draft) -> None:
         raise InvalidRequestError("redirect_uri is missing")
     if not draft.party.check_redirect_uri(draft.get("redirect_uri")):
         raise InvalidRequestError("redirect_uri is not registered for this client")
-    draft.redirect_uri = draft.get("redirect_uri")
 
 
 def request_uri_is_not_pushed(draft: Draft) -> None:
@@ -171,10 +192,10 @@ def response_type_is_code(draft: Draft) -> None:
         raise UnsupportedResponseTypeError("other than code")
 
 
-def response_mode_is_query(draft: Draft) -> None:
-    """OAuth 2.0 Multiple Response Type Encoding Practices section 2.1."""
-    if draft.parameters.get("response_mode", "query") != "query":
-        raise InvalidRequestError("response_mode is not supported")
+def response_mode_is_offered(draft: Draft) -> None:
+    """OAuth 2.0 Multiple Response Type Encoding Practices section 2.1, Form Post Response Mode, JARM section 2.3."""
+    if draft.response_mode is None:
+        raise InvalidRequestError("response_mode is not supported, or not registered for this client")
 
 
 def challenge_is_s256(draft: Draft) -> None:
@@ -302,7 +323,7 @@ CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (no_request_object, BOTH),
     (data_request_is_pushed, AUTHORIZE),
     (response_type_is_code, BOTH),
-    (response_mode_is_query, BOTH),
+    (response_mode_is_offered, BOTH),
     (challenge_is_s256, BOTH),
     (state_and_nonce_are_short, BOTH),
     (scope_is_allowed, BOTH),

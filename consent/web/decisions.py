@@ -1,33 +1,27 @@
-"""The decisive taps: agree, refuse, go back to the third party; and the page between us and it.
-
-The way back is a page of our own with a one-second refresh, not a redirect out of the form: people see what happened
-and where to find it again, and no browser blocks it (Chromium applies form-action to redirects). The address with the
-code is handed over in the session cookie, which this browser alone holds and which is emptied by showing the page; of
-the code the server keeps a digest only. An address too long for a cookie is redirected to at once.
-"""
+"""The decisive taps: agree, refuse, go back to the third party; and the page between us and it."""
 
 import datetime as dt
-from urllib.parse import urlsplit
 
-from flask import redirect, render_template, request, session, url_for
+from flask import redirect, render_template, request, url_for
 from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
 from consent import lifecycle, overview
 from consent.documents import Shown
 from consent.oauth import answers, par, tokens
+from consent.oauth.response_modes import Answer
 from consent.records import Consent, Reason, facts_of, why_inactive
-from consent.web import words
+from consent.web import way_back, words
 from consent.web.context import registry
 from consent.web.steps import CONFIRM, FIRST
 from consent.web.visits import Visit, decided_page, demand_same_actor, fits, meet, open_request
+from consent.web.way_back import Told
 from dataspace import clock, holders
 from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.mandates import Capacity
 from dataspace.web.shell import LANGUAGES, allow_form_action, services
 
-COOKIE_ROOM = 1800  # characters of an address that fit into the session cookie beside what it carries already
 REFUSED = "The holder did not agree."  # error_description is for the third party: plain ASCII (RFC 6749 4.1.2.1)
 
 
@@ -114,10 +108,10 @@ def return_to_client(handle: str) -> Response:
 
 def done(handle: str) -> str:
     """One second of what happened, then the third party; shown once."""
-    answer = session.pop("answer", None)
-    if not isinstance(answer, dict) or answer.get("handle") != handle:
+    page = way_back.page_between(handle)
+    if page is None:
         decided_page(handle)
-    return render_template("consent/done.html", wait=1, **answer)
+    return page
 
 
 def let_through(visit: Visit, now: dt.datetime) -> str | None:
@@ -128,18 +122,17 @@ def let_through(visit: Visit, now: dt.datetime) -> str | None:
     if known is None or not set(visit.ask.scope) <= set(lifecycle.current_document(known)[0]["scope"]):
         return None
     try:
-        url = _code(visit, known, now)
+        answer = _code(visit, known, now)
     except Conflict:
         db.session.rollback()
         decided_page(visit.handle)
-    # A page, not a redirect: a form (whom to act for) may have led here, see the head of this file.
-    return render_template("consent/done.html", wait=0, url=url, outcome="known", consent_id="", party=_name(visit))
+    # A page, not a redirect: a form (whom to act for) may have led here, see consent.web.way_back.
+    return way_back.lead_on(answer, _told(visit, "known"), wait=0)
 
 
 def allow_return(visit: Visit) -> None:
-    """Let the forms of this page end at the third party: needed only when the address does not fit into the cookie."""
-    parts = urlsplit(str(visit.row.parameters["redirect_uri"]))
-    allow_form_action(f"{parts.scheme}://{parts.netloc}")
+    """Let the forms of this page end at the third party: needed only when the answer does not fit into the cookie."""
+    allow_form_action(answers.way_back(visit.row).origin)
 
 
 def _answered(visit: Visit) -> tuple[Visit, str | None]:
@@ -169,30 +162,27 @@ def _give(visit: Visit, now: dt.datetime) -> Response:
 
 
 def _send_back(visit: Visit, consent: Consent, now: dt.datetime) -> Response:
-    return _leave(visit, _code(visit, consent, now), outcome="given", consent_id=consent.consent_id)
+    return way_back.go(_code(visit, consent, now), _told(visit, "given", consent.consent_id))
 
 
-def _code(visit: Visit, consent: Consent, now: dt.datetime) -> str:
-    """The address with the code. Consent, code and the end of the request are one transaction."""
-    url = answers.code_redirect(visit.row, consent, visit.actor, now, issuer=registry().issuer)
+def _code(visit: Visit, consent: Consent, now: dt.datetime) -> Answer:
+    """The answer with the code. Consent, code and the end of the request are one transaction."""
+    answer = answers.with_code(visit.row, consent, visit.actor, now, registry=registry())
     par.finish(visit.row, now, consent_id=consent.consent_id)
     db.session.commit()
-    return url
+    return answer
 
 
 def _send_away(visit: Visit, consent_id: str | None, now: dt.datetime) -> Response:
-    url = answers.error_redirect(visit.row, "access_denied", REFUSED, issuer=registry().issuer)
+    answer = answers.with_error(visit.row, "access_denied", REFUSED, now, registry=registry())
     par.finish(visit.row, now, consent_id=consent_id)
     db.session.commit()
-    return _leave(visit, url, outcome="refused", consent_id=consent_id or "")
+    return way_back.go(answer, _told(visit, "refused", consent_id or ""))
 
 
-def _leave(visit: Visit, url: str, *, outcome: str, consent_id: str) -> Response:
-    if len(url) > COOKIE_ROOM:
-        return redirect(url, 303)
-    answer = {"handle": visit.handle, "url": url, "outcome": outcome, "consent_id": consent_id, "party": _name(visit)}
-    session["answer"] = answer
-    return redirect(url_for("consent_page.done", handle=visit.handle), 303)
+def _told(visit: Visit, outcome: str, consent_id: str = "") -> Told:
+    party = visit.client.name(visit.locale)
+    return Told(handle=visit.handle, outcome=outcome, party=party, consent_id=consent_id)
 
 
 def _shown(visit: Visit, decision: str) -> Shown:
@@ -211,7 +201,3 @@ def _shown(visit: Visit, decision: str) -> Shown:
 
 def _prepared_here(visit: Visit, consent: Consent) -> bool:
     return consent.space_id == visit.actor.space_id and consent.person_id == visit.actor.person_id
-
-
-def _name(visit: Visit) -> str:
-    return visit.client.name(visit.locale)

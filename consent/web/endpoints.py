@@ -4,6 +4,7 @@ Programs call them with credentials of their own and without cookies, so they ne
 looks at the browser's session.
 """
 
+import datetime as dt
 from typing import Any
 
 import orjson
@@ -17,7 +18,9 @@ from consent.oauth import answers, authorization, dpop, forms, grant_management,
 from consent.oauth.errors import plain
 from consent.oauth.nonces import HEADER, Nonces
 from consent.oauth.possession import Presented
+from consent.oauth.response_modes import WayBack
 from consent.oauth.server import the_server
+from consent.web import way_back
 from consent.web.context import registry
 from dataspace import clock
 from dataspace.db import db
@@ -149,12 +152,13 @@ def authorize() -> AnyResponse:
         client_id = parameters.get("client_id", "")
         opened = authorization.open_taken(request_uri, client_id=client_id, browser=browser_secret(), now=now)
     except OAuth2Error as error:
-        return _turned_away(error, issuer)
-    where = url_for("consent_page.start", handle=opened.handle)
-    if authorization.is_silent(opened):
-        where = authorization.answer_silently(opened, current_actor(), now, issuer=issuer)
+        return _turned_away(error, now)
+    if not authorization.is_silent(opened):
+        db.session.commit()
+        return redirect(url_for("consent_page.start", handle=opened.handle), 303)
+    answer = authorization.answer_silently(opened, current_actor(), now, registry=registry())
     db.session.commit()
-    return redirect(where, 303)
+    return way_back.go(answer)
 
 
 @bp.post("/authorize")
@@ -171,19 +175,19 @@ def authorize_by_form() -> AnyResponse:
         parameters = forms.parse(request.get_data(cache=False) if request.mimetype == forms.FORM else b"")
         request_uri = authorization.take(parameters, url=f"{issuer}/authorize", now=now)
     except OAuth2Error as error:
-        return _turned_away(error, issuer)
+        return _turned_away(error, now)
     db.session.commit()
     client_id = parameters.get("client_id", "")
     return redirect(url_for("oauth.authorize", client_id=client_id, request_uri=request_uri), 303)
 
 
-def _turned_away(error: OAuth2Error, issuer: str) -> AnyResponse:
+def _turned_away(error: OAuth2Error, now: dt.datetime) -> AnyResponse:
     """To the client, if the redirect URI is known to be its own; else a page that says so (RFC 6749 4.1.2.1)."""
     db.session.rollback()
     description = plain(error.get_error_description() or "")
-    if error.redirect_uri:
-        url = answers.error_url(error.redirect_uri, error.error, description, state=error.state, issuer=issuer)
-        return redirect(url, 303)
+    way: WayBack | None = getattr(error, "way_back", None)
+    if way is not None:
+        return way_back.go(answers.refusal(way, error.error, description, now, registry=registry()))
     page = render_template("consent/request_error.html", error=error.error, description=description)
     return Response(page, 400, mimetype="text/html")
 

@@ -116,7 +116,7 @@ TO_THE_CLIENT: dict[str, tuple[dict[str, Any], str]] = {
     "no scope": ({"scope": LEFT_OUT}, "invalid_scope"),
     "the implicit flow": ({"response_type": "id_token"}, "unsupported_response_type"),
     "no response type": ({"response_type": LEFT_OUT}, "invalid_request"),
-    "form_post": ({"response_mode": "form_post"}, "invalid_request"),
+    "an answer in the fragment": ({"response_mode": "fragment"}, "invalid_request"),
     "no challenge": ({"code_challenge": LEFT_OUT}, "invalid_request"),
     "a plain challenge": ({"code_challenge_method": "plain"}, "invalid_request"),
     "a request object": ({"request": "e30.e30."}, "request_not_supported"),
@@ -233,7 +233,7 @@ def test_an_answer_keeps_the_query_of_the_redirect_uri(app: Flask, client: Flask
     world.party.client.redirect_uris = [uri]
     db.session.commit()
     request = opened(ThirdParty(world.party, client), redirect_uri=uri)
-    url = answers.error_redirect(request, "access_denied", 'not "agreed"\n', issuer=ISSUER)
+    url = answers.with_error(request, "access_denied", 'not "agreed"\n', now, registry=factories.registry()).url
     assert url.startswith(uri + "&error=access_denied&")
     said = parameters_of(url)
     assert said["error_description"] == "not 'agreed''"
@@ -245,10 +245,10 @@ def test_a_code_needs_an_active_consent_of_the_same_client(bank: ThirdParty, wor
     request = opened(bank)
     world.consent.client_id, kept = "bank2", world.consent.client_id
     with pytest.raises(NotAllowed):
-        answers.code_redirect(request, world.consent, world.actor, now, issuer=ISSUER)
+        answers.with_code(request, world.consent, world.actor, now, registry=factories.registry())
     world.consent.client_id, world.consent.state = kept, "withdrawn"
     with pytest.raises(Conflict):
-        answers.code_redirect(request, world.consent, world.actor, now, issuer=ISSUER)
+        answers.with_code(request, world.consent, world.actor, now, registry=factories.registry())
     db.session.rollback()
 
 
@@ -256,9 +256,9 @@ def test_a_code_carries_no_scope_that_the_consent_does_not_name(shop: ThirdParty
     now = clock.now()
     shop.http.get(shop.authorize_url(scope="openid profile offline_access"))
     consent: Consent = factories.sign_in_consent("shop", world.actor, now)
-    url = answers.code_redirect(row(), consent, world.actor, now, issuer=ISSUER)
+    answer = answers.with_code(row(), consent, world.actor, now, registry=factories.registry())
     db.session.commit()
-    body = shop.token(parameters_of(url)["code"]).json
+    body = shop.token(answer.fields["code"]).json
     assert body["scope"] == "openid profile"
     assert "refresh_token" not in body
 

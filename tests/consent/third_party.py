@@ -172,10 +172,10 @@ def code_for(
     everything = Choices(items=tuple(i.item_id for i in asked.items), duration_days=asked.duration_days)
     shown = factories.shown(now)
     consent = give or lifecycle.give(asked, everything, by, shown, now, registry=factories.registry())
-    url = answers.code_redirect(row, consent, by, now, issuer=ISSUER)
+    answer = answers.with_code(row, consent, by, now, registry=factories.registry())
     par.finish(row, now, consent_id=consent.consent_id)
     db.session.commit()
-    return parameters_of(url)["code"], consent
+    return answer.fields["code"], consent
 
 
 def opened(third: ThirdParty, **changes: Any) -> par.AuthorizationRequest:
