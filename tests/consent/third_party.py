@@ -56,6 +56,20 @@ class ThirdParty:
     def jkt(self) -> str:
         return jwk.thumbprint(jwk.public_jwk(self.proof_key.private_key))
 
+    def registers(self, **options: Any) -> None:
+        """Metadata of :class:`consent.client_options.ClientOptions` beside what is registered already."""
+        self.party.client.options = self.party.client.options | options
+        db.session.commit()
+
+    def read_response(self, signed: str) -> dict[str, Any]:
+        """The claims of a signed response (JARM section 4), checked with the published keys."""
+        keys = self.http.get("/oauth/jwks").json["keys"]
+        verified = jose.verify(
+            signed, keys, algorithms=jose.ASYMMETRIC, expected_typ=None, expected_iss=ISSUER,
+            expected_aud=self.client_id, now=clock.now(), required=("exp",),
+        )  # fmt: skip
+        return verified.claims
+
     # Credentials
 
     def assertion(self, *, key: jwk.SigningKey | None = None, typ: str = "JWT", **changes: Any) -> str:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -212,6 +212,18 @@ def delivered(form: Form) -> dict[str, Any]:
         else:
             data[entry["name"]] = entry.get("value", "")
     return data
+
+
+def answer_of(page: Page) -> dict[str, Any]:
+    """What this page, or the redirect that it is, brings to the third party."""
+    for form in page.forms.values():
+        if form.action == REDIRECT_URI:
+            assert form.method == "post"
+            return delivered(form)
+    addresses = [page.response.location] if page.response.location else [href for _words, href in page.links]
+    found = [href for href in addresses if href.startswith(f"{REDIRECT_URI}?")]
+    assert len(found) == 1, page.html
+    return dict(parse_qsl(urlsplit(found[0]).query, strict_parsing=True))
 
 
 def row_of(path: str) -> AuthorizationRequest:
