@@ -20,7 +20,7 @@ from consent.oauth.nonces import HEADER, Nonces
 from consent.oauth.possession import Presented
 from consent.oauth.response_modes import WayBack
 from consent.oauth.server import the_server
-from consent.web import way_back
+from consent.web import openapi, way_back
 from consent.web.context import registry
 from dataspace import clock
 from dataspace.db import db
@@ -129,6 +129,12 @@ def authorization_details_schema() -> AnyResponse:
     response = _published(metadata.authorization_details_schema(services().settings.issuer))
     response.mimetype = "application/schema+json"
     return response
+
+
+@bp.get("/openapi.json")
+def openapi_description() -> AnyResponse:
+    """OpenAPI 3.1: what the data API and the APIs beside it take and answer."""
+    return _published(openapi.document(services().settings.issuer))
 
 
 @bp.errorhandler(OAuth2Error)

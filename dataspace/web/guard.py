@@ -128,6 +128,7 @@ SENTENCES = {
     "invalid_dpop_proof": "The DPoP proof is missing or not valid for this request and token.",
     USE_NONCE: "The DPoP proof needs the nonce that comes with this answer.",
     STEP_UP: "A sensitive item needs a stronger or more recent sign-in of the person who agreed.",
+    "insufficient_scope": "The access token is not one for reading data.",
     "item_not_granted": "The consent does not cover an item that was asked for.",
     "data_erased": "The data of this space has been erased.",
     "consent_withdrawn": "The holder has withdrawn the consent.",

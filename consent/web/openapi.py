@@ -1,0 +1,262 @@
+"""What the data API and the APIs beside it take and answer, as OpenAPI 3.1: the document at /openapi.json.
+
+OAuth's own dance (pushed request, browser, token) is described by its metadata and specifications; here is what a
+program calls with what it got there. Each operation is one function; the schemas have a file of their own.
+"""
+
+from typing import Any
+
+from consent.oauth import grant_management, introspection
+from consent.oauth.forms import FORM
+from consent.oauth.metadata import SCHEMA_PATH
+from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
+from dataspace.web import api
+
+VERSION = "1"
+JSON, PROBLEM = "application/json", "application/problem+json"
+BOUND: Schema = {"dpop_token": [], "dpop_proof": []}
+
+
+def document(issuer: str) -> dict[str, Any]:
+    """The description, with addresses under the issuer."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Data space authorization service",
+            "version": VERSION,
+            "summary": "Reading lent data, and managing what one was granted.",
+            "description": (
+                "How to come by an access token is told by /.well-known/oauth-authorization-server, and what "
+                f"authorization_details may say by {SCHEMA_PATH}. Every refusal of a read is in the holder's log."
+            ),
+        },
+        "servers": [{"url": issuer}],
+        "tags": [
+            {"name": "data", "description": "Reading what a holder has lent."},
+            {"name": "grants", "description": "Grant Management for OAuth 2.0."},
+            {"name": "tokens", "description": "RFC 7662, RFC 9701, RFC 7009."},
+            {"name": "sign-in", "description": "OpenID Connect Core section 5.3."},
+        ],
+        "paths": _paths(),
+        "components": {"schemas": schemas(), "securitySchemes": _security_schemes()},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/api/v1/data": {"get": _read_all()},
+        "/api/v1/data/{item_id}": {"parameters": [_in_path("item_id", ITEM_ID)], "get": _read_one()},
+        "/oauth/grants": {"get": _no_grant()},
+        "/oauth/grants/{grant_id}": {
+            "parameters": [_in_path("grant_id", {"type": "string", "minLength": 1})],
+            "get": _query_grant(),
+            "delete": _give_grant_back(),
+        },
+        "/oauth/introspect": {"post": _introspect()},
+        "/oauth/revoke": {"post": _revoke()},
+        "/userinfo": {"get": _user_info("get"), "post": _user_info("post")},
+    }
+
+
+def _security_schemes() -> dict[str, Schema]:
+    return {
+        "dpop_token": {"type": "http", "scheme": "dpop", "description": "An access token bound to a key (RFC 9449)."},
+        "dpop_proof": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "DPoP",
+            "description": "A proof for this request and this token, new each time.",
+        },
+        "bearer_token": {"type": "http", "scheme": "bearer", "description": "RFC 6750; of a sign-in only."},
+        "client_secret_basic": {"type": "http", "scheme": "basic", "description": "RFC 6749 section 2.3.1."},
+    }
+
+
+# Data
+
+
+def _read_all() -> Schema:
+    items: Schema = {"type": "array", "items": ITEM_ID, "minItems": 1, "maxItems": api.MAX_ITEMS}
+    return {
+        "operationId": "readAll",
+        "tags": ["data"],
+        "summary": "All granted items, or those that are named.",
+        "parameters": [{"name": "items", "in": "query", "style": "form", "explode": False, "schema": items}],
+        "security": [BOUND],
+        "responses": _read_responses(),
+    }
+
+
+def _read_one() -> Schema:
+    return {
+        "operationId": "readOne",
+        "tags": ["data"],
+        "summary": "One granted item.",
+        "security": [BOUND],
+        "responses": _read_responses(),
+    }
+
+
+def _read_responses() -> Schema:
+    return {
+        "200": _answer("The items; one read of max_reads, however many they are.", JSON, ref("Delivery")),
+        "401": _refusal("The token or its proof has to be another one.", reasons(401)),
+        "403": _refusal("The consent does not allow this read.", reasons(403)),
+        **_problems(404),
+    }
+
+
+# Grants
+
+
+def _no_grant() -> Schema:
+    return {
+        "operationId": "noGrant",
+        "tags": ["grants"],
+        "summary": "The address in the metadata; a grant has its id behind it.",
+        "security": [BOUND],
+        "responses": {"404": _oauth("No grant is named."), **_token_refusals(), **_problems()},
+    }
+
+
+def _query_grant() -> Schema:
+    return {
+        "operationId": "queryGrant",
+        "tags": ["grants"],
+        "summary": "What is granted, as the holder left it.",
+        "security": [{**BOUND, "dpop_token": [grant_management.QUERY]}],
+        "responses": {"200": _answer("The grant.", JSON, ref("Grant")), **_grant_refusals()},
+    }
+
+
+def _give_grant_back() -> Schema:
+    return {
+        "operationId": "giveGrantBack",
+        "tags": ["grants"],
+        "summary": "End the grant and every token of it.",
+        "security": [{**BOUND, "dpop_token": [grant_management.REVOKE]}],
+        "responses": {"204": {"description": "It has ended."}, **_grant_refusals()},
+    }
+
+
+def _grant_refusals() -> Schema:
+    unknown = _answer("The grant is unknown, ended, or not the token's.", JSON, ref("OAuthError"))
+    unknown["content"][PROBLEM] = {"schema": ref("Problem")}  # an address of another form
+    return {"404": unknown, **_token_refusals(), **_problems()}
+
+
+# Tokens
+
+
+def _introspect() -> Schema:
+    told = _answer("What the token is worth now.", JSON, {"oneOf": [ref("ActiveToken"), ref("InactiveToken")]})
+    signed = {"type": "string", "description": "A JWT with the same in token_introspection (RFC 9701)."}
+    told["content"][introspection.MEDIA_TYPE] = {"schema": signed}
+    return {
+        "operationId": "introspect",
+        "tags": ["tokens"],
+        "summary": "Ask about a token of one's own, or for one's own resource.",
+        **_client_call("TokenRequest"),
+        "responses": {"200": told, **_client_refusals()},
+    }
+
+
+def _revoke() -> Schema:
+    return {
+        "operationId": "revoke",
+        "tags": ["tokens"],
+        "summary": "Give a token back; with a refresh token all that it has brought.",
+        **_client_call("TokenRequest"),
+        "responses": {
+            "200": _answer("It is worth nothing now, or was unknown.", JSON, ref("Nothing")),
+            **_client_refusals(),
+        },
+    }
+
+
+def _client_call(schema: str) -> Schema:
+    return {
+        "requestBody": {"required": True, "content": {FORM: {"schema": ref(schema)}}},
+        "security": [{"client_secret_basic": []}, {}],  # the other methods are in the body
+    }
+
+
+def _client_refusals() -> Schema:
+    return {
+        "400": _oauth("The request is wrong, or the token is another client's."),
+        "401": _oauth("The client did not authenticate.", challenged=True),
+        **_problems(413),
+    }
+
+
+# Sign-in
+
+
+def _user_info(method: str) -> Schema:
+    told: Schema = {"type": "object", "properties": {"sub": {"type": "string"}}, "required": ["sub"]}
+    said: Schema = {
+        "operationId": f"userInfoBy{method.capitalize()}",
+        "tags": ["sign-in"],
+        "summary": "Who signed in.",
+        "security": [{"bearer_token": ["openid"]}, {**BOUND, "dpop_token": ["openid"]}],
+        "responses": {
+            "200": _answer("Claims, as the scope tells.", JSON, told),
+            "400": _oauth("More than one token, or a broken form.", challenged=True),
+            **_token_refusals(),
+            **_problems(),
+        },
+    }
+    if method == "post":
+        form: Schema = {"type": "object", "properties": {"access_token": {"type": "string"}}}
+        said["requestBody"] = {"content": {FORM: {"schema": form}}, "description": "The token, if not in the header."}
+        said["security"].append({})
+        said["responses"] |= _problems(413)
+    return said
+
+
+# Responses
+
+
+def _in_path(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _answer(description: str, media_type: str, schema: Schema) -> Schema:
+    no_store: Schema = {"required": True, "schema": {"type": "string"}}
+    return {
+        "description": description,
+        "headers": {"Cache-Control": no_store},
+        "content": {media_type: {"schema": schema}},
+    }
+
+
+def _challenge() -> Schema:
+    return {"required": True, "schema": {"type": "string"}, "description": "RFC 9449 section 7.1, RFC 6750 section 3."}
+
+
+def _refusal(description: str, codes: list[str]) -> Schema:
+    """A read that is refused, for one of these reasons."""
+    schema = {"allOf": [ref("Problem"), {"properties": {"code": {"enum": codes}}}]}
+    said = _answer(description, PROBLEM, schema)
+    said["headers"]["WWW-Authenticate"] = _challenge()
+    return said
+
+
+def _oauth(description: str, *, challenged: bool = False) -> Schema:
+    said = _answer(description, JSON, ref("OAuthError"))
+    if challenged:
+        said["headers"]["WWW-Authenticate"] = _challenge()
+    return said
+
+
+def _token_refusals() -> Schema:
+    """At an address of the authorization server that is opened by an access token."""
+    missing = _answer("No token, or it has to be another one.", JSON, {"oneOf": [ref("OAuthError"), ref("Nothing")]})
+    missing["headers"]["WWW-Authenticate"] = _challenge()
+    return {"401": missing, "403": _oauth("The token lacks the scope.", challenged=True)}
+
+
+def _problems(*statuses: int) -> Schema:
+    """What any address may answer: nothing there, too large a body, nothing can be stored now."""
+    said = {404: "There is nothing at this address.", 413: "The body is too large.", 503: "Nothing can be stored now."}
+    return {str(status): _answer(said[status], PROBLEM, ref("Problem")) for status in (*statuses, 503)}

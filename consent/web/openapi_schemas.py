@@ -1,0 +1,186 @@
+"""The schemas of the OpenAPI description: every body that the described addresses answer or take, once.
+
+What the code checks or tells by a constant stands here by that constant, so that the two cannot drift apart.
+"""
+
+from typing import Any
+
+from consent.clients import AuthMethod
+from consent.oauth.client_auth import ASSERTION_TYPE
+from consent.terms import SCHEMA as ASKED
+from consent.terms import TYPE
+from dataspace import delivery
+from dataspace.web import guard
+
+Schema = dict[str, Any]
+
+_ASKED = ASKED["items"]["properties"]
+_ASKED_ITEM = _ASKED["items"]["items"]["properties"]
+TEXT: Schema = {"type": "string"}
+SECONDS: Schema = {"type": "integer", "description": "Seconds since 1970-01-01T00:00:00Z."}
+MOMENT: Schema = {"type": "string", "format": "date-time"}
+MONTH: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}
+DIGEST: Schema = {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}
+SCOPE: Schema = {"type": "string", "description": "Names, separated by spaces (RFC 6749 section 3.3)."}
+NAMES: Schema = {"type": "array", "items": TEXT}
+ITEM_ID: Schema = _ASKED_ITEM["item"]
+FIELDS: Schema = {"type": "array", "items": _ASKED_ITEM["fields"]["items"]}
+PERIOD = ("from", "to")  # both inclusive
+
+
+def ref(name: str) -> Schema:
+    """A reference to a schema of this file."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def record(required: dict[str, Schema], optional: dict[str, Schema] | None = None, **more: Any) -> Schema:
+    """An object that may have no other members."""
+    properties = required | (optional or {})
+    said: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
+    return said | ({"required": list(required)} if required else {}) | more
+
+
+def schemas() -> dict[str, Schema]:
+    """Every schema by its name."""
+    return {
+        "AuthorizationDetails": ASKED,
+        "GrantedDetails": {"type": "array", "items": _granted_detail(), "description": "As granted (RFC 9396)."},
+        "Problem": _problem(),
+        "OAuthError": record({"error": TEXT}, {"error_description": {"type": "string", "maxLength": 300}}),
+        "Nothing": {"type": "object", "maxProperties": 0},
+        "Delivery": _delivery(),
+        "DeliveredItem": {"oneOf": [_delivered(), _missing()]},
+        "Grant": _grant(),
+        "ActiveToken": _active_token(),
+        "InactiveToken": record({"active": {"const": False}}),
+        "ClientCredentials": {"type": "object", "properties": _credentials()},
+        "TokenRequest": _token_request(),
+    }
+
+
+def _problem() -> Schema:
+    """RFC 9457; the one form of every refusal that is not OAuth's own."""
+    said: dict[str, Schema] = {
+        "type": {"const": "about:blank"},
+        "title": {"type": "string", "description": "A sentence in English."},
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "code": {"type": "string", "description": "What programs look at; new ones may come."},
+        "reference": {"type": "string", "description": "Names this answer in the log of the service."},
+    }
+    return record(said, {"since": MOMENT | {"description": "Since when the reason holds, if it is known."}})
+
+
+def reasons(status: int) -> list[str]:
+    """The codes that the data API answers with this status."""
+    told = {"missing_token", *guard.TOKEN_REASONS} if status == 401 else {*guard.SENTENCES} - guard.TOKEN_REASONS
+    return sorted(told)
+
+
+def _granted_detail() -> Schema:
+    item = record(
+        {"item": ITEM_ID, "item_version": {"type": "integer", "minimum": 1}, "fields": FIELDS},
+        {"period": record(dict.fromkeys(PERIOD, MONTH))},
+    )
+    return record(
+        {
+            "type": {"const": TYPE},
+            "purpose": _ASKED["purpose"],
+            "items": {"type": "array", "items": item},
+            "not_before": SECONDS,
+            "expires_at": SECONDS,
+        },
+        {"max_reads": {"type": "integer", "minimum": 1}, "reference_no": _ASKED["reference_no"]},
+    )
+
+
+def _delivery() -> Schema:
+    return record(
+        {
+            "schema": {"const": delivery.SCHEMA},
+            "delivery_id": {"type": "string", "description": "Names this read in the holder's access log."},
+            "consent": record({"id": TEXT, "version": {"type": "integer", "minimum": 1}}),
+            "reference_no": {"type": ["string", "null"]},
+            "items": {"type": "array", "items": ref("DeliveredItem")},
+        }
+    )
+
+
+def _item_head(status: str) -> dict[str, Schema]:
+    return {
+        "item": ITEM_ID,
+        "item_version": {"type": "integer", "minimum": 1},
+        "delivery": {"const": "raw"},
+        "status": {"const": status},
+        "withheld": FIELDS | {"description": "Fields of the item that were not granted."},
+        "empty": FIELDS | {"description": "Granted fields without a value."},
+    }
+
+
+def _missing() -> Schema:
+    return record(_item_head("missing"), description="The holder's space has no such record.")
+
+
+def _delivered() -> Schema:
+    row: Schema = {
+        "type": "object",
+        "propertyNames": FIELDS["items"],
+        "additionalProperties": {"type": ["string", "integer", "number", "boolean", "null"]},
+    }
+    languages = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
+    said = _item_head("delivered") | {
+        "source": record({"authority": record(languages), "system": TEXT, "record_digest": DIGEST}),
+        "as_of": MOMENT,
+        "period": {"oneOf": [record(dict.fromkeys(PERIOD, MONTH)), {"type": "null"}]},
+        "classification": record({"rule_set": TEXT, "class": TEXT, "level": {"type": "integer"}}),
+    }
+    rows = {"fields": row, "rows": {"type": "array", "items": row}}
+    return record(said, rows, oneOf=[{"required": ["fields"]}, {"required": ["rows"]}])
+
+
+def _grant() -> Schema:
+    return record(
+        {"created_at": SECONDS, "last_updated_at": SECONDS, "expires_at": SECONDS},
+        {
+            "scopes": {"type": "array", "items": record({"scope": SCOPE})},
+            "claims": NAMES,
+            "authorization_details": ref("GrantedDetails"),
+        },
+    )
+
+
+def _active_token() -> Schema:
+    """RFC 7662 section 2.2 and what other specifications add; more members may come."""
+    said: dict[str, Schema] = {
+        "active": {"const": True},
+        "iss": TEXT,
+        "aud": {"oneOf": [TEXT, NAMES]},
+        "client_id": TEXT,
+        "sub": TEXT,
+        "token_type": {"enum": ["Bearer", "DPoP"]},
+        "iat": SECONDS,
+        "exp": SECONDS,
+        "auth_time": SECONDS,
+        "acr": TEXT,
+        "grant_id": TEXT,
+        "consent_version": {"type": "integer", "minimum": 1},
+    }
+    bound: Schema = {"type": "object", "properties": {"jkt": TEXT}, "description": "RFC 9449, RFC 8705."}
+    optional = {"scope": SCOPE, "cnf": bound, "authorization_details": ref("GrantedDetails")}
+    return {"type": "object", "properties": said | optional, "required": list(said)}
+
+
+def _credentials() -> dict[str, Schema]:
+    """What authenticates a client in the body, if nothing in the header does."""
+    methods = ", ".join(AuthMethod)
+    return {
+        "client_id": TEXT | {"description": f"One of {methods} authenticates the client."},
+        "client_secret": TEXT,
+        "client_assertion_type": {"const": ASSERTION_TYPE},
+        "client_assertion": TEXT | {"description": "A JWT (RFC 7523); its aud is the issuer."},
+    }
+
+
+def _token_request() -> Schema:
+    hint: Schema = {"type": "string", "description": "Not needed: every token is found without it."}
+    asked = {"token": {"type": "string", "minLength": 1}, "token_type_hint": hint}
+    return {"type": "object", "properties": asked | _credentials(), "required": ["token"]}

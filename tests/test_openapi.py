@@ -1,0 +1,178 @@
+"""The OpenAPI description is valid, whole and true: generated and real requests against the application itself."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, Phase
+from schemathesis import GenerationMode
+from schemathesis.specs.openapi import checks as openapi_checks
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from consent import clients, interventions, lifecycle
+from consent.clients import Profile
+from consent.oauth import resources
+from dataspace import clock
+from dataspace.db import db
+from tests import factories
+from tests.conftest import ISSUER
+from tests.consent.third_party import ThirdParty, tokens_for
+
+DESCRIBED = re.compile(r"/api/|/userinfo|/oauth/(grants|introspect|revoke|register)")
+SCOPE = "openid grant_management_query grant_management_revoke"
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+]
+OPERATIONS = [
+    ("GET", "/api/v1/data"),
+    ("GET", "/api/v1/data/{item_id}"),
+    ("GET", "/oauth/grants"),
+    ("GET", "/oauth/grants/{grant_id}"),
+    ("DELETE", "/oauth/grants/{grant_id}"),
+    ("POST", "/oauth/introspect"),
+    ("POST", "/oauth/revoke"),
+    ("GET", "/userinfo"),
+    ("POST", "/userinfo"),
+]
+IDS = [" ".join(one) for one in OPERATIONS]
+BY_CLIENT = [one for one in OPERATIONS if one[1] in ("/oauth/introspect", "/oauth/revoke")]
+BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT]
+
+
+@dataclass
+class Scene:
+    """A bank with a live grant, and the description as the application serves it."""
+
+    app: Flask
+    bank: ThirdParty
+    world: factories.World
+    body: dict[str, Any]  # of the token response
+    schema: Any
+
+    def operation(self, method: str, path: str) -> Any:
+        return self.schema[path][method]
+
+    def credentials(self, method: str, path: str) -> dict[str, str]:
+        """The headers of a call with the live token: every call has a proof of its own."""
+        token = self.body["access_token"]
+        return {"Authorization": f"DPoP {token}", "DPoP": self.bank.proof(method, path, access_token=token)}
+
+    def call(self, method: str, path: str, *, body: dict[str, str] | None = None, **how: Any) -> Any:
+        """A real call, checked against the description; ``how``: path_parameters, query, and headers to replace ours."""
+        operation = self.operation(method, path)
+        if body is not None:
+            how |= {"body": self.bank.credentials() | body, "media_type": "application/x-www-form-urlencoded"}
+        else:
+            sent = path.format(**how.get("path_parameters", {}))
+            how["headers"] = how.get("headers", self.credentials(method, sent))
+        return operation.Case(**how).call_and_validate(checks=CHECKS)
+
+
+@pytest.fixture
+def scene(app: Flask, client: FlaskClient) -> Scene:
+    world = factories.world(clock.now())
+    bank = ThirdParty(world.party, client)
+    schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
+    return Scene(app, bank, world, tokens_for(bank, world.actor, scope=SCOPE), schema)
+
+
+# Valid and whole
+
+
+def test_it_is_openapi_3_1(client: FlaskClient) -> None:
+    answer = client.get("/openapi.json")
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    OPENAPI_31_VALIDATOR.validate(answer.json)
+    assert answer.json["servers"] == [{"url": ISSUER}]
+
+
+def test_every_route_of_these_apis_is_described_and_no_other(app: Flask, client: FlaskClient) -> None:
+    served = {
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        for rule in app.url_map.iter_rules()
+        if DESCRIBED.match(rule.rule)
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+    paths = client.get("/openapi.json").json["paths"]
+    described = {(m.upper(), path) for path, item in paths.items() for m in item if m != "parameters"}
+    assert described == served == set(OPERATIONS)
+
+
+def test_every_part_is_used_and_every_reference_leads_somewhere(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").json
+    used = set(re.findall(r"'#/components/schemas/(\w+)'", str(document)))
+    assert used == set(document["components"]["schemas"])
+    operations = [o for item in document["paths"].values() for m, o in item.items() if m != "parameters"]
+    assert len({o["operationId"] for o in operations}) == len(operations)
+    schemes = {name for o in operations for way in o["security"] for name in way}
+    assert schemes == set(document["components"]["securitySchemes"])
+    assert {tag for o in operations for tag in o["tags"]} == {tag["name"] for tag in document["tags"]}
+
+
+# Generated requests
+
+
+def generated(
+    scene: Scene, method: str, path: str, mode: GenerationMode, sent: Callable[[Any], dict[str, str]]
+) -> set[int]:
+    """The statuses that generated requests are answered with; ``sent``: the headers of a case."""
+    statuses = set()
+    operation = scene.operation(method, path)
+
+    @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
+    @hypothesis.settings(
+        max_examples=15, phases=[Phase.generate], suppress_health_check=list(HealthCheck), derandomize=True
+    )
+    def check(case: Any) -> None:
+        headers = sent(case)
+        for name in ("Authorization", "DPoP"):
+            case.headers.pop(name, None)
+        response = case.call(headers=headers)
+        case.validate_response(response, checks=CHECKS)
+        statuses.add(response.status_code)
+
+    check()
+    return statuses
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("method", "path"), BY_TOKEN, ids=[" ".join(one) for one in BY_TOKEN])
+def test_generated_requests_with_a_live_token(scene: Scene, method: str, path: str, mode: GenerationMode) -> None:
+    def sent(case: Any) -> dict[str, str]:
+        return scene.credentials(case.method, case.formatted_path)
+
+    assert generated(scene, method, path, mode, sent) - {401}
+
+
+@pytest.mark.parametrize(("method", "path"), BY_TOKEN, ids=[" ".join(one) for one in BY_TOKEN])
+def test_generated_requests_without_a_token(scene: Scene, method: str, path: str) -> None:
+    assert 401 in generated(scene, method, path, GenerationMode.POSITIVE, lambda _case: {})
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("method", "path"), BY_CLIENT, ids=[" ".join(one) for one in BY_CLIENT])
+@pytest.mark.parametrize("authenticated", [True, False])
+def test_generated_requests_of_a_client(
+    scene: Scene, method: str, path: str, mode: GenerationMode, authenticated: bool
+) -> None:
+    def sent(case: Any) -> dict[str, str]:
+        if authenticated and isinstance(case.body, dict):
+            for name in ("client_secret", "client_id"):
+                case.body.pop(name, None)
+            case.body |= scene.bank.credentials()
+        return {}
+
+    statuses = generated(scene, method, path, mode, sent)
+    if mode is GenerationMode.POSITIVE:
+        assert (200 in statuses) is authenticated
