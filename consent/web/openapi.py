@@ -6,7 +6,7 @@ program calls with what it got there. Each operation is one function; the schema
 
 from typing import Any
 
-from consent.oauth import grant_management, introspection
+from consent.oauth import grant_management, introspection, nonces
 from consent.oauth.forms import FORM
 from consent.oauth.metadata import SCHEMA_PATH
 from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
@@ -48,7 +48,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/data/{item_id}": {"parameters": [_in_path("item_id", ITEM_ID)], "get": _read_one()},
         "/oauth/grants": {"get": _no_grant()},
         "/oauth/grants/{grant_id}": {
-            "parameters": [_in_path("grant_id", {"type": "string", "minLength": 1})],
+            "parameters": [_in_path("grant_id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"})],
             "get": _query_grant(),
             "delete": _give_grant_back(),
         },
@@ -83,7 +83,7 @@ def _read_all() -> Schema:
         "summary": "All granted items, or those that are named.",
         "parameters": [{"name": "items", "in": "query", "style": "form", "explode": False, "schema": items}],
         "security": [BOUND],
-        "responses": _read_responses(),
+        "responses": _with_proof(_read_responses()),
     }
 
 
@@ -93,7 +93,7 @@ def _read_one() -> Schema:
         "tags": ["data"],
         "summary": "One granted item.",
         "security": [BOUND],
-        "responses": _read_responses(),
+        "responses": _with_proof(_read_responses()),
     }
 
 
@@ -115,7 +115,7 @@ def _no_grant() -> Schema:
         "tags": ["grants"],
         "summary": "The address in the metadata; a grant has its id behind it.",
         "security": [BOUND],
-        "responses": {"404": _oauth("No grant is named."), **_token_refusals(), **_problems()},
+        "responses": _with_proof({"404": _oauth("No grant is named."), **_token_refusals(), **_problems()}),
     }
 
 
@@ -125,7 +125,7 @@ def _query_grant() -> Schema:
         "tags": ["grants"],
         "summary": "What is granted, as the holder left it.",
         "security": [{**BOUND, "dpop_token": [grant_management.QUERY]}],
-        "responses": {"200": _answer("The grant.", JSON, ref("Grant")), **_grant_refusals()},
+        "responses": _with_proof({"200": _answer("The grant.", JSON, ref("Grant")), **_grant_refusals()}),
     }
 
 
@@ -135,7 +135,7 @@ def _give_grant_back() -> Schema:
         "tags": ["grants"],
         "summary": "End the grant and every token of it.",
         "security": [{**BOUND, "dpop_token": [grant_management.REVOKE]}],
-        "responses": {"204": {"description": "It has ended."}, **_grant_refusals()},
+        "responses": _with_proof({"204": {"description": "It has ended."}, **_grant_refusals()}),
     }
 
 
@@ -203,14 +203,14 @@ def _user_info(method: str) -> Schema:
             "200": _answer("Claims, as the scope tells.", JSON, told),
             "400": _oauth("More than one token, or a broken form.", challenged=True),
             **_token_refusals(),
-            **_problems(),
+            **_problems(*((413,) if method == "post" else ())),
         },
     }
+    _with_proof(said["responses"])
     if method == "post":
         form: Schema = {"type": "object", "properties": {"access_token": {"type": "string"}}}
         said["requestBody"] = {"content": {FORM: {"schema": form}}, "description": "The token, if not in the header."}
         said["security"].append({})
-        said["responses"] |= _problems(413)
     return said
 
 
@@ -228,6 +228,14 @@ def _answer(description: str, media_type: str, schema: Schema) -> Schema:
         "headers": {"Cache-Control": no_store},
         "content": {media_type: {"schema": schema}},
     }
+
+
+def _with_proof(responses: Schema) -> Schema:
+    """Answers to who sends a proof: they bring the nonce for the next one (RFC 9449 section 8.2)."""
+    nonce = {"schema": {"type": "string"}, "description": "For the next DPoP proof (RFC 9449 section 8.2)."}
+    for said in responses.values():
+        said.setdefault("headers", {})[nonces.HEADER] = nonce
+    return responses
 
 
 def _challenge() -> Schema:

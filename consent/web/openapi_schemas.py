@@ -43,7 +43,6 @@ def record(required: dict[str, Schema], optional: dict[str, Schema] | None = Non
 def schemas() -> dict[str, Schema]:
     """Every schema by its name."""
     return {
-        "AuthorizationDetails": ASKED,
         "GrantedDetails": {"type": "array", "items": _granted_detail(), "description": "As granted (RFC 9396)."},
         "Problem": _problem(),
         "OAuthError": record({"error": TEXT}, {"error_description": {"type": "string", "maxLength": 300}}),
@@ -53,7 +52,6 @@ def schemas() -> dict[str, Schema]:
         "Grant": _grant(),
         "ActiveToken": _active_token(),
         "InactiveToken": record({"active": {"const": False}}),
-        "ClientCredentials": {"type": "object", "properties": _credentials()},
         "TokenRequest": _token_request(),
     }
 
