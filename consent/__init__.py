@@ -1,6 +1,7 @@
 """The authorization server: third parties, what they may ask, consent records and the tokens bound to them.
 
 clients       third parties: standing, keys, redirect URIs
+subjects      whom a client knows a holder as: pairwise by sector, or public
 purposes      what a client is registered to ask, why, and the caps on it
 terms         what one request asks, parsed from authorization_details
 keys          server signing keys, rotation, the public JWK set

@@ -7,6 +7,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
+from consent import subjects
 from consent.clients import Client
 from consent.purposes import Ask, AskItem
 from consent.records import SCHEMA
@@ -84,7 +85,7 @@ def build(
         "subject": {
             "space_id": subject.holder.space_id,
             "space_type": subject.holder.kind,
-            "subject_ref": index.pairwise(subject.holder.holder_id, client.client_id),
+            "subject_ref": subjects.of(subject.holder.holder_id, client, index),
         },
         "actor": {
             "actor_ref": actor.person_id,

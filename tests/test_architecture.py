@@ -11,7 +11,7 @@ OURS = ("dataspace", "consent", "wsgi")
 # Inside consent: who may be imported by whom, lowest floor first.
 FLOORS = [
     {"consent.terms", "consent.clients", "consent.keys"},
-    {"consent.purposes"},
+    {"consent.purposes", "consent.subjects"},
     {"consent.records"},
     {"consent.documents"},
     {"consent.lifecycle", "consent.scenarios"},

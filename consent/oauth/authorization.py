@@ -5,7 +5,7 @@ import datetime as dt
 from authlib.oauth2.rfc6749 import InvalidClientError, UnauthorizedClientError
 from authlib.oidc.core.errors import ConsentRequiredError, InvalidRequestURIError, LoginRequiredError
 
-from consent import lifecycle
+from consent import clients, lifecycle, subjects
 from consent.clients import Standing
 from consent.lifecycle import Registry
 from consent.oauth import answers, par, registered_client, requests
@@ -13,10 +13,11 @@ from consent.oauth.par import AuthorizationRequest
 from consent.oauth.response_modes import Answer
 from consent.records import Consent
 from dataspace.errors import NotFound
+from dataspace.identifiers import BlindIndex
 from dataspace.mandates import Actor
 
 
-def take(parameters: dict[str, str], *, url: str, now: dt.datetime) -> str:
+def take(parameters: dict[str, str], *, now: dt.datetime, registry: Registry) -> str:
     """The request_uri of a pushed request, or of one that is stored here after the same checks. Raises OAuth2Error.
 
     Beside a request_uri of ours every parameter but client_id is ignored (RFC 9126 section 4, RFC 9101 section 6.3).
@@ -29,7 +30,7 @@ def take(parameters: dict[str, str], *, url: str, now: dt.datetime) -> str:
         client=registered_client.find(parameters.get("client_id", "")),
         parameters=parameters,
         sender=None,
-        issuer=url.removesuffix("/authorize"),
+        registry=registry,
         now=now,
     )
     checked = requests.check(draft)
@@ -59,13 +60,52 @@ def answer_silently(
     request: AuthorizationRequest, actor: Actor | None, now: dt.datetime, *, registry: Registry
 ) -> Answer:
     """The answer at once: a code when person and earlier consent are there, else an error."""
-    if actor is None or _signed_in_too_long_ago(request, actor):
-        return _refuse(request, LoginRequiredError(), now, registry)
+    if actor is None or must_sign_in(request, actor) or not is_expected(request, actor, index=registry.index):
+        return refuse(request, LoginRequiredError(), now, registry=registry)
     known = _earlier_consent(request, actor, now)
     if known is None:
-        return _refuse(request, ConsentRequiredError(), now, registry)
+        return refuse(request, ConsentRequiredError(), now, registry=registry)
     par.finish(request, now, consent_id=known.consent_id)
     return answers.with_code(request, known, actor, now, registry=registry)
+
+
+def must_sign_in(request: AuthorizationRequest, actor: Actor) -> bool:
+    """OpenID Connect Core section 3.1.2.1: whether the client asks for a more recent sign-in than this one.
+
+    Who may have several accounts chooses one by the passkey: select_account is a sign-in as well.
+    """
+    opened, asked = opened_at(request), request.parameters
+    if {"login", "select_account"} & set(asked.get("prompt", "").split()) and actor.auth_time < opened:
+        return True
+    max_age = asked.get("max_age")
+    return max_age is not None and actor.auth_time < opened - dt.timedelta(seconds=int(max_age))
+
+
+def is_expected(request: AuthorizationRequest, actor: Actor, *, index: BlindIndex) -> bool:
+    """Whether the person is the one whom the client has named, if it has named one (id_token_hint, claim ``sub``)."""
+    persons = request.parameters.get("persons")
+    if persons is None:
+        return True
+    # Only oneself signs in; who acts for a body at the moment is told so by the page.
+    holder_id = actor.person_id if request.asked.kind == "login" else actor.holder_id
+    return subjects.of(holder_id, clients.get(request.client_id), index) in persons
+
+
+def opened_at(request: AuthorizationRequest) -> dt.datetime:
+    """When the browser came with it."""
+    return request.opened_at or request.created_at
+
+
+def refuse(
+    request: AuthorizationRequest,
+    error: LoginRequiredError | ConsentRequiredError,
+    now: dt.datetime,
+    *,
+    registry: Registry,
+) -> Answer:
+    """End the request without an answer of the person."""
+    par.finish(request, now, consent_id=None)
+    return answers.with_error(request, error.error, "no answer without a page", now, registry=registry)
 
 
 def _earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.datetime) -> Consent | None:
@@ -76,19 +116,3 @@ def _earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.dateti
     if known is None or not set(request.asked.scope) <= set(lifecycle.current_document(known)[0]["scope"]):
         return None
     return known
-
-
-def _signed_in_too_long_ago(request: AuthorizationRequest, actor: Actor) -> bool:
-    max_age = request.parameters.get("max_age")
-    opened = request.opened_at or request.created_at
-    return max_age is not None and actor.auth_time < opened - dt.timedelta(seconds=int(max_age))
-
-
-def _refuse(
-    request: AuthorizationRequest,
-    error: LoginRequiredError | ConsentRequiredError,
-    now: dt.datetime,
-    registry: Registry,
-) -> Answer:
-    par.finish(request, now, consent_id=None)
-    return answers.with_error(request, error.error, "no answer without a page", now, registry=registry)

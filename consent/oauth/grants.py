@@ -39,18 +39,6 @@ class HeldCode(AuthorizationCodeMixin):  # type: ignore[misc]
     def get_scope(self) -> str:
         return self.bound.scope
 
-    def get_nonce(self) -> str | None:
-        return self.bound.nonce
-
-    def get_auth_time(self) -> int:
-        return int(self.bound.auth_time.timestamp())
-
-    def get_acr(self) -> str:
-        return self.bound.acr
-
-    def get_amr(self) -> list[str]:
-        return self.bound.amr.split()
-
 
 class HeldToken(TokenMixin):  # type: ignore[misc]
     """A refresh token as Authlib's steps read it."""

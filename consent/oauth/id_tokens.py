@@ -1,12 +1,13 @@
-"""ID tokens (OpenID Connect Core section 2), issued with the code of a sign-in or of a data request with ``openid``."""
+"""ID tokens (OpenID Connect Core section 2): issued with a code of scope ``openid`` and with its refresh tokens."""
 
 import datetime as dt
 from typing import Any
 
-from authlib.oidc.core.grants import OpenIDCode
+from authlib.oidc.core.grants import OpenIDToken
 from authlib.oidc.core.util import create_half_hash
 
-from consent.keys import KeyUse
+from consent import subjects
+from consent.keys import ALGORITHMS, KeyUse
 from consent.lifecycle import Registry
 from consent.oauth.forms import FormRequest
 from consent.oauth.tokens import Bound
@@ -14,35 +15,58 @@ from dataspace import jose
 from dataspace.identifiers import BlindIndex
 
 LIFE = dt.timedelta(minutes=5)
+TYP = "JWT"
 
 
 def subject(bound: Bound, index: BlindIndex) -> str:
-    """Who a client knows the holder as: pairwise, the same in ID tokens, userinfo, introspection and the consent."""
-    return index.pairwise(bound.holder_id, bound.client_id)
+    """Whom the client of a code or token knows the holder as."""
+    audience = subjects.audience_of(
+        bound.client_id, bound.client_profile, bound.client_redirect_uris, bound.client_options
+    )
+    return index.pairwise(bound.holder_id, audience)
 
 
-class IDToken(OpenIDCode):  # type: ignore[misc]
-    """Authlib adds it to the token response when the scope has ``openid``; the signature is ours."""
+class IDToken(OpenIDToken):  # type: ignore[misc]
+    """Authlib adds it to the token response when the scope has ``openid``; claims and signature are ours."""
 
     def __init__(self, registry: Registry) -> None:
         super().__init__()
         self.registry = registry
 
-    def exists_nonce(self, nonce: str, request: Any) -> bool:  # noqa: ARG002 - Authlib's signature
-        """Nonces are for the client to check (OpenID Connect Core section 15.5.2); we keep none."""
-        return False
-
     def encode_id_token(self, token: dict[str, Any], request: FormRequest) -> str:
         """The signed ID token of a token response."""
-        code, client = request.authorization_code, request.client
-        claims = {
-            "iss": self.registry.issuer,
-            "sub": subject(code.bound, self.registry.index),
-            "aud": client.client_id,
-            "iat": int(request.now.timestamp()),
-            "exp": int((request.now + LIFE).timestamp()),
-            **self.get_authorization_code_claims(code),
+        held, client = request.authorization_code or request.refresh_token, request.client
+        claims = self._claims(held.bound, request) | {
             "at_hash": create_half_hash(token["access_token"], client.id_token_alg).decode(),
         }
+        if request.authorization_code and held.bound.nonce:
+            claims["nonce"] = held.bound.nonce  # with the code only (section 12.2)
         key = self.registry.keyring.signing_key(KeyUse.ID_TOKEN, request.now, client.id_token_alg)
-        return jose.sign(claims, key, typ="JWT")
+        return jose.sign(claims, key, typ=TYP)
+
+    def _claims(self, bound: Bound, request: FormRequest) -> dict[str, Any]:
+        """Section 2; when and how the person signed in is always told, asked for or not."""
+        return {
+            "iss": self.registry.issuer,
+            "sub": subject(bound, self.registry.index),
+            "aud": bound.client_id,
+            "iat": int(request.now.timestamp()),
+            "exp": int((request.now + LIFE).timestamp()),
+            "auth_time": int(bound.auth_time.timestamp()),
+            "acr": bound.acr,
+            "amr": bound.amr.split(),
+        }
+
+
+def recognise(unverified_id_token: str, *, registry: Registry, now: dt.datetime) -> dict[str, Any]:
+    """The claims of an ID token of ours that comes back as a hint; an expired one will do. Raises InvalidToken.
+
+    Whom it was issued to is for the caller to look at: ``aud`` is one string, as in every ID token of ours.
+    """
+    unverified = jose.read(unverified_id_token)
+    key = registry.keyring.verification_key(str(unverified.header.get("kid")), purpose=KeyUse.ID_TOKEN, now=now)
+    jose.verify_bytes(unverified, key, algorithms=ALGORITHMS[KeyUse.ID_TOKEN], expected_typ=TYP)
+    claims = jose.unverified_claims(unverified)  # the signature holds for them
+    if claims.get("iss") != registry.issuer or not {"sub", "aud", "exp", "iat"} <= claims.keys():
+        raise jose.InvalidToken("not an ID token of ours")
+    return claims

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+from consent import subjects
 from consent.clients import AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
 from consent.oauth import client_auth, dpop, grant_management, registered_client, requests
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
+from dataspace.signins import ACR_PASSKEY
 
 SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
 
@@ -58,11 +60,12 @@ def openid_provider(issuer: str) -> dict[str, Any]:
     """OpenID Connect Discovery section 3."""
     return authorization_server(issuer) | {
         "userinfo_endpoint": f"{issuer}/userinfo",
-        "subject_types_supported": ["pairwise"],
+        "subject_types_supported": list(subjects.TYPES),
         "id_token_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
         "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "name"],
         "claim_types_supported": ["normal"],
-        "prompt_values_supported": ["none", "login", "consent"],
+        "prompt_values_supported": list(requests.PROMPTS),
+        "acr_values_supported": [ACR_PASSKEY],
         "ui_locales_supported": ["zh-Hans", "zh-Hant", "en"],
         "claims_parameter_supported": False,
         "request_parameter_supported": False,

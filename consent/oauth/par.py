@@ -167,7 +167,7 @@ class PushedRequests(Endpoint):  # type: ignore[misc]
             client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
             parameters=request.payload.data,
             sender=request.sender,
-            issuer=self.server.issuer,
+            registry=self.server.registry,
             now=request.now,
         )
         checked = requests.check(draft)

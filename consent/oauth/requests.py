@@ -26,13 +26,15 @@ from authlib.oidc.core.errors import (
 
 from consent import lifecycle, purposes, terms
 from consent.clients import Profile, Standing
-from consent.oauth import grant_management, resources, response_modes
+from consent.lifecycle import Registry
+from consent.oauth import grant_management, id_tokens, resources, response_modes
 from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
 from consent.oauth.possession import Sender, proved_key
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.response_modes import ResponseMode, WayBack
 from consent.purposes import Ask
 from consent.records import why_inactive
+from dataspace.jose import InvalidToken
 
 
 class Endpoint(enum.Enum):
@@ -44,12 +46,12 @@ SCOPES = {
     Profile.LOGIN: ("openid", "profile", "offline_access"),
     Profile.DATA: ("openid", "offline_access", *grant_management.SCOPES),
 }
-PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+PROMPTS = ("none", "login", "consent", "select_account")
 MAX_STATE = 1024
 MAX_NONCE = 500  # the column of the code
 MAX_AGE = 10 * 365 * 24 * 3600  # seconds; more than that is a mistake
 # What is kept of a checked request; everything else in it is forgotten.
-KEPT = ("redirect_uri", "response_mode", "state", "nonce", "code_challenge", "prompt", "max_age", "grant_id")
+KEPT = ("redirect_uri", "response_mode", "state", "nonce", "code_challenge", "prompt", "grant_id")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: base64url of a SHA-256
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638
 
@@ -65,11 +67,13 @@ class Draft:
     client: RegisteredClient | None
     parameters: dict[str, str]
     sender: Sender | None  # None: a browser, which proves nothing
-    issuer: str
+    registry: Registry
     now: dt.datetime
     scope: tuple[str, ...] = ()
     jkt: str | None = None
     resource: str = ""  # RFC 8707, as codes keep it
+    max_age: int | None = None  # seconds
+    persons: list[str] | None = None  # one of these subjects must be the person; None: anybody
     ask: Ask | None = field(default=None)
 
     @property
@@ -78,6 +82,11 @@ class Draft:
         if self.client is None:
             raise InvalidClientError(description="unknown client")
         return self.client
+
+    @property
+    def issuer(self) -> str:
+        """Our own name."""
+        return self.registry.issuer
 
     def get(self, name: str) -> str:
         """A parameter, or an empty string."""
@@ -125,7 +134,9 @@ def check(draft: Draft) -> CheckedRequest:
             error.way_back = draft.way_back
         raise
     kept: dict[str, Any] = {name: draft.parameters[name] for name in KEPT if name in draft.parameters}
-    kept["scope"] = " ".join(draft.scope)
+    max_age = None if draft.max_age is None else str(draft.max_age)
+    found = {"scope": " ".join(draft.scope), "max_age": max_age, "persons": draft.persons}
+    kept |= {name: value for name, value in found.items() if value is not None}
     if draft.resource:
         kept["resource"] = draft.resource
     if draft.response_mode is not None and draft.response_mode.signed:
@@ -233,11 +244,25 @@ def scope_is_allowed(draft: Draft) -> None:
 def prompt_and_max_age_make_sense(draft: Draft) -> None:
     """OpenID Connect Core section 3.1.2.1."""
     prompts = draft.get("prompt").split()
-    if not PROMPTS.issuperset(prompts) or ("none" in prompts and len(prompts) > 1):
+    if not set(prompts) <= set(PROMPTS) or ("none" in prompts and len(prompts) > 1):
         raise InvalidRequestError("prompt has a value that is not known, or none beside another")
     max_age = draft.get("max_age")
     if max_age and not (re.fullmatch(r"[0-9]{1,9}", max_age) and int(max_age) <= MAX_AGE):
         raise InvalidRequestError("max_age is not a number of seconds")
+    draft.max_age = int(max_age) if max_age else draft.party.options.default_max_age
+
+
+def hint_is_ours(draft: Draft) -> None:
+    """OpenID Connect Core section 3.1.2.1: an ID token of this client names whom it expects; it may have expired."""
+    if not draft.get("id_token_hint"):
+        return
+    try:
+        claims = id_tokens.recognise(draft.get("id_token_hint"), registry=draft.registry, now=draft.now)
+    except InvalidToken:
+        raise InvalidRequestError("id_token_hint is not an ID token of ours") from None
+    if claims["aud"] != draft.party.client_id:
+        raise InvalidRequestError("id_token_hint was issued to another client")
+    draft.persons = [claims["sub"]]
 
 
 def announced_key_is_a_thumbprint(draft: Draft) -> None:
@@ -328,6 +353,7 @@ CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (state_and_nonce_are_short, BOTH),
     (scope_is_allowed, BOTH),
     (prompt_and_max_age_make_sense, BOTH),
+    (hint_is_ours, BOTH),
     (announced_key_is_a_thumbprint, BOTH),
     (key_is_proved, PAR),
     (resource_is_known, BOTH),

@@ -72,7 +72,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_client_auth_method("client_secret_basic", self._secret_basic)
         self.register_client_auth_method("client_secret_post", self._secret_post)
         self.register_grant(CodeGrant, [S256Challenge(), IDToken(registry)])
-        self.register_grant(RefreshGrant)
+        self.register_grant(RefreshGrant, [IDToken(registry)])
         for endpoint in (PushedRequests, Introspection, Revocation):
             self.register_endpoint(endpoint)
 

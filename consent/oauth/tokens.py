@@ -106,6 +106,9 @@ class Bound(Facts, Protocol):
     reference_no: str | None
     granted: list[dict[str, Any]]
     legal_name: dict[str, Any]
+    client_profile: str
+    client_redirect_uris: list[str]
+    client_options: dict[str, Any]
     digest: bytes
     client_id: str
     scope: str
@@ -168,6 +171,9 @@ def _bound(table: Table, *names: str) -> Select[Any]:
             Consent.reference_no,
             ConsentVersion.granted,
             Client.legal_name,
+            Client.profile.label("client_profile"),
+            Client.redirect_uris.label("client_redirect_uris"),
+            Client.options.label("client_options"),
             table.c.expires_at.label("dies_at"),
             *(table.c[name] for name in (*common, *names)),
         )

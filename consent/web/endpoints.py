@@ -151,10 +151,9 @@ def refused(error: OAuth2Error) -> AnyResponse:
 def authorize() -> AnyResponse:
     """RFC 6749 section 3.1: from the third party to the consent page."""
     now = clock.now()
-    issuer = services().settings.issuer
     try:
         parameters = forms.parse(request.query_string)
-        request_uri = authorization.take(parameters, url=f"{issuer}/authorize", now=now)
+        request_uri = authorization.take(parameters, now=now, registry=registry())
         client_id = parameters.get("client_id", "")
         opened = authorization.open_taken(request_uri, client_id=client_id, browser=browser_secret(), now=now)
     except OAuth2Error as error:
@@ -176,10 +175,9 @@ def authorize_by_form() -> AnyResponse:
     brings the cookie.
     """
     now = clock.now()
-    issuer = services().settings.issuer
     try:
         parameters = forms.parse(request.get_data(cache=False) if request.mimetype == forms.FORM else b"")
-        request_uri = authorization.take(parameters, url=f"{issuer}/authorize", now=now)
+        request_uri = authorization.take(parameters, now=now, registry=registry())
     except OAuth2Error as error:
         return _turned_away(error, now)
     db.session.commit()

@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from authlib.oidc.core.errors import LoginRequiredError
 from flask import abort, make_response, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
@@ -16,13 +17,15 @@ from sqlalchemy import select
 
 from consent import clients, lifecycle
 from consent.clients import Client, Standing
-from consent.oauth import par
+from consent.oauth import authorization, par
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Ask, Purpose
 from consent.records import Consent, facts_of, why_inactive
 from consent.web import words
 from consent.web.asking import Asking, look
+from consent.web.context import registry
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
+from consent.web.way_back import Told, lead_on
 from dataspace import holders, signins
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
@@ -123,7 +126,9 @@ def meet(handle: str, now: dt.datetime) -> Visit:
     if actor is None:
         abort(redirect(url_for("signin.sign_in", next=url_for("consent_page.start", handle=handle)), 303))
     row = _row(handle, now)
-    _demand_fresh_sign_in(row, actor)
+    if authorization.must_sign_in(row, actor):
+        ask_sign_in(SignInTooOld())
+    _demand_expected_person(row, actor, now)
     ask = row.asked
     acting = acting_as(actor)
     replaces = lifecycle.get(row.parameters["grant_id"]) if row.parameters.get("grant_id") else None
@@ -187,15 +192,16 @@ def _row(handle: str, now: dt.datetime) -> AuthorizationRequest:
         _page("gone", 410)
 
 
-def _demand_fresh_sign_in(row: AuthorizationRequest, actor: Actor) -> None:
-    """OpenID Connect Core section 3.1.2.1: prompt=login and max_age ask for a sign-in that is recent enough."""
-    asked = row.parameters
-    if "login" in str(asked.get("prompt") or "").split() and actor.auth_time < row.created_at:
+def _demand_expected_person(row: AuthorizationRequest, actor: Actor, now: dt.datetime) -> None:
+    """Somebody else than the third party expects may sign in anew; who then still is somebody else is sent back."""
+    if authorization.is_expected(row, actor, index=registry().index):
+        return
+    if actor.auth_time < authorization.opened_at(row):
         ask_sign_in(SignInTooOld())
-    max_age = str(asked.get("max_age") or "")
-    opened = row.opened_at or row.created_at
-    if max_age.isdecimal() and actor.auth_time < opened - dt.timedelta(seconds=min(int(max_age), 10**9)):
-        ask_sign_in(SignInTooOld())
+    answer = authorization.refuse(row, LoginRequiredError(), now, registry=registry())
+    db.session.commit()
+    party = clients.get(row.client_id).name(str(get_locale() or "zh_Hans"))
+    abort(make_response(lead_on(answer, Told(handle=row.handle, outcome="stranger", party=party), wait=1)))
 
 
 def _leads(visit: Visit, now: dt.datetime) -> list[str]:

@@ -21,7 +21,7 @@ _SLOT = "answer"
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What the person is told on the way. ``outcome``: given | refused | known; ``party``: the client's name."""
+    """What the person is told. ``outcome``: given | refused | known | stranger; ``party``: the client's name."""
 
     handle: str
     outcome: str

@@ -340,18 +340,6 @@ def test_a_data_client_gets_id_tokens_of_fapi_algorithms_only(bank: ThirdParty, 
     assert jose.read(body["id_token"]).header["alg"] == "ES256"
 
 
-def test_two_clients_know_one_person_by_two_names(
-    shop: ThirdParty, world: factories.World, client: FlaskClient, now: dt.datetime
-) -> None:
-    other = factories.party(now, "club", profile=Profile.LOGIN, method="client_secret_post", name="示例俱乐部")
-    db.session.commit()
-    names = {
-        jose.unverified_claims(jose.read(tokens_for(third, world.actor)["id_token"]))["sub"]
-        for third in (shop, ThirdParty(other, client))
-    }
-    assert len(names) == 2
-
-
 def test_a_sign_in_client_may_prove_a_key_and_gets_bound_tokens(shop: ThirdParty, world: factories.World) -> None:
     code, _consent = code_for(shop, world.actor)
     body = shop.token(code, proof=shop.proof("POST", "/oauth/token")).json
