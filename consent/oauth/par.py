@@ -88,10 +88,21 @@ def open_in_browser(
     if row is None or row.client_id != client_id or row.finished_at is not None or now >= row.expires_at:
         raise NotFound("request_uri is unknown, used or too old")
     if row.browser is None:
-        row.browser, row.opened_at, row.expires_at = _digest(browser), now, now + READING
-    elif row.browser != _digest(browser):
+        _bind(row, _digest(browser), now)
+    if row.browser != _digest(browser):
         raise NotFound("request_uri was opened in another browser")
     return row
+
+
+def _bind(request: AuthorizationRequest, browser: str, now: dt.datetime) -> None:
+    """Of two browsers at once one gets it, also on SQLite, which does not lock the row that was read."""
+    db.session.execute(
+        update(AuthorizationRequest)
+        .where(AuthorizationRequest.handle == request.handle, AuthorizationRequest.browser.is_(None))
+        .values(browser=browser, opened_at=now, expires_at=now + READING)
+        .execution_options(synchronize_session=False)
+    )
+    db.session.refresh(request)
 
 
 def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationRequest:

@@ -1,0 +1,346 @@
+"""Two processes at the same moment: what must happen once happens once, and what has ended does not live on.
+
+Each race is run several times as it comes. On PostgreSQL the decisive ones are also run past a lock that is held until
+both processes wait for it: then both have looked before either has written, which is the worst order there is.
+"""
+
+import datetime as dt
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from consent import keys, lifecycle, worker
+from consent.keys import KeyUse
+from consent.oauth import replay
+from consent.oauth.par import AuthorizationRequest
+from consent.oauth.tokens import AuthorizationCode, digest_of
+from consent.records import Consent
+from dataspace import clock, jose
+from dataspace.accesses import Access
+from dataspace.db import db
+from dataspace.errors import Conflict
+from dataspace.mandates import Actor
+from dataspace.web.shell import services
+from tests import factories
+from tests.arena import Answer, Arena, Request, arena
+from tests.conftest import fresh_database, make_settings
+from tests.consent.third_party import ThirdParty, code_for, tokens_for
+from tests.consent.visitor import Visitor, delivered
+from wsgi import create_app
+
+TRIALS = 8
+TOKEN, DATA = "/oauth/token", "/api/v1/data"
+UNTIL = dt.timedelta(hours=2)
+
+
+@pytest.fixture(scope="module")
+def ring(
+    server_url: str | None, empty_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Flask, Arena, factories.World]]:
+    with fresh_database(server_url, empty_template, tmp_path_factory.mktemp("races")) as url:
+        app = create_app(make_settings(url))
+        with app.app_context():
+            world = factories.world(clock.now(), max_reads=1)
+            with arena(url) as processes:
+                yield app, processes, world
+            db.session.remove()
+            db.engine.dispose()
+
+
+@pytest.fixture
+def app(ring: tuple[Flask, Arena, factories.World]) -> Flask:
+    return ring[0]
+
+
+@pytest.fixture
+def both(ring: tuple[Flask, Arena, factories.World]) -> Arena:
+    return ring[1]
+
+
+@pytest.fixture
+def world(ring: tuple[Flask, Arena, factories.World]) -> factories.World:
+    return ring[2]
+
+
+@pytest.fixture
+def bank(app: Flask, world: factories.World) -> ThirdParty:
+    return ThirdParty(world.party, app.test_client())
+
+
+@pytest.fixture
+def held(server_url: str | None) -> None:
+    if server_url is None:
+        pytest.skip("SQLite locks the database, not a row")
+
+
+def post(bank: ThirdParty, path: str, **form: Any) -> Request:
+    """A request with the bank's credentials, a fresh assertion and a fresh proof."""
+    return Request(method="POST", path=path, data=bank.credentials() | form, headers=bank.headers(path))
+
+
+def exchange(bank: ThirdParty, code: str) -> Request:
+    return post(
+        bank, TOKEN, grant_type="authorization_code", code=code, redirect_uri=factories.REDIRECT_URI,
+        code_verifier=bank.verifier,
+    )  # fmt: skip
+
+
+def renew(bank: ThirdParty, refresh_token: str) -> Request:
+    return post(bank, TOKEN, grant_type="refresh_token", refresh_token=refresh_token)
+
+
+def read(bank: ThirdParty, token: str) -> Request:
+    proof = bank.proof("GET", DATA, access_token=token)
+    return Request(method="GET", path=DATA, headers={"Authorization": f"DPoP {token}", "DPoP": proof})
+
+
+def withdraw(_app: Flask, *, consent_id: str, actor: Actor) -> None:
+    lifecycle.withdraw(consent_id, actor, clock.now())
+    db.session.commit()
+
+
+def is_alive(bank: ThirdParty, token: str) -> bool:
+    found: bool = bank.introspect(token).json["active"]
+    return found
+
+
+# One code, two exchanges (RFC 6749 section 4.1.2, RFC 9700 section 4.5, ASVS 10.4.2)
+
+
+def check_one_exchange(bank: ThirdParty, answers: list[Answer]) -> None:
+    """One was answered; the other was not, and has told on it."""
+    won, lost = sorted(answers, key=lambda a: a.status)
+    assert (won.status, lost.status, lost.body["error"]) == (200, 400, "invalid_grant")
+    assert not is_alive(bank, won.body["access_token"])
+    assert not is_alive(bank, won.body["refresh_token"])
+    assert bank.read(won.body["access_token"]).status_code == 401
+    assert bank.refresh(won.body["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_a_code_that_two_exchange_at_once_is_exchanged_once_and_what_it_brought_dies(
+    both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    for _trial in range(TRIALS):
+        code, _consent = code_for(bank, world.actor)
+        check_one_exchange(bank, both.race(exchange(bank, code), exchange(bank, code)))
+
+
+def test_a_code_that_two_have_found_unused_is_exchanged_once(
+    both: Arena, bank: ThirdParty, world: factories.World, held: None
+) -> None:
+    code, _consent = code_for(bank, world.actor)
+    row = sa.select(AuthorizationCode.digest).filter_by(digest=digest_of(code)).with_for_update()
+    check_one_exchange(bank, both.race_past_a_lock(row, exchange(bank, code), exchange(bank, code)))
+
+
+# One signed message, two requests (RFC 7523 section 3, RFC 9449 section 11.1)
+
+
+def test_an_assertion_at_two_processes_is_accepted_by_one(both: Arena, bank: ThirdParty) -> None:
+    for _trial in range(TRIALS):
+        pushed = post(bank, "/oauth/par", **bank.request())
+        assert sorted(a.status for a in both.race(pushed, pushed)) == [201, 401]
+
+
+def test_a_proof_at_two_processes_is_accepted_by_one(both: Arena, bank: ThirdParty, world: factories.World) -> None:
+    for _trial in range(TRIALS):
+        code, _consent = code_for(bank, world.actor)
+        seen = read(bank, bank.token(code).json["access_token"])
+        answers = sorted(both.race(seen, seen), key=lambda a: a.status)
+        assert [a.status for a in answers] == [200, 401]
+        assert answers[1].body["code"] == "invalid_dpop_proof"
+
+
+# What withdrawal ends
+
+
+def check_nothing_lives(bank: ThirdParty, consent_id: str, *issued: str) -> None:
+    """After a withdrawal no token of the consent is good for anything, whenever it was issued."""
+    for token in issued:
+        assert not is_alive(bank, token)
+        refused = bank.read(token).json["code"]
+        assert refused in ("consent_withdrawn", "invalid_token")
+    assert db.session.scalar(sa.select(Consent.state).filter_by(consent_id=consent_id)) == "withdrawn"
+    db.session.rollback()
+
+
+@pytest.mark.parametrize("order", ["as it comes", "both have looked"])
+def test_no_token_outlives_a_withdrawal_that_runs_beside_its_renewal(
+    both: Arena, bank: ThirdParty, world: factories.World, order: str, request: pytest.FixtureRequest
+) -> None:
+    if order == "both have looked":
+        request.getfixturevalue("held")
+    for _trial in range(TRIALS if order == "as it comes" else 1):
+        body = tokens_for(bank, world.actor)
+        jobs = (
+            renew(bank, body["refresh_token"]),
+            partial(withdraw, consent_id=body["grant_id"], actor=world.actor),
+        )
+        row = sa.select(Consent.consent_id).filter_by(consent_id=body["grant_id"]).with_for_update()
+        answers = both.race(*jobs) if order == "as it comes" else both.race_past_a_lock(row, *jobs)
+        renewed: Answer = answers[0]
+        assert renewed.status in (200, 400)
+        late = [renewed.body["access_token"]] if renewed.status == 200 else []
+        check_nothing_lives(bank, body["grant_id"], body["access_token"], body["refresh_token"], *late)
+        assert bank.refresh(body["refresh_token"]).json["error"] == "invalid_grant"
+
+
+def test_no_token_outlives_a_withdrawal_that_runs_beside_its_exchange(
+    both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    for _trial in range(TRIALS):
+        code, consent = code_for(bank, world.actor)
+        consent_id = consent.consent_id
+        exchanged, _none = both.race(exchange(bank, code), partial(withdraw, consent_id=consent_id, actor=world.actor))
+        assert exchanged.status in (200, 400)
+        issued = [exchanged.body[n] for n in ("access_token", "refresh_token")] if exchanged.status == 200 else []
+        check_nothing_lives(bank, consent_id, *issued)
+
+
+def test_a_read_beside_a_withdrawal_is_answered_and_logged_or_refused(
+    both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    for _trial in range(TRIALS):
+        body = tokens_for(bank, world.actor)
+        consent_id = body["grant_id"]
+        answer, _none = both.race(
+            read(bank, body["access_token"]), partial(withdraw, consent_id=consent_id, actor=world.actor)
+        )
+        logged = db.session.scalars(sa.select(Access.outcome).filter_by(consent_id=consent_id)).all()
+        assert (answer.status, logged) in ((200, ["answered"]), (403, ["refused"]))
+        assert bank.read(body["access_token"]).json["code"] == "consent_withdrawn"
+
+
+def test_of_two_reads_where_one_is_left_one_is_answered(both: Arena, bank: ThirdParty, world: factories.World) -> None:
+    for _trial in range(TRIALS):
+        token = tokens_for(bank, world.actor)["access_token"]
+        answers = both.race(read(bank, token), read(bank, token))
+        assert sorted((a.status, a.body.get("code")) for a in answers) == [(200, None), (403, "quota_exhausted")]
+
+
+# One request, two browsers; one browser, two tabs
+
+
+def test_a_pushed_request_that_two_browsers_open_belongs_to_one(both: Arena, bank: ThirdParty) -> None:
+    for _trial in range(TRIALS):
+        url = bank.authorize_url()
+        answers = both.race(Request(method="GET", path=url), Request(method="GET", path=url))
+        assert sorted(a.status for a in answers) == [303, 400]
+
+
+def test_agreeing_in_two_tabs_at_once_gives_one_consent_and_one_code(
+    app: Flask, both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    visitor = Visitor(app.test_client()).sign_in(world.person, clock.now())
+    for _trial in range(TRIALS // 2):
+        page = visitor.get(bank.authorize_url())
+        before = counted(Consent), counted(AuthorizationCode)
+        button = page.button("Agree")
+        assert button.form is not None
+        data = delivered(button.form) | {button.attributes["name"]: button.attributes["value"]}
+        cookie = visitor.client.get_cookie("session")
+        assert cookie is not None
+        tap = Request(
+            method="POST", path=button.attributes.get("formaction", button.form.action), data=data,
+            headers={"Cookie": f"session={cookie.value}", "Accept": "text/html", "Accept-Language": "en"},
+        )  # fmt: skip
+        answers = both.race(tap, tap)
+        assert (counted(Consent), counted(AuthorizationCode)) == (before[0] + 1, before[1] + 1)
+        assert all(a.status < 500 for a in answers)
+
+
+def counted(model: type[Any]) -> int:
+    found = db.session.scalar(sa.select(sa.func.count()).select_from(model)) or 0
+    db.session.rollback()
+    return found
+
+
+# Housekeeping
+
+
+def sweep(_app: Flask, *, now: dt.datetime) -> dict[str, int]:
+    return worker.run_once(now)
+
+
+def test_two_workers_sweep_each_row_once_and_nothing_that_is_alive(
+    both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    now = clock.now()
+    long_ago = now - UNTIL
+    sweep(bank.http.application, now=now)
+    for n in range(3 * worker.BATCH):
+        replay.remember("dpop", "key", str(n), long_ago)
+    codes = [code_for(bank, world.actor)[0] for _ in range(5)]
+    for model in (AuthorizationCode, AuthorizationRequest):
+        db.session.execute(sa.update(model).values(expires_at=long_ago))
+    db.session.commit()
+    alive = tokens_for(bank, world.actor)["refresh_token"]
+    first, second = both.race(partial(sweep, now=now), partial(sweep, now=now))
+    swept = {name: first[name] + second[name] for name in first}
+    assert swept["replay"] == 3 * worker.BATCH
+    assert min(swept["tokens"], swept["requests"]) >= len(codes)
+    assert (counted(AuthorizationCode), counted(AuthorizationRequest)) == (1, 1)
+    assert is_alive(bank, alive)
+
+
+# Keys
+
+
+def rotate(_app: Flask, *, now: dt.datetime) -> str:
+    try:
+        keys.rotate(now, services().vault)
+        db.session.commit()
+    except (Conflict, sa.exc.IntegrityError) as error:
+        db.session.rollback()
+        return type(error).__name__
+    return "rotated"
+
+
+def sign(_app: Flask, *, now: dt.datetime) -> str:
+    return jose.sign({"n": 1}, factories.registry().keyring.signing_key(KeyUse.TOKENS, now), typ="JWT")
+
+
+def published(_app: Flask, *, now: dt.datetime) -> dict[str, Any]:
+    return factories.registry().keyring.public_jwk_set(now)
+
+
+def quiet() -> dt.datetime:
+    """A moment at which no rotation is under way."""
+    started = db.session.scalar(sa.select(sa.func.max(keys.ServerKey.active_from)))
+    db.session.rollback()
+    assert started is not None
+    return max(clock.now(), started) + dt.timedelta(seconds=1)
+
+
+def test_what_is_signed_during_a_rotation_verifies_everywhere(both: Arena, app: Flask) -> None:
+    now = quiet()
+    before = published(app, now=now)
+    token, outcome = both.race(partial(sign, now=now), partial(rotate, now=now))
+    assert outcome == "rotated"
+    later = now + keys.RING_AGE
+    with_next = published(app, now=later)
+    assert check_signed(token, before) == check_signed(token, with_next)
+    # The relying party that looked right after the rotation knows the key that signs once it has taken over.
+    handed_over = now + keys.OVERLAP
+    fresh, everywhere = both.race(partial(sign, now=handed_over), partial(published, now=handed_over))
+    assert check_signed(fresh, with_next) == check_signed(fresh, everywhere) != check_signed(token, before)
+    assert check_signed(token, everywhere)
+
+
+def test_of_two_rotations_at_once_one_happens(both: Arena, app: Flask) -> None:
+    now = quiet()
+    count = len(published(app, now=now)["keys"])
+    outcomes = both.race(partial(rotate, now=now), partial(rotate, now=now))
+    assert sorted(outcomes)[1:] == ["rotated"]
+    uses = sum(len(algs) for algs in keys.ALGORITHMS.values())
+    assert len(published(app, now=now + keys.RING_AGE)["keys"]) <= count + uses
+
+
+def check_signed(token: str, published: dict[str, Any]) -> str:
+    """The kid that verifies it."""
+    found = jose.verify_bytes(token, published["keys"], algorithms={"ES256"}, expected_typ="JWT")
+    return str(found.header["kid"])
