@@ -1,7 +1,7 @@
 """The web side of the authorization server.
 
 endpoints   thin routes of the OAuth and OpenID Connect endpoints
-openapi     the OpenAPI description of the data API and the APIs beside it; openapi_schemas: its schemas
+openapi     the OpenAPI description of the data API and the APIs beside it; openapi_schemas, openapi_answers: its parts
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
 steps       how far a person has come in deciding one request

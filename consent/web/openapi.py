@@ -1,19 +1,19 @@
 """What the data API and the APIs beside it take and answer, as OpenAPI 3.1: the document at /openapi.json.
 
-OAuth's own dance (pushed request, browser, token) is described by its metadata and specifications; here is what a
-program calls with what it got there. Each operation is one function; the schemas have a file of their own.
+What happens in the browser in between is described by the specifications, and all that a pushed request may say by the
+metadata. Each operation is one function; schemas and answers have files of their own.
 """
 
 from typing import Any
 
-from consent.oauth import grant_management, introspection, nonces
+from consent.oauth import grant_management, introspection
 from consent.oauth.forms import FORM
 from consent.oauth.metadata import SCHEMA_PATH
+from consent.web.openapi_answers import JSON, PROBLEM, answer, oauth, problems, refusal, token_refusals, with_proof
 from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
 from dataspace.web import api
 
 VERSION = "1"
-JSON, PROBLEM = "application/json", "application/problem+json"
 BOUND: Schema = {"dpop_token": [], "dpop_proof": []}
 
 
@@ -34,7 +34,7 @@ def document(issuer: str) -> dict[str, Any]:
         "tags": [
             {"name": "data", "description": "Reading what a holder has lent."},
             {"name": "grants", "description": "Grant Management for OAuth 2.0."},
-            {"name": "tokens", "description": "RFC 7662, RFC 9701, RFC 7009."},
+            {"name": "tokens", "description": "RFC 9126, RFC 6749, RFC 7662, RFC 9701, RFC 7009."},
             {"name": "sign-in", "description": "OpenID Connect Core section 5.3."},
         ],
         "paths": _paths(),
@@ -52,6 +52,8 @@ def _paths() -> dict[str, Any]:
             "get": _query_grant(),
             "delete": _give_grant_back(),
         },
+        "/oauth/par": {"post": _push()},
+        "/oauth/token": {"post": _exchange()},
         "/oauth/introspect": {"post": _introspect()},
         "/oauth/revoke": {"post": _revoke()},
         "/userinfo": {"get": _user_info("get"), "post": _user_info("post")},
@@ -72,6 +74,10 @@ def _security_schemes() -> dict[str, Schema]:
     }
 
 
+def _in_path(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
 # Data
 
 
@@ -83,7 +89,7 @@ def _read_all() -> Schema:
         "summary": "All granted items, or those that are named.",
         "parameters": [{"name": "items", "in": "query", "style": "form", "explode": False, "schema": items}],
         "security": [BOUND],
-        "responses": _with_proof(_read_responses()),
+        "responses": with_proof(_read_responses()),
     }
 
 
@@ -93,16 +99,16 @@ def _read_one() -> Schema:
         "tags": ["data"],
         "summary": "One granted item.",
         "security": [BOUND],
-        "responses": _with_proof(_read_responses()),
+        "responses": with_proof(_read_responses()),
     }
 
 
 def _read_responses() -> Schema:
     return {
-        "200": _answer("The items; one read of max_reads, however many they are.", JSON, ref("Delivery")),
-        "401": _refusal("The token or its proof has to be another one.", reasons(401)),
-        "403": _refusal("The consent does not allow this read.", reasons(403)),
-        **_problems(404),
+        "200": answer("The items; one read of max_reads, however many they are.", JSON, ref("Delivery")),
+        "401": refusal("The token or its proof has to be another one.", reasons(401)),
+        "403": refusal("The consent does not allow this read.", reasons(403)),
+        **problems(404),
     }
 
 
@@ -115,7 +121,7 @@ def _no_grant() -> Schema:
         "tags": ["grants"],
         "summary": "The address in the metadata; a grant has its id behind it.",
         "security": [BOUND],
-        "responses": _with_proof({"404": _oauth("No grant is named."), **_token_refusals(), **_problems()}),
+        "responses": with_proof({"404": oauth("No grant is named."), **token_refusals(), **problems()}),
     }
 
 
@@ -125,7 +131,7 @@ def _query_grant() -> Schema:
         "tags": ["grants"],
         "summary": "What is granted, as the holder left it.",
         "security": [{**BOUND, "dpop_token": [grant_management.QUERY]}],
-        "responses": _with_proof({"200": _answer("The grant.", JSON, ref("Grant")), **_grant_refusals()}),
+        "responses": with_proof({"200": answer("The grant.", JSON, ref("Grant")), **_grant_refusals()}),
     }
 
 
@@ -135,28 +141,54 @@ def _give_grant_back() -> Schema:
         "tags": ["grants"],
         "summary": "End the grant and every token of it.",
         "security": [{**BOUND, "dpop_token": [grant_management.REVOKE]}],
-        "responses": _with_proof({"204": {"description": "It has ended."}, **_grant_refusals()}),
+        "responses": with_proof({"204": {"description": "It has ended."}, **_grant_refusals()}),
     }
 
 
 def _grant_refusals() -> Schema:
-    unknown = _answer("The grant is unknown, ended, or not the token's.", JSON, ref("OAuthError"))
+    unknown = answer("The grant is unknown, ended, or not the token's.", JSON, ref("OAuthError"))
     unknown["content"][PROBLEM] = {"schema": ref("Problem")}  # an address of another form
-    return {"404": unknown, **_token_refusals(), **_problems()}
+    return {"404": unknown, **token_refusals(), **problems()}
 
 
 # Tokens
 
 
+def _push() -> Schema:
+    return {
+        "operationId": "pushRequest",
+        "tags": ["tokens"],
+        "summary": "Say what to ask the holder; send the browser to /authorize with the answer.",
+        **_client_call("PushedRequest"),
+        "responses": with_proof(
+            {
+                "201": answer("To be opened in a browser soon.", JSON, ref("PushedAnswer")),
+                **_client_refusals(),
+                **problems(429),
+            }
+        ),
+    }
+
+
+def _exchange() -> Schema:
+    return {
+        "operationId": "exchange",
+        "tags": ["tokens"],
+        "summary": "A code or a refresh token for an access token, and what was granted.",
+        **_client_call("TokenRequest"),
+        "responses": with_proof({"200": answer("Tokens.", JSON, ref("Tokens")), **_client_refusals(), **problems(429)}),
+    }
+
+
 def _introspect() -> Schema:
-    told = _answer("What the token is worth now.", JSON, {"oneOf": [ref("ActiveToken"), ref("InactiveToken")]})
+    told = answer("What the token is worth now.", JSON, {"oneOf": [ref("ActiveToken"), ref("InactiveToken")]})
     signed = {"type": "string", "description": "A JWT with the same in token_introspection (RFC 9701)."}
     told["content"][introspection.MEDIA_TYPE] = {"schema": signed}
     return {
         "operationId": "introspect",
         "tags": ["tokens"],
         "summary": "Ask about a token of one's own, or for one's own resource.",
-        **_client_call("TokenRequest"),
+        **_client_call("TokenQuestion"),
         "responses": {"200": told, **_client_refusals()},
     }
 
@@ -166,9 +198,9 @@ def _revoke() -> Schema:
         "operationId": "revoke",
         "tags": ["tokens"],
         "summary": "Give a token back; with a refresh token all that it has brought.",
-        **_client_call("TokenRequest"),
+        **_client_call("TokenQuestion"),
         "responses": {
-            "200": _answer("It is worth nothing now, or was unknown.", JSON, ref("Nothing")),
+            "200": answer("It is worth nothing now, or was unknown.", JSON, ref("Nothing")),
             **_client_refusals(),
         },
     }
@@ -183,9 +215,9 @@ def _client_call(schema: str) -> Schema:
 
 def _client_refusals() -> Schema:
     return {
-        "400": _oauth("The request is wrong, or the token is another client's."),
-        "401": _oauth("The client did not authenticate.", challenged=True),
-        **_problems(413),
+        "400": oauth("The request is wrong, or the token is another client's."),
+        "401": oauth("The client did not authenticate.", challenged=True),
+        **problems(413),
     }
 
 
@@ -200,71 +232,15 @@ def _user_info(method: str) -> Schema:
         "summary": "Who signed in.",
         "security": [{"bearer_token": ["openid"]}, {**BOUND, "dpop_token": ["openid"]}],
         "responses": {
-            "200": _answer("Claims, as the scope tells.", JSON, told),
-            "400": _oauth("More than one token, or a broken form.", challenged=True),
-            **_token_refusals(),
-            **_problems(*((413,) if method == "post" else ())),
+            "200": answer("Claims, as the scope tells.", JSON, told),
+            "400": oauth("More than one token, or a broken form.", challenged=True),
+            **token_refusals(),
+            **problems(*((413,) if method == "post" else ())),
         },
     }
-    _with_proof(said["responses"])
+    with_proof(said["responses"])
     if method == "post":
         form: Schema = {"type": "object", "properties": {"access_token": {"type": "string"}}}
         said["requestBody"] = {"content": {FORM: {"schema": form}}, "description": "The token, if not in the header."}
         said["security"].append({})
     return said
-
-
-# Responses
-
-
-def _in_path(name: str, schema: Schema) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _answer(description: str, media_type: str, schema: Schema) -> Schema:
-    no_store: Schema = {"required": True, "schema": {"type": "string"}}
-    return {
-        "description": description,
-        "headers": {"Cache-Control": no_store},
-        "content": {media_type: {"schema": schema}},
-    }
-
-
-def _with_proof(responses: Schema) -> Schema:
-    """Answers to who sends a proof: they bring the nonce for the next one (RFC 9449 section 8.2)."""
-    nonce = {"schema": {"type": "string"}, "description": "For the next DPoP proof (RFC 9449 section 8.2)."}
-    for said in responses.values():
-        said.setdefault("headers", {})[nonces.HEADER] = nonce
-    return responses
-
-
-def _challenge() -> Schema:
-    return {"required": True, "schema": {"type": "string"}, "description": "RFC 9449 section 7.1, RFC 6750 section 3."}
-
-
-def _refusal(description: str, codes: list[str]) -> Schema:
-    """A read that is refused, for one of these reasons."""
-    schema = {"allOf": [ref("Problem"), {"properties": {"code": {"enum": codes}}}]}
-    said = _answer(description, PROBLEM, schema)
-    said["headers"]["WWW-Authenticate"] = _challenge()
-    return said
-
-
-def _oauth(description: str, *, challenged: bool = False) -> Schema:
-    said = _answer(description, JSON, ref("OAuthError"))
-    if challenged:
-        said["headers"]["WWW-Authenticate"] = _challenge()
-    return said
-
-
-def _token_refusals() -> Schema:
-    """At an address of the authorization server that is opened by an access token."""
-    missing = _answer("No token, or it has to be another one.", JSON, {"oneOf": [ref("OAuthError"), ref("Nothing")]})
-    missing["headers"]["WWW-Authenticate"] = _challenge()
-    return {"401": missing, "403": _oauth("The token lacks the scope.", challenged=True)}
-
-
-def _problems(*statuses: int) -> Schema:
-    """What any address may answer: nothing there, too large a body, nothing can be stored now."""
-    said = {404: "There is nothing at this address.", 413: "The body is too large.", 503: "Nothing can be stored now."}
-    return {str(status): _answer(said[status], PROBLEM, ref("Problem")) for status in (*statuses, 503)}

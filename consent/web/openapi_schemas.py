@@ -5,8 +5,11 @@ What the code checks or tells by a constant stands here by that constant, so tha
 
 from typing import Any
 
-from consent.clients import AuthMethod
+from consent.clients import AuthMethod, Profile
 from consent.oauth.client_auth import ASSERTION_TYPE
+from consent.oauth.registered_client import GRANT_TYPES
+from consent.oauth.requests import MAX_NONCE, MAX_STATE, SCOPES
+from consent.oauth.resources import MAX_NAMED
 from consent.terms import SCHEMA as ASKED
 from consent.terms import TYPE
 from dataspace import delivery
@@ -52,7 +55,12 @@ def schemas() -> dict[str, Schema]:
         "Grant": _grant(),
         "ActiveToken": _active_token(),
         "InactiveToken": record({"active": {"const": False}}),
+        "TokenQuestion": _token_question(),
+        "AuthorizationDetails": ASKED,
+        "PushedRequest": _pushed_request(),
+        "PushedAnswer": record({"request_uri": TEXT, "expires_in": {"type": "integer", "minimum": 1}}),
         "TokenRequest": _token_request(),
+        "Tokens": _tokens(),
     }
 
 
@@ -178,7 +186,51 @@ def _credentials() -> dict[str, Schema]:
     }
 
 
-def _token_request() -> Schema:
+def _token_question() -> Schema:
     hint: Schema = {"type": "string", "description": "Not needed: every token is found without it."}
     asked = {"token": {"type": "string", "minLength": 1}, "token_type_hint": hint}
     return {"type": "object", "properties": asked | _credentials(), "required": ["token"]}
+
+
+def _pushed_request() -> Schema:
+    """RFC 9126 section 2.1, RFC 9396 section 2, RFC 8707 section 2; what else is known is told by the metadata."""
+    scopes = " ".join(SCOPES[Profile.DATA])
+    details: Schema = {"type": "string", "contentMediaType": "application/json"}
+    return {
+        "type": "object",
+        "properties": {
+            "response_type": {"const": "code"},
+            "redirect_uri": TEXT,
+            "code_challenge": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
+            "code_challenge_method": {"const": "S256"},
+            "authorization_details": details | {"contentSchema": ref("AuthorizationDetails")},
+            "scope": SCOPE | {"description": f"Of a client that reads data: {scopes}."},
+            "resource": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": MAX_NAMED},
+            "state": {"type": "string", "maxLength": MAX_STATE},
+            "nonce": {"type": "string", "maxLength": MAX_NONCE},
+            "grant_management_action": {"enum": ["create", "replace"]},
+            "grant_id": TEXT,
+            **_credentials(),
+        },
+        "required": ["response_type", "redirect_uri", "code_challenge", "code_challenge_method"],
+    }
+
+
+def _token_request() -> Schema:
+    code = {"redirect_uri": TEXT, "code": TEXT, "code_verifier": TEXT}
+    properties = {"grant_type": {"enum": list(GRANT_TYPES)}, **code, "refresh_token": TEXT, "scope": SCOPE}
+    properties["resource"] = {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": MAX_NAMED}
+    return {"type": "object", "properties": properties | _credentials(), "required": ["grant_type"]}
+
+
+def _tokens() -> Schema:
+    """RFC 6749 section 5.1, and which consent in which version they are of."""
+    required: dict[str, Schema] = {
+        "access_token": TEXT,
+        "token_type": {"enum": ["Bearer", "DPoP"]},
+        "expires_in": {"type": "integer", "minimum": 0},
+        "grant_id": TEXT,
+        "consent_version": {"type": "integer", "minimum": 1},
+    }
+    details = ref("GrantedDetails")
+    return record(required, {"refresh_token": TEXT, "id_token": TEXT, "scope": SCOPE, "authorization_details": details})
