@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import hypothesis
+import jsonschema
 import pytest
 import schemathesis
 from flask import Flask
@@ -16,7 +17,7 @@ from hypothesis import HealthCheck, Phase
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi import checks as openapi_checks
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 
 from consent import clients, interventions, lifecycle
 from consent.oauth import introspection
@@ -24,12 +25,14 @@ from consent.oauth.forms import FORM
 from consent.oauth.tokens import Token
 from consent.records import ConsentVersion
 from dataspace import clock, spaces
+from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.permission import SENSITIVE_MAX_AGE
 from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.third_party import ThirdParty, code_for, tokens_for
+from tests.documents import INTEGRATORS, blocks
 
 DESCRIBED = re.compile(r"/api/|/userinfo|/oauth/(grants|par|token|introspect|revoke|register)")
 SCOPE = "openid grant_management_query grant_management_revoke"
@@ -129,6 +132,17 @@ def test_every_part_is_used_and_every_reference_leads_somewhere(client: FlaskCli
     assert {tag for o in operations for tag in o["tags"]} == {tag["name"] for tag in document["tags"]}
 
 
+EXAMPLES = {"access_token": "Tokens", "created_at": "Grant", "code": "Problem", "schema": "Delivery"}
+
+
+@pytest.mark.parametrize(("member", "name"), EXAMPLES.items(), ids=EXAMPLES.values())
+def test_the_examples_of_the_guide_are_of_the_described_form(client: FlaskClient, member: str, name: str) -> None:
+    components = client.get("/openapi.json").json["components"]
+    shown = [json.loads(b.text) for b in blocks(INTEGRATORS) if b.language == "json"]
+    (example,) = [one for one in shown if member in one]
+    jsonschema.validate(example, {"$ref": f"#/components/schemas/{name}", "components": components})
+
+
 # Real requests: every answer that the description names has been seen
 
 
@@ -145,6 +159,15 @@ def test_every_described_read(scene: Scene) -> None:
     assert answer.json()["items"][0]["status"] == "missing"
     assert scene.call("GET", "/api/v1/data/{item_id}", path_parameters={"item_id": "p.other"}).status_code == 403
     assert scene.call("GET", "/api/v1/data", headers={}).status_code == 401
+
+
+@pytest.mark.parametrize("query", ["?items=", "?items=,", "?items=a&items=b", "?items=" + "a," * 61], ids=len)
+def test_a_query_that_cannot_be_meant_counts_no_read(scene: Scene, query: str) -> None:
+    headers = scene.credentials("GET", "/api/v1/data")
+    answer = scene.bank.http.get("/api/v1/data" + query, headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
+    scene.operation("GET", "/api/v1/data").validate_response(answer)
+    assert db.session.scalar(select(func.count()).select_from(Access)) == 0
 
 
 def test_a_read_of_several_rows(scene: Scene, now: dt.datetime) -> None:

@@ -89,8 +89,12 @@ def _read_all() -> Schema:
         "summary": "All granted items, or those that are named.",
         "parameters": [{"name": "items", "in": "query", "style": "form", "explode": False, "schema": items}],
         "security": [BOUND],
-        "responses": with_proof(_read_responses()),
+        "responses": with_proof({"400": _no_items(), **_read_responses()}),
     }
+
+
+def _no_items() -> Schema:
+    return answer("The query names no item, too many, or more than once.", PROBLEM, ref("Problem"))
 
 
 def _read_one() -> Schema:

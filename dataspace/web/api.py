@@ -1,6 +1,7 @@
 """The data API: what a consent allows, read by the third party that holds its token.
 
 ``GET /api/v1/data`` answers all granted items, or those named by ``?items=a,b``; ``GET /api/v1/data/<item>`` one.
+A read counts, so a query that cannot have been meant is refused and not repaired.
 """
 
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from dataspace import clock, spaces
 from dataspace.accesses import QuotaExhausted
 from dataspace.db import db
 from dataspace.delivery import envelope
+from dataspace.errors import DomainError
 from dataspace.permission import ReadRefused
 from dataspace.web import guard
 from dataspace.web.shell import services
@@ -20,17 +22,31 @@ MAX_ITEMS = 60
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 
 
+class InvalidItems(DomainError):
+    code = "invalid_request"
+    sentence = "Name one to 60 items, once, or leave the parameter out."
+
+
 @bp.get("/data")
 def read_all() -> Response:
     """All granted items, or the ones named in ``items``."""
-    text = request.args.get("items")
-    return _answer(None if text is None else [name for name in text.split(",") if name][:MAX_ITEMS])
+    return _answer(_named(request.args.getlist("items")))
 
 
 @bp.get("/data/<item_id>")
 def read_one(item_id: str) -> Response:
     """One granted item."""
     return _answer([item_id])
+
+
+def _named(values: list[str]) -> list[str] | None:
+    """The items that the query names, None for all. Raises InvalidItems."""
+    if not values:
+        return None
+    names = [name for name in values[0].split(",") if name]
+    if len(values) > 1 or not 1 <= len(names) <= MAX_ITEMS:
+        raise InvalidItems
+    return names
 
 
 def _answer(wanted: Iterable[str] | None) -> Response:

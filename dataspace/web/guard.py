@@ -21,7 +21,7 @@ PROOF_ALGORITHMS = "ES256 EdDSA PS256"
 STEP_UP = "insufficient_user_authentication"  # RFC 9470 section 3
 USE_NONCE = "use_dpop_nonce"  # RFC 9449 section 9
 # Reasons that lie in the token or its proof: the caller has to come back with another one (401).
-TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", USE_NONCE, "invalid_request", STEP_UP})
+TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", USE_NONCE, STEP_UP})
 
 
 class PermissionFor(Protocol):
