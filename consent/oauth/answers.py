@@ -5,9 +5,9 @@ How the answer travels, and that it carries ``state`` and ``iss``, is :mod:`cons
 
 import datetime as dt
 
-from consent import lifecycle
+from consent import clients, lifecycle, subjects
 from consent.lifecycle import Registry
-from consent.oauth import response_modes, tokens
+from consent.oauth import response_modes, sessions, tokens
 from consent.oauth.errors import plain
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.response_modes import Answer, ResponseMode, WayBack
@@ -31,17 +31,19 @@ def with_code(
     if consent.state != State.ACTIVE:
         raise Conflict(f"the consent is {consent.state}")
     asked = request.parameters
+    scope = _agreed_scope(asked["scope"], consent)
     code = tokens.issue_code(
         consent_id=consent.consent_id,
         client_id=request.client_id,
         redirect_uri=asked["redirect_uri"],
-        scope=_agreed_scope(asked["scope"], consent),
+        scope=scope,
         code_challenge=asked["code_challenge"],
         nonce=asked.get("nonce"),
         jkt=request.jkt,
         signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=AMR),
         now=now,
         resource=asked.get("resource", ""),
+        sid=_sid(consent, actor, now, registry) if "openid" in scope.split() else None,
     )
     return response_modes.answer(way_back(request), {"code": code}, now, registry=registry)
 
@@ -69,6 +71,12 @@ def way_back(request: AuthorizationRequest) -> WayBack:
         signing_alg=asked.get("authorization_signed_response_alg", ""),
         state=asked.get("state"),
     )
+
+
+def _sid(consent: Consent, actor: Actor, now: dt.datetime, registry: Registry) -> str | None:
+    """The client has signed somebody in during this sign-in, and hears when it is over."""
+    subject = subjects.of(consent.holder_id, clients.get(consent.client_id), registry.index)
+    return sessions.join(actor.signin_id, consent.client_id, subject, now)
 
 
 def _agreed_scope(asked: str, consent: Consent) -> str:

@@ -45,8 +45,12 @@ class IDToken(OpenIDToken):  # type: ignore[misc]
         return jose.sign(claims, key, typ=TYP)
 
     def _claims(self, bound: Bound, request: FormRequest) -> dict[str, Any]:
-        """Section 2; when and how the person signed in is always told, asked for or not."""
-        return {
+        """Section 2; when and how the person signed in is always told, asked for or not.
+
+        ``sid``: OpenID Connect Back-Channel Logout section 2.1.
+        """
+        session = {"sid": bound.sid} if bound.sid else {}
+        return session | {
             "iss": self.registry.issuer,
             "sub": subject(bound, self.registry.index),
             "aud": bound.client_id,

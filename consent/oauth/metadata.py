@@ -60,9 +60,12 @@ def openid_provider(issuer: str) -> dict[str, Any]:
     """OpenID Connect Discovery section 3."""
     return authorization_server(issuer) | {
         "userinfo_endpoint": f"{issuer}/userinfo",
+        "end_session_endpoint": f"{issuer}/oauth/logout",
+        "backchannel_logout_supported": True,
+        "backchannel_logout_session_supported": True,
         "subject_types_supported": list(subjects.TYPES),
         "id_token_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "name"],
+        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "name"],
         "claim_types_supported": ["normal"],
         "prompt_values_supported": list(requests.PROMPTS),
         "acr_values_supported": [ACR_PASSKEY],

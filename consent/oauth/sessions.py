@@ -75,6 +75,11 @@ def join(signin_id: str, client_id: str, subject: str, now: dt.datetime) -> str 
     return link.execute(statement).scalar()
 
 
+def find(signin_id: str, client_id: str) -> ClientSession | None:
+    """The part of a client in a sign-in."""
+    return db.session.scalar(select(ClientSession).filter_by(signin_id=signin_id, client_id=client_id))
+
+
 def end(signin_ids: Collection[str], now: dt.datetime) -> int:
     """These sign-ins are over: note who is to be told, in this transaction; returns how many."""
     ended = db.session.execute(

@@ -84,6 +84,7 @@ class Token(Model):
     x5t: Mapped[str | None] = mapped_column(String(43))
     resource: Mapped[str] = mapped_column(String(1000), default="")
     claims: Mapped[dict[str, Any] | None]
+    sid: Mapped[str | None] = mapped_column(String(40))
     auth_time: Mapped[dt.datetime]
     acr: Mapped[str] = mapped_column(String(60))
     amr: Mapped[str] = mapped_column(String(60))
@@ -116,6 +117,7 @@ class Bound(Facts, Protocol):
     x5t: str | None
     resource: str
     claims: dict[str, Any] | None
+    sid: str | None
     auth_time: dt.datetime
     acr: str
     amr: str
@@ -129,7 +131,6 @@ class BoundCode(Bound, Protocol):
     redirect_uri: str
     code_challenge: str
     nonce: str | None
-    sid: str | None
     used_at: dt.datetime | None
 
 
@@ -155,6 +156,7 @@ def _bound(table: Table, *names: str) -> Select[Any]:
         "x5t",
         "resource",
         "claims",
+        "sid",
         "auth_time",
         "acr",
         "amr",
@@ -188,7 +190,7 @@ def _bound(table: Table, *names: str) -> Select[Any]:
 
 
 # Built once: a statement that is built anew for every request costs more than the database takes to answer it.
-_FIND_CODE = _bound(_CODES, "redirect_uri", "code_challenge", "nonce", "sid", "used_at")
+_FIND_CODE = _bound(_CODES, "redirect_uri", "code_challenge", "nonce", "used_at")
 _FIND_TOKEN = _bound(_TOKENS, "kind", "family", "revoked_at")
 _USE_CODE = (
     update(_CODES)
@@ -337,6 +339,7 @@ def store(issue: Issue) -> None:
         "scope": issue.scope,
         "jkt": issue.jkt,
         "claims": bound.claims,
+        "sid": bound.sid,
         "auth_time": bound.auth_time,
         "acr": bound.acr,
         "amr": bound.amr,

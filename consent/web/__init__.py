@@ -8,6 +8,7 @@ steps       how far a person has come in deciding one request
 visits      one person in front of one request; the pages for those who cannot go on
 decisions   agree, refuse, wait for the second person, and the way back to the third party
 asking      what a page shows of a request or a consent, in the reader's language
+logout      signing out at the wish of a client; messenger: telling the others at once
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 cards       what the dashboard shows of a consent
 reads       who read my data, and the same as a file

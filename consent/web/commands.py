@@ -19,6 +19,7 @@ from consent import interventions, keys, scenarios, supervision, worker
 from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
 from consent.web.client_commands import clients_group, loopback
+from consent.web.messenger import deliver_all
 from consent.web.resource_commands import resources_group
 from dataspace import clock
 from dataspace.db import db
@@ -105,13 +106,13 @@ def list_keys() -> None:
 @click.option("--interval", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds between.")
 @with_appcontext
 def worker_command(*, once: bool, interval: float) -> None:
-    """Do the background work: write down what has expired, remove what is used up.
+    """Do the background work: write down what has expired, remove what is used up, tell clients who signed out.
 
     Runs until it is told to stop (SIGTERM, SIGINT). Several may run at once.
     """
     if once:
         try:
-            done = worker.run_once(clock.now())
+            done = worker.run_once(clock.now()) | {"logout": deliver_all()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
@@ -127,6 +128,8 @@ def worker_command(*, once: bool, interval: float) -> None:
 
 def _pass() -> None:
     try:
+        if count := deliver_all():  # first: somebody waits for it
+            log.info("delivered", extra={"detail": "logout", "count": count})
         for name, count in worker.run_once(clock.now()).items():
             if count:
                 log.info("swept", extra={"detail": name, "count": count})

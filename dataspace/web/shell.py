@@ -5,7 +5,7 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from flask import (
@@ -117,11 +117,17 @@ def wants_page() -> bool:
     return accepted.quality("text/html") > accepted.quality("application/json")
 
 
-def _language() -> str:
-    chosen = session.get("language")
-    if chosen in LANGUAGES:
-        return str(chosen)
-    for tag, _quality in request.accept_languages:
+def this_page() -> str | None:
+    """Where a link or redirect comes back to what is being read; None for what was posted."""
+    if request.method not in ("GET", "HEAD"):
+        return None
+    query = request.query_string.decode("utf-8", "replace")  # whatever bytes a stranger has put there
+    return f"{request.path}?{query}" if query else request.path
+
+
+def language_of(tags: Iterable[str]) -> str | None:
+    """The first of these language tags (BCP 47) that we speak, as a locale of ours."""
+    for tag in tags:
         lower = tag.lower()
         if lower.startswith(("zh-hant", "zh-hk", "zh-tw", "zh-mo")):
             return "zh_Hant"
@@ -129,7 +135,14 @@ def _language() -> str:
             return "zh_Hans"
         if lower.startswith("en"):
             return "en"
-    return "zh_Hans"
+    return None
+
+
+def _language() -> str:
+    chosen = session.get("language")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    return language_of(tag for tag, _quality in request.accept_languages) or "zh_Hans"
 
 
 def _begin() -> None:
@@ -145,6 +158,7 @@ def _page_context() -> dict[str, object]:
         "locale": locale,
         "languages": LANGUAGES,
         "request_id": g.get("request_id", ""),
+        "this_page": this_page(),
         "endpoints": current_app.view_functions,  # the navigation offers what this application has
     }
 

@@ -35,7 +35,7 @@ from dataspace.db import db
 from dataspace.errors import DomainError, NotAllowed
 from dataspace.mandates import Actor, Capacity
 from dataspace.web.limits import limited
-from dataspace.web.shell import services, wants_page
+from dataspace.web.shell import services, this_page, wants_page
 
 HOME = "/"
 FACES = {Capacity.SELF: "citizen", Capacity.ADMINISTRATOR: "admin"}  # every other capacity: business
@@ -128,8 +128,7 @@ def ask_sign_in(error: SignInNeeded) -> NoReturn:
     if not wants_page():
         raise error
     # What was posted cannot be posted again by a redirect: after a POST the person starts from home.
-    back = request.full_path.rstrip("?") if request.method in ("GET", "HEAD") else None
-    abort(redirect(url_for("signin.sign_in", next=back), 303))
+    abort(redirect(url_for("signin.sign_in", next=this_page()), 303))
 
 
 def local_path(unverified: str | None) -> str | None:
@@ -338,11 +337,10 @@ def _describe(actor: Actor | None) -> dict[str, object]:
     if actor is None:
         return {"actor": None, "actor_name": "", "holder_name": "", "face": "citizen", "switch_url": ""}
     names = holders.profiles({actor.person_id, actor.holder_id} - {""}, vault=services().vault)
-    back = request.full_path.rstrip("?") if request.method == "GET" else None
     return {
         "actor": actor,
         "actor_name": names[actor.person_id].name if actor.person_id in names else "",
         "holder_name": names[actor.holder_id].name if actor.holder_id in names else "",
         "face": FACES.get(actor.capacity, "business"),
-        "switch_url": url_for("signin.act_as", next=back) if session.get("several") else "",
+        "switch_url": url_for("signin.act_as", next=this_page()) if session.get("several") else "",
     }

@@ -21,7 +21,7 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("x5t", sa.String(43)))
         op.add_column(table, sa.Column("resource", sa.String(1000), nullable=False, server_default=""))
         op.add_column(table, sa.Column("claims", DOCUMENT))
-    op.add_column("authorization_codes", sa.Column("sid", sa.String(40)))
+        op.add_column(table, sa.Column("sid", sa.String(40)))
     op.create_table(
         "resources",
         sa.Column("uri", sa.String(400), nullable=False),
@@ -81,9 +81,8 @@ def downgrade() -> None:
     op.drop_index("ix_enrolment_codes_expires_at", "enrolment_codes")
     for table in ("initial_access_tokens", "logout_notices", "client_sessions", "resources"):
         op.drop_table(table)
-    op.drop_column("authorization_codes", "sid")
     for table in ("authorization_codes", "tokens"):
-        for column in ("claims", "resource", "x5t"):
+        for column in ("sid", "claims", "resource", "x5t"):
             op.drop_column(table, column)
     op.drop_column("clients", "registration_digest")
     op.drop_column("clients", "options")
