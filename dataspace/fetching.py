@@ -100,7 +100,34 @@ def fetch_json(
     """
     target = check_url(url, allow_loopback=allow_loopback)
     with _pool(target, timeout, tls) as pool:
-        return _read_json(pool, target, max_bytes)
+        body = _read(pool, target, "application/json", _JSON_TYPE, max_bytes)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise FetchRefused(f"{target.host}: not JSON") from None
+
+
+def fetch_text(
+    url: str,
+    *,
+    accept: str,
+    types: re.Pattern[str],
+    allow_loopback: bool,
+    timeout: float = TIMEOUT,
+    max_bytes: int = MAX_BYTES,
+    tls: ssl.SSLContext | None = None,
+) -> str:
+    """The ASCII text at ``url``, of one of the content types that match ``types``. Raises FetchRefused.
+
+    ``accept``: what we say we want. ``timeout`` and ``tls`` as in :func:`fetch_json`.
+    """
+    target = check_url(url, allow_loopback=allow_loopback)
+    with _pool(target, timeout, tls) as pool:
+        body = _read(pool, target, accept, types, max_bytes)
+    try:
+        return body.decode("ascii")
+    except UnicodeDecodeError:
+        raise FetchRefused(f"{target.host}: not ASCII") from None
 
 
 def post_form(
@@ -186,27 +213,24 @@ def _request_url(target: Target) -> httpcore.URL:
     return httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
 
 
-def _read_json(pool: httpcore.ConnectionPool, target: Target, max_bytes: int) -> Any:
-    headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
+def _read(pool: httpcore.ConnectionPool, target: Target, accept: str, types: re.Pattern[str], max_bytes: int) -> bytes:
+    headers = [("Accept", accept), ("Accept-Encoding", "identity")]
     with pool.stream("GET", _request_url(target), headers=headers) as response:
-        _check_answer(response)
+        _check_answer(response, types)
         body = bytearray()
         for chunk in response.iter_stream():
             body += chunk
             if len(body) > max_bytes:
                 raise FetchRefused(f"{target.host}: more than {max_bytes} bytes")
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise FetchRefused(f"{target.host}: not JSON") from None
+    return bytes(body)
 
 
-def _check_answer(response: httpcore.Response) -> None:
+def _check_answer(response: httpcore.Response, types: re.Pattern[str]) -> None:
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     if response.status != 200:  # a redirect as well: it would lead past the checks
         raise FetchRefused(f"answered {response.status}")
-    if not _JSON_TYPE.fullmatch(headers.get(b"content-type", "").partition(";")[0].strip()):
-        raise FetchRefused("not a JSON content type")
+    if not types.fullmatch(headers.get(b"content-type", "").partition(";")[0].strip()):
+        raise FetchRefused("not the content type that was asked for")
     if headers.get(b"content-encoding", "identity").lower() != "identity":
         raise FetchRefused("compressed, although we asked for none")
 

@@ -9,6 +9,7 @@ from consent import clients, lifecycle, subjects
 from consent.clients import Standing
 from consent.lifecycle import Registry
 from consent.oauth import answers, par, registered_client, requests
+from consent.oauth.client_auth import ClientKeys
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.response_modes import Answer
 from consent.records import Consent
@@ -17,7 +18,7 @@ from dataspace.identifiers import BlindIndex
 from dataspace.mandates import Actor
 
 
-def take(parameters: dict[str, str], *, now: dt.datetime, registry: Registry) -> str:
+def take(parameters: dict[str, str], *, keys: ClientKeys, now: dt.datetime, registry: Registry) -> str:
     """The request_uri of a pushed request, or of one that is stored here after the same checks. Raises OAuth2Error.
 
     Beside a request_uri of ours every parameter but client_id is ignored (RFC 9126 section 4, RFC 9101 section 6.3).
@@ -31,6 +32,7 @@ def take(parameters: dict[str, str], *, now: dt.datetime, registry: Registry) ->
         parameters=parameters,
         sender=None,
         registry=registry,
+        keys=keys,
         now=now,
     )
     checked = requests.check(draft)

@@ -233,7 +233,7 @@ class ClientKeys:
     """
 
     def __init__(self, *, allow_loopback: bool) -> None:
-        self._allow_loopback = allow_loopback
+        self.allow_loopback = allow_loopback
         self._slots: OrderedDict[str, _Slot] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -268,7 +268,7 @@ class ClientKeys:
     def _fetch(self, slot: _Slot, uri: str, now: dt.datetime) -> None:
         slot.tried_at = now
         try:
-            slot.keys = jose.parse_jwk_set(fetch_json(uri, allow_loopback=self._allow_loopback), skip_foreign=True)
+            slot.keys = jose.parse_jwk_set(fetch_json(uri, allow_loopback=self.allow_loopback), skip_foreign=True)
             slot.fetched_at = now
         except (FetchRefused, jose.InvalidToken) as error:
             slot.problem = error.detail  # the keys that are there serve on until they are STALE

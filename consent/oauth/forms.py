@@ -52,14 +52,15 @@ def parse(raw: bytes) -> dict[str, str]:
     if len(set(once)) != len(once):
         raise InvalidRequestError("a parameter is included more than once")
     for name, value in pairs:
-        _check(name, value)
+        check(name, value)
     found = {name: value for name, value in pairs if value}
     if REPEATABLE in found:
         found[REPEATABLE] = " ".join(value for name, value in pairs if name == REPEATABLE and value)
     return found
 
 
-def _check(name: str, value: str) -> None:
+def check(name: str, value: str) -> None:
+    """What no parameter may hold, wherever it comes from. Raises InvalidRequestError."""
     forbidden = _CONTROL_IN_JSON if name in JSON_PARAMETERS else _CONTROL
     if _CONTROL.search(name) or forbidden.search(value):
         raise InvalidRequestError("a parameter contains control characters")

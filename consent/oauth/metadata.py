@@ -6,7 +6,7 @@ from consent import subjects
 from consent.clients import AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
-from consent.oauth import client_auth, dpop, grant_management, registered_client, requests
+from consent.oauth import client_auth, dpop, grant_management, registered_client, request_objects, requests
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
 from dataspace.signins import ACR_PASSKEY
@@ -38,6 +38,11 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "grant_management_endpoint": f"{issuer}/oauth/grants",
         "grant_management_actions_supported": list(grant_management.ACTIONS),
         "grant_management_action_required": False,
+        "request_parameter_supported": True,
+        "request_uri_parameter_supported": True,
+        "require_request_uri_registration": True,
+        "request_object_signing_alg_values_supported": list(request_objects.ALGORITHMS),
+        "require_signed_request_object": False,  # required of clients that have registered it
         "authorization_signing_alg_values_supported": list(SIGNING_ALGORITHMS),
         "introspection_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.TOKENS]),
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
@@ -71,8 +76,6 @@ def openid_provider(issuer: str) -> dict[str, Any]:
         "acr_values_supported": [ACR_PASSKEY],
         "ui_locales_supported": ["zh-Hans", "zh-Hant", "en"],
         "claims_parameter_supported": False,
-        "request_parameter_supported": False,
-        "request_uri_parameter_supported": False,
     }
 
 

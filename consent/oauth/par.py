@@ -179,6 +179,7 @@ class PushedRequests(Endpoint):  # type: ignore[misc]
             parameters=request.payload.data,
             sender=request.sender,
             registry=self.server.registry,
+            keys=self.server.keys,
             now=request.now,
         )
         checked = requests.check(draft)

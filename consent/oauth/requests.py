@@ -18,16 +18,13 @@ from authlib.oauth2.rfc6749 import (
     UnauthorizedClientError,
     UnsupportedResponseTypeError,
 )
-from authlib.oidc.core.errors import (
-    RegistrationNotSupportedError,
-    RequestNotSupportedError,
-    RequestURINotSupportedError,
-)
+from authlib.oidc.core.errors import RegistrationNotSupportedError
 
 from consent import lifecycle, purposes, terms
 from consent.clients import Profile, Standing
 from consent.lifecycle import Registry
-from consent.oauth import grant_management, id_tokens, resources, response_modes
+from consent.oauth import grant_management, id_tokens, request_objects, resources, response_modes
+from consent.oauth.client_auth import ClientKeys
 from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
 from consent.oauth.possession import Sender, proved_key
 from consent.oauth.registered_client import RegisteredClient
@@ -68,6 +65,7 @@ class Draft:
     parameters: dict[str, str]
     sender: Sender | None  # None: a browser, which proves nothing
     registry: Registry
+    keys: ClientKeys
     now: dt.datetime
     scope: tuple[str, ...] = ()
     jkt: str | None = None
@@ -100,7 +98,10 @@ class Draft:
 
     @property
     def way_back(self) -> WayBack | None:
-        """Where an error may go: to the client, if it may ask and the redirect URI is its own; else None."""
+        """Where an error may go: to the client, if it may ask and the redirect URI is its own; else None.
+
+        As far as the request is known: until its request object is verified, that is what stands outside.
+        """
         client, redirect_uri = self.client, self.get("redirect_uri")
         if client is None or client.standing != Standing.GOOD or not client.check_redirect_uri(redirect_uri):
             return None
@@ -175,24 +176,24 @@ def request_uri_is_not_pushed(draft: Draft) -> None:
         raise InvalidRequestError("request_uri has no place in a pushed request")
 
 
-def request_uri_is_ours(draft: Draft) -> None:
-    """What PAR has given is taken before this list; requests are fetched from nowhere (OpenID Connect Core 6.2)."""
-    if "request_uri" in draft.parameters:
-        raise RequestURINotSupportedError
+def request_is_pushed_where_it_must(draft: Draft) -> None:
+    """FAPI 2.0 section 5.3.2.2: no data request through the browser. For others: RFC 9126 section 6."""
+    if draft.party.is_data or draft.party.options.require_pushed_authorization_requests:
+        raise InvalidRequestError("this client must push its requests")
 
 
-def no_request_object(draft: Draft) -> None:
-    """Not supported, and said so: ignoring them would drop what the client wanted protected (OIDC Core section 6)."""
-    if "request" in draft.parameters:
-        raise RequestNotSupportedError
+def request_object_is_opened(draft: Draft) -> None:
+    """From here on the parameters are those that count, whether they came plain or as a request object."""
+    around = request_objects.Surroundings(
+        issuer=draft.registry.issuer, keys=draft.keys, now=draft.now, once=draft.endpoint is Endpoint.PAR
+    )
+    draft.parameters = request_objects.unwrap(draft.parameters, draft.party, around)
+
+
+def no_client_registers_itself(draft: Draft) -> None:
+    """The parameter of self-issued providers (OpenID Connect Core section 7.2.1)."""
     if "registration" in draft.parameters:
         raise RegistrationNotSupportedError
-
-
-def data_request_is_pushed(draft: Draft) -> None:
-    """FAPI 2.0 section 5.3.2.2: no request through the browser."""
-    if draft.party.is_data:
-        raise InvalidRequestError("this client must push its requests")
 
 
 def response_type_is_code(draft: Draft) -> None:
@@ -341,12 +342,11 @@ PAR, AUTHORIZE = (Endpoint.PAR,), (Endpoint.AUTHORIZE,)
 CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (client_exists, BOTH),
     (client_is_in_good_standing, BOTH),
-    (redirect_uri_is_registered, BOTH),
-    # Errors up to here are shown on a page of ours; from here on they go to the redirect URI.
     (request_uri_is_not_pushed, PAR),
-    (request_uri_is_ours, AUTHORIZE),
-    (no_request_object, BOTH),
-    (data_request_is_pushed, AUTHORIZE),
+    (request_is_pushed_where_it_must, AUTHORIZE),
+    (request_object_is_opened, BOTH),
+    (redirect_uri_is_registered, BOTH),
+    (no_client_registers_itself, BOTH),
     (response_type_is_code, BOTH),
     (response_mode_is_offered, BOTH),
     (challenge_is_s256, BOTH),

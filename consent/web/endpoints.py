@@ -153,7 +153,7 @@ def authorize() -> AnyResponse:
     now = clock.now()
     try:
         parameters = forms.parse(request.query_string)
-        request_uri = authorization.take(parameters, now=now, registry=registry())
+        request_uri = authorization.take(parameters, keys=the_server().keys, now=now, registry=registry())
         client_id = parameters.get("client_id", "")
         opened = authorization.open_taken(request_uri, client_id=client_id, browser=browser_secret(), now=now)
     except OAuth2Error as error:
@@ -177,7 +177,7 @@ def authorize_by_form() -> AnyResponse:
     now = clock.now()
     try:
         parameters = forms.parse(request.get_data(cache=False) if request.mimetype == forms.FORM else b"")
-        request_uri = authorization.take(parameters, now=now, registry=registry())
+        request_uri = authorization.take(parameters, keys=the_server().keys, now=now, registry=registry())
     except OAuth2Error as error:
         return _turned_away(error, now)
     db.session.commit()

@@ -119,7 +119,7 @@ TO_THE_CLIENT: dict[str, tuple[dict[str, Any], str]] = {
     "an answer in the fragment": ({"response_mode": "fragment"}, "invalid_request"),
     "no challenge": ({"code_challenge": LEFT_OUT}, "invalid_request"),
     "a plain challenge": ({"code_challenge_method": "plain"}, "invalid_request"),
-    "a request object": ({"request": "e30.e30."}, "request_not_supported"),
+    "a request object that is none": ({"request": "e30.e30."}, "invalid_request_object"),
     "a request by reference": ({"request_uri": "https://shop.example/request"}, "request_uri_not_supported"),
     "a registration": ({"registration": "{}"}, "registration_not_supported"),
     "prompt none and login": ({"prompt": "none login"}, "invalid_request"),

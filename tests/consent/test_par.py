@@ -97,7 +97,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
         {"redirect_uri": factories.REDIRECT_URI.upper()}, "invalid_request", "not registered",
     ),
     "a request_uri": ({"request_uri": "urn:ietf:params:oauth:request_uri:x"}, "invalid_request", "request_uri"),
-    "a request object": ({"request": "e30.e30."}, "request_not_supported", ""),
+    "a request object that is none": ({"request": "e30.e30."}, "invalid_request_object", ""),
     "no response type": ({"response_type": LEFT_OUT}, "invalid_request", "response_type"),
     "the implicit flow": ({"response_type": "token"}, "unsupported_response_type", "code"),
     "the hybrid flow": ({"response_type": "code id_token"}, "unsupported_response_type", "code"),

@@ -140,6 +140,21 @@ class ThirdParty:
         } | ({"authorization_details": json.dumps(DETAILS)} if self.reads_data else {"scope": "openid profile"})
         return _changed(parameters, changes)
 
+    def request_object(
+        self, *, key: jwk.SigningKey | None = None, typ: str | None = "oauth-authz-req+jwt", **changes: Any
+    ) -> str:
+        """The authorization request as a signed request object (RFC 9101)."""
+        now = int(clock.now().timestamp())
+        claims: dict[str, Any] = {"iss": self.client_id, "aud": ISSUER, "nbf": now, "iat": now, "exp": now + 300}
+        claims |= self.request()
+        if self.reads_data:
+            claims["authorization_details"] = DETAILS
+        return jose.sign(_changed(claims, changes), key or self.party.key, typ=typ)
+
+    def push_object(self, request: str | None = None, /, **changes: Any) -> TestResponse:
+        """A pushed request that is all in an object; ``changes`` stand outside of it."""
+        return self.post("/oauth/par", {"request": request or self.request_object()}, proof=LEFT_OUT, **changes)
+
     def push(self, *, proof: Any = LEFT_OUT, **changes: Any) -> TestResponse:
         return self.post("/oauth/par", self.request(), proof=proof, **changes)
 
