@@ -1,4 +1,4 @@
-"""``python -m bench``: the three hot paths beside their floor, on SQLite and PostgreSQL, empty and full.
+"""``python -m bench``: the hot paths beside their floor, on SQLite and PostgreSQL, empty and full.
 
 Prints; asserts nothing about time. Exits non-zero only when a measured request was not answered as expected.
 """
@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from bench import load, requests, seed
+from bench.operations import OPERATIONS
 from consent import keys
 from dataspace import clock
 from dataspace.db import db
@@ -52,6 +53,7 @@ class Options:
     holders: int
     consents: int
     accesses: int
+    operations: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +63,15 @@ class Row:
     database: str
     state: str
     operation: str
+    statements: int
     ours: load.Result
-    floor: load.Result | None
+    floor: load.Result
     memory: float
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether somebody answered otherwise than expected: then the figures mean nothing."""
+        return set(self.ours.statuses) | set(self.floor.statuses) != {OPERATIONS[self.operation].expected}
 
 
 @click.command()
@@ -72,21 +80,26 @@ class Row:
 @click.option("--workers", default=2, show_default=True, help="Server processes on PostgreSQL; SQLite has one.")
 @click.option("--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]),
               help="Only this database (both if left out).")  # fmt: skip
+@click.option("--operation", "operations", multiple=True, type=click.Choice(list(OPERATIONS)),
+              help="Only this operation (all if left out).")  # fmt: skip
 @click.option("--quick", is_flag=True, help="A hundredth of the volume, short measurements: does it run?")
-def main(seconds: float, rounds: int, workers: int, databases: tuple[str, ...], *, quick: bool) -> None:
-    """Measure token issue, introspection and data read beside a bare Flask route, on both databases."""
+def main(
+    seconds: float, rounds: int, workers: int, databases: tuple[str, ...], operations: tuple[str, ...], *, quick: bool
+) -> None:
+    """Measure what programs ask most, each operation beside a bare Flask route, on both databases."""
     part = 100 if quick else 1
     options = Options(
         seconds=1.0 if quick else seconds, rounds=1 if quick else rounds, workers=workers, holders=20_000 // part,
-        consents=100_000 // part, accesses=500_000 // part,
+        consents=100_000 // part, accesses=500_000 // part, operations=operations or tuple(OPERATIONS),
     )  # fmt: skip
     rows = []
     for name in databases or ("sqlite", "postgresql"):
         rows += _measure_database(name, options)
     _print(rows)
-    wrong = [r for r in rows if set(r.ours.statuses) - {200} or (r.floor and set(r.floor.statuses) - {200})]
+    wrong = [row for row in rows if row.unexpected]
     for row in wrong:
-        print(f"unexpected answers: {row.database} {row.state} {row.operation} {row.ours.statuses}", file=sys.stderr)
+        answers = f"{row.ours.statuses} and at the floor {row.floor.statuses}"
+        print(f"unexpected answers: {row.database} {row.state} {row.operation} {answers}", file=sys.stderr)
     sys.exit(1 if wrong else 0)
 
 
@@ -105,12 +118,13 @@ def _measure_database(name: str, options: Options) -> list[Row]:
             for state, p in prepared.items()
         }
         floor = stack.enter_context(_server("bench.floor:create_app", name, prepared["empty"].url, options))
+        statements = _statements(prepared["empty"])
         rows = []
-        for operation in ("read", "introspect", "token"):
+        for operation in options.operations:
             results = _in_turn(operation, prepared, servers, floor, options)
             rows += [
-                Row(database=name, state=state, operation=operation, ours=results[state], floor=results["floor"],
-                    memory=_memory(servers[state][1]))
+                Row(database=name, state=state, operation=operation, statements=statements[operation],
+                    ours=results[state], floor=results["floor"], memory=_memory(servers[state][1]))
                 for state in ("empty", "full")
             ]  # fmt: skip
             print("\n".join(_line(row) for row in rows[-2:]), flush=True)
@@ -137,8 +151,6 @@ def _prepare_database(name: str, url: str, options: Options, *, full: bool) -> P
         if full:
             seed.volume(options.holders, options.consents, options.accesses, now)
             _analyze(name)  # the empty one is left alone: figures of empty tables would mislead the planner later on
-        else:
-            _statements(name, app, world)
     return Prepared(url=url, app=app, world=world)
 
 
@@ -150,68 +162,39 @@ def _in_turn(
     found: dict[str, list[load.Result]] = {"empty": [], "full": [], "floor": []}
     for _round in range(options.rounds):
         for state, target in prepared.items():
-            found[state].append(_one(operation, "", servers[state][0], target, options))
-        found["floor"].append(_one(operation, "floor", floor[0], prepared["empty"], options))
+            found[state].append(_one(operation, servers[state][0], target, options))
+        found["floor"].append(_one(operation, floor[0], prepared["empty"], options, at_floor=True))
     return {state: max(results, key=lambda r: r.rate) for state, results in found.items()}
 
 
-def _one(operation: str, which: str, port: int, target: Prepared, options: Options) -> load.Result:
+def _one(operation: str, port: int, target: Prepared, options: Options, *, at_floor: bool = False) -> load.Result:
     """One measurement, with a short warm-up before it."""
-    budget = int((options.seconds + 0.5) * (9000 if which else 4000))
+    budget = int((options.seconds + 0.5) * (9000 if at_floor else 4000))
     with target.app.app_context():
-        prepared = _prepare(operation, which, target.world, budget)
+        prepared = OPERATIONS[operation].requests(target.world, budget, clock.now(), at_floor=at_floor)
     warm = len(prepared) // 10
     load.run(port, prepared[:warm], connections=CONNECTIONS, seconds=0.5)
     return load.run(port, prepared[warm:], connections=CONNECTIONS, seconds=options.seconds)
 
 
-def _prepare(operation: str, which: str, world: seed.World, count: int) -> list[bytes]:
-    now = clock.now()
-    if operation == "read":
-        path = "/read" if which else "/api/v1/data"
-        url = requests.ISSUER + path
-        tokens = seed.access_tokens(world, now)
-        chosen = [tokens[n % len(tokens)] for n in range(count)]
-        return [
-            requests.get(path, {"Authorization": f"DPoP {t}",
-                                "DPoP": requests.proof(world.proof_key, world.proof_jwk, "GET", url, t)})
-            for t in chosen
-        ]  # fmt: skip
-    if operation == "introspect":
-        path = "/introspect" if which else "/oauth/introspect"
-        tokens = seed.access_tokens(world, now)
-        return [
-            requests.post(path, requests.authenticated(world.client_key, {"token": tokens[n % len(tokens)]}), {})
-            for n in range(count // 2)
-        ]
-    return _prepare_exchanges(which, world, count // 3)
-
-
-def _prepare_exchanges(which: str, world: seed.World, count: int) -> list[bytes]:
-    path = "/token" if which else "/oauth/token"
-    url = requests.ISSUER + path
-    forms = [
-        {"grant_type": "authorization_code", "code": code, "redirect_uri": requests.REDIRECT_URI,
-         "code_verifier": requests.VERIFIER}
-        for code in seed.codes(world, count, clock.now())
-    ]  # fmt: skip
-    return [
-        requests.post(path, requests.authenticated(world.client_key, form),
-                      {"DPoP": requests.proof(world.proof_key, world.proof_jwk, "POST", url)})
-        for form in forms
-    ]  # fmt: skip
-
-
-def _statements(name: str, app: Flask, world: seed.World) -> None:
-    """Count the statements of one request of each kind, so that the floor can be seen to make as many."""
+def _statements(prepared: Prepared) -> dict[str, int]:
+    """Statements of one request of each kind, warm, in a pass of its own that nobody times."""
     counted: list[str] = []
-    sa.event.listen(db.engine, "before_cursor_execute", lambda *a: counted.append(a[2]))
     found = {}
-    for operation in ("read", "introspect", "token"):
-        raw = _prepare(operation, "", world, 3)[0]
+    with prepared.app.app_context():
+        requests_ = {
+            name: operation.requests(prepared.world, 12, clock.now(), at_floor=False)[:2]
+            for name, operation in OPERATIONS.items()
+        }
+        sa.event.listen(db.engine, "before_cursor_execute", lambda *a: counted.append(a[2]))
+    for name, (first, second) in requests_.items():
+        _replay(prepared.app, first)
         counted.clear()
-        found[operation] = (_replay(app, raw), len(counted))
-    print(f"{name}: statements per request (status, count): {found}", flush=True)
+        status = _replay(prepared.app, second)
+        if status != OPERATIONS[name].expected:
+            raise RuntimeError(f"{name} is answered with {status}")
+        found[name] = len(counted)
+    return found
 
 
 def _replay(app: Flask, raw: bytes) -> int:
@@ -300,29 +283,26 @@ def _analyze(name: str) -> None:
 def _line(row: Row) -> str:
     """One line of the Markdown table."""
     ours = row.ours
-    share = f"{ours.rate / row.floor.rate:.2f}" if row.floor else ""
-    floor = f"{row.floor.rate:.0f}" if row.floor else ""
     times = " / ".join(f"{ours.percentile(p):.1f}" for p in (0.5, 0.95, 0.99))
     return (
-        f"| {row.database} | {row.state} | {row.operation} | {ours.rate:.0f} | {times} | {floor} | {share} | "
-        f"{row.memory:.0f} |"
+        f"| {row.database} | {row.state} | {row.operation} | {row.statements} | {ours.rate:.0f} | {times} | "
+        f"{row.floor.rate:.0f} | {ours.rate / row.floor.rate:.2f} | {row.memory:.0f} |"
     )
 
 
 def _print(rows: list[Row]) -> None:
-    print(
-        "\n| database | state | operation | requests/s | p50 / p95 / p99 ms | floor requests/s | of floor | MB/worker |"
-    )
-    print("|---|---|---|---|---|---|---|---|")
+    names = (
+        "database", "state", "operation", "statements", "requests/s", "p50 / p95 / p99 ms", "floor requests/s",
+        "of floor", "MB/worker",
+    )  # fmt: skip
+    print(f"\n| {' | '.join(names)} |\n|{'---|' * len(names)}")
     for row in rows:
         print(_line(row))
     print()
-    for row in rows:
-        if row.state == "full":
-            empty = next(
-                r for r in rows if (r.database, r.operation, r.state) == (row.database, row.operation, "empty")
-            )
-            print(f"{row.database} {row.operation}: full / empty = {row.ours.rate / empty.ours.rate:.2f}")
+    rates = {(row.database, row.operation, row.state): row.ours.rate for row in rows}
+    for database, operation in dict.fromkeys((row.database, row.operation) for row in rows):
+        share = rates[database, operation, "full"] / rates[database, operation, "empty"]
+        print(f"{database} {operation}: full / empty = {share:.2f}")
 
 
 if __name__ == "__main__":

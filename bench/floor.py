@@ -38,8 +38,14 @@ RECORDS = """SELECT i.item_id, i.version, i.authority, i.fields, r.record_id, r.
 ACCESS = """INSERT INTO accesses (at, space_id, consent_id, consent_version, client_id, recipient, purpose, item_ids,
     outcome, delivery_id) VALUES (?, ?, ?, 1, ?, 'bank', 'review', ?, 'answered', ?)"""
 USE = "UPDATE authorization_codes SET used_at = ? WHERE digest = ? AND used_at IS NULL"
-ISSUE = """INSERT INTO tokens (digest, kind, consent_id, client_id, scope, jkt, auth_time, acr, amr, family, issued_at,
-    expires_at) VALUES (?, ?, ?, ?, '', ?, ?, 'acr', 'amr', ?, ?, ?)"""
+ISSUE = """INSERT INTO tokens (digest, kind, consent_id, client_id, scope, jkt, resource, auth_time, acr, amr, family,
+    issued_at, expires_at) VALUES (?, ?, ?, ?, '', ?, '', ?, 'acr', 'amr', ?, ?, ?)"""
+PURPOSE = """SELECT text, holder_kinds, mode, max_duration_days, default_duration_days, items, third_parties,
+    approved_at FROM purposes WHERE client_id = ? AND code = ?"""
+PUSH = """INSERT INTO authorization_requests (handle, uri_digest, client_id, parameters, ask, choices, created_at,
+    expires_at) VALUES (?, ?, ?, ?, ?, '{}', ?, ?)"""
+HOLDER = """SELECT h.sealed_profile, k.wrapped FROM holders h JOIN data_keys k ON k.space_id = h.space_id
+    WHERE h.space_id = ?"""
 _local = threading.local()
 
 
@@ -82,9 +88,22 @@ def remember(db: Any, jti: str, now: dt.datetime) -> None:
     db.execute(sql(JTI), (hashlib.sha256(jti.encode()).digest(), when(now + dt.timedelta(minutes=2))))
 
 
+def issue(db: Any, kind: str, row: Any, assertion: dict[str, Any], digest: bytes, now: dt.datetime) -> str:
+    """One token."""
+    secret = secrets.token_urlsafe(32)
+    values = (kind, row[0], assertion["iss"], row[2], when(now), digest, when(now), when(now))
+    db.execute(sql(ISSUE), (hashlib.sha256(secret.encode()).digest(), *values))
+    return secret
+
+
 def create_app() -> Flask:
-    """Three routes."""
+    """One route for each operation."""
     app = Flask(__name__)
+
+    @app.teardown_request
+    def end(error: BaseException | None) -> None:
+        if error is not None:
+            connection().rollback()  # or the others would wait for this one's lock
 
     @app.get("/read")
     def read() -> Response:
@@ -109,14 +128,45 @@ def create_app() -> Flask:
         row = db.execute(sql(CODE), (digest,)).fetchone()
         remember(db, proof["jti"], now)
         db.execute(sql(USE), (when(now), digest))
-        issued = []
-        for kind in ("access", "refresh"):
-            secret = secrets.token_urlsafe(32)
-            issued.append(secret)
-            values = (kind, row[0], assertion["iss"], row[2], when(now), digest, when(now), when(now))
-            db.execute(sql(ISSUE), (hashlib.sha256(secret.encode()).digest(), *values))
+        issued = [issue(db, kind, row, assertion, digest, now) for kind in ("access", "refresh")]
         db.commit()
         return Response(orjson.dumps({"access_token": issued[0], "refresh_token": issued[1]}))
+
+    @app.post("/refresh")
+    def refresh() -> Response:
+        db, now = connection(), dt.datetime.now(dt.UTC)
+        assertion = _assertion(db, now)
+        proof = check(request.headers["DPoP"])
+        digest = hashlib.sha256(request.form["refresh_token"].encode()).digest()
+        row = db.execute(sql(TOKEN), (digest,)).fetchone()
+        remember(db, proof["jti"], now)
+        access = issue(db, "access", row, assertion, digest, now)
+        db.commit()
+        return Response(orjson.dumps({"access_token": access}))
+
+    @app.post("/par")
+    def par() -> Response:
+        db, now = connection(), dt.datetime.now(dt.UTC)
+        client_id = _assertion(db, now)["iss"]
+        details = json.loads(request.form["authorization_details"])[0]
+        purpose = db.execute(sql(PURPOSE), (client_id, details["purpose"])).fetchone()
+        uri = secrets.token_urlsafe(32)
+        parameters = json.dumps({"redirect_uri": request.form["redirect_uri"], "state": request.form["state"]})
+        values = (client_id, parameters, json.dumps({"mode": purpose[2]}), when(now), when(now))
+        db.execute(sql(PUSH), ("req_" + secrets.token_hex(12), hashlib.sha256(uri.encode()).hexdigest(), *values))
+        db.commit()
+        return Response(orjson.dumps({"request_uri": uri, "expires_in": 90}), 201)
+
+    @app.get("/userinfo")
+    def userinfo() -> Response:
+        db, now = connection(), dt.datetime.now(dt.UTC)
+        proof = check(request.headers["DPoP"])
+        digest = hashlib.sha256(request.headers["Authorization"][5:].encode()).digest()
+        row = db.execute(sql(TOKEN), (digest,)).fetchone()
+        remember(db, proof["jti"], now)
+        sealed = db.execute(sql(HOLDER), (row[6],)).fetchone()
+        db.commit()
+        return Response(orjson.dumps({"sub": row[0], "name": len(sealed[0])}))
 
     @app.post("/introspect")
     def introspect() -> Response:

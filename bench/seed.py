@@ -12,7 +12,7 @@ from sqlalchemy import insert
 
 from bench import requests
 from consent import clients, documents
-from consent.oauth import tokens
+from consent.oauth import tokens as store
 from consent.purposes import Purpose
 from consent.records import Consent, ConsentEvent, ConsentVersion
 from dataspace import jwk, spaces
@@ -74,28 +74,29 @@ def volume(holders: int, consents: int, accesses: int, now: dt.datetime) -> None
 
 def codes(world: World, count: int, now: dt.datetime) -> list[str]:
     """So many unused authorization codes, bound to the proof key."""
-    secrets_ = [tokens.new_secret(tokens.CODE_PREFIX) for _ in range(count)]
+    secrets_ = [store.new_secret(store.CODE_PREFIX) for _ in range(count)]
     shared = _bound(world, now) | {
         "redirect_uri": requests.REDIRECT_URI, "code_challenge": requests.challenge(), "nonce": None, "used_at": None,
     }  # fmt: skip
     rows = [
-        shared | {"digest": tokens.digest_of(code), "consent_id": world.consents[n % len(world.consents)]}
+        shared | {"digest": store.digest_of(code), "consent_id": world.consents[n % len(world.consents)]}
         for n, code in enumerate(secrets_)
     ]
-    _add(tokens.AuthorizationCode, rows)
+    _add(store.AuthorizationCode, rows)
     db.session.commit()
     return secrets_
 
 
-def access_tokens(world: World, now: dt.datetime) -> list[str]:
-    """One live access token per readable consent."""
-    secrets_ = [tokens.new_secret(tokens.ACCESS_PREFIX) for _ in world.consents]
-    shared = _bound(world, now) | {"kind": "access", "revoked_at": None}
+def tokens(world: World, kind: str, scope: str, now: dt.datetime) -> list[str]:
+    """One live access or refresh token per readable consent."""
+    prefix = {"access": store.ACCESS_PREFIX, "refresh": store.REFRESH_PREFIX}[kind]
+    secrets_ = [store.new_secret(prefix) for _ in world.consents]
+    shared = _bound(world, now) | {"kind": kind, "scope": scope, "revoked_at": None}
     rows = [
-        shared | {"digest": tokens.digest_of(t), "family": tokens.digest_of("code-" + t), "consent_id": consent_id}
+        shared | {"digest": store.digest_of(t), "family": store.digest_of("code-" + t), "consent_id": consent_id}
         for t, consent_id in zip(secrets_, world.consents, strict=True)
     ]
-    _add(tokens.Token, rows)
+    _add(store.Token, rows)
     db.session.commit()
     return secrets_
 
