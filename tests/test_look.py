@@ -155,6 +155,12 @@ def test_error_page_says_that_nothing_was_given_and_has_a_reference(app: Flask) 
     assert "http_404" not in answer.text
 
 
+@pytest.mark.parametrize("host", ["..", "a" * 300])
+def test_a_host_that_cannot_be_one_is_refused_without_a_page(app: Flask, host: str) -> None:
+    answer = app.test_client().get("/signin", headers={"Accept": "text/html", "Host": host})
+    assert (answer.status_code, answer.mimetype) == (400, "application/problem+json")
+
+
 # The templates
 
 

@@ -28,7 +28,7 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError, CSRFProtect
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, DBAPIError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadHost, HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from dataspace.db import db
@@ -240,6 +240,9 @@ HTTP_SENTENCES = {
 def _http_error(error: HTTPException) -> Response:
     if error.code is not None and 300 <= error.code < 400:
         return error.get_response()  # type: ignore[return-value]
+    if isinstance(error, BadHost):
+        # No address of ours can be built for a Host like this, so there is no page with links to show.
+        return problem_response("http_400", "This request cannot be understood.", 400)
     status = error.code or 500
     response = _problem(f"http_{status}", HTTP_SENTENCES.get(status, "This request cannot be understood."), status)
     if status == 405 and getattr(error, "valid_methods", None):
