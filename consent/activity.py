@@ -26,8 +26,11 @@ CLIENT_EVENTS = (
     "client:secret_replaced",
     "client:suspended",
     "client:reinstated",
+    "client:deleted",
+    "client:purpose_proposed",
+    "client:purpose_refused",
 )
-OPERATOR_EVENTS = ("keys:generated", "keys:rotated", "holder:searched")
+OPERATOR_EVENTS = ("keys:generated", "keys:rotated", "invitation:issued", "invitation:revoked", "holder:searched")
 SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "given": (Event.GIVEN, Event.CO_APPROVED),

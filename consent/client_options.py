@@ -1,10 +1,40 @@
 """What a client may register beyond who it is: the metadata of RFC 7591, OpenID Connect, FAPI and RFC 8705.
 
-Names are the registered ones. A client row keeps those that differ from the default, as one JSON document.
+Names are the registered ones. A client row keeps those that differ from the default, as one JSON document. What may
+be registered is checked here, for forms, files and dynamic registration alike.
 """
 
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any, Self, get_type_hints
+from urllib.parse import urlsplit
+
+from consent.keys import ALGORITHMS, KeyUse
+from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
+from dataspace.jwk import KEY_TYPES
+
+GRANT_TYPES = ("authorization_code", "refresh_token")
+MAX_LIST = 20
+MAX_TEXT = 200
+MAX_URL = 1000
+MAX_AGE = 10**9  # seconds
+# What a word may be; empty stands for what is not registered.
+CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "application_type": ("web", "native"),
+        "subject_type": ("pairwise", "public"),
+        "userinfo_signed_response_alg": ALGORITHMS[KeyUse.ID_TOKEN],
+        "request_object_signing_alg": tuple(sorted(KEY_TYPES)),
+        "token_endpoint_auth_signing_alg": tuple(sorted(KEY_TYPES)),
+        "authorization_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
+        "introspection_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
+    }
+)
+OPENED = ("client_uri", "logo_uri", "policy_uri", "tos_uri", "initiate_login_uri")  # by browsers, never by us
+FETCHED = ("sector_identifier_uri", "backchannel_logout_uri", "request_uris")  # by us, through the guard
+Flaw = tuple[str, str]  # the name of the member, what is wrong with it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,6 +42,8 @@ class ClientOptions:
     """Empty strings and tuples stand for what was not registered. URLs are as given, checked when registered."""
 
     # OpenID Connect Dynamic Client Registration section 2
+    application_type: str = "web"
+    grant_types: tuple[str, ...] = GRANT_TYPES
     client_uri: str = ""
     logo_uri: str = ""
     policy_uri: str = ""
@@ -56,3 +88,104 @@ class ClientOptions:
         """What differs from the default, as JSON."""
         said = {f.name: getattr(self, f.name) for f in fields(self) if getattr(self, f.name) != f.default}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+
+
+KINDS: Mapping[str, Any] = MappingProxyType(
+    {name: kind for name, kind in get_type_hints(ClientOptions).items() if name in ClientOptions.__dataclass_fields__}
+)
+
+
+class WrongKind(Exception):
+    """A member that is not of its kind. ``flaw``: which, and what it should be."""
+
+    def __init__(self, flaw: Flaw) -> None:
+        super().__init__(*flaw)
+        self.flaw = flaw
+
+
+def parse(unverified: Mapping[str, Any]) -> ClientOptions:
+    """The known members of a JSON document, each of its kind; others are left out. Raises WrongKind.
+
+    Null stands for a member that is not there (RFC 7592 section 2.2). Values are for :func:`flaws` to judge.
+    """
+    known = {name: unverified[name] for name in KINDS if unverified.get(name) is not None}
+    for name, value in known.items():
+        if not _is_of_kind(value, KINDS[name]):
+            raise WrongKind((name, f"must be {_KIND_WORDS[KINDS[name]]}"))
+    return ClientOptions.from_document(known)
+
+
+_KIND_WORDS: Mapping[Any, str] = MappingProxyType(
+    {
+        str: "a string",
+        bool: "true or false",
+        int | None: "a whole number",
+        tuple[str, ...]: "a list of strings",
+    }
+)
+
+
+def _is_of_kind(value: object, kind: Any) -> bool:
+    if kind == tuple[str, ...]:
+        return isinstance(value, list) and all(isinstance(entry, str) for entry in value)
+    if kind == int | None:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:
+    """Everything that is wrong with the values. What lies behind sector_identifier_uri is not looked at here."""
+    for name, kind in KINDS.items():
+        value = getattr(options, name)
+        texts = value if kind == tuple[str, ...] else (value,) if kind is str else ()
+        limit = MAX_URL if name in OPENED + FETCHED or name == "post_logout_redirect_uris" else MAX_TEXT
+        if len(texts) > MAX_LIST or any(not _is_line(text, limit) for text in texts):
+            yield name, f"at most {MAX_LIST} entries, each one line of at most {limit} characters"
+        elif kind is str and value and name in CHOICES and value not in CHOICES[name]:
+            yield name, f"must be one of {', '.join(CHOICES[name])}"
+        elif name in OPENED and value and not is_web_address(value, allow_loopback=allow_loopback):
+            yield name, "must be an https address"
+        elif name in FETCHED and any(not _may_be_fetched(url, allow_loopback=allow_loopback) for url in texts if url):
+            yield name, "must be an https address on port 443 that this service may fetch"
+    yield from _grant_flaws(options)
+    yield from _return_flaws(options, allow_loopback=allow_loopback)
+    if options.default_max_age is not None and not 0 <= options.default_max_age <= MAX_AGE:
+        yield "default_max_age", "must be seconds, not negative"
+
+
+def is_web_address(url: str, *, allow_loopback: bool) -> bool:
+    """Whether a URL is one that a browser may be sent to: https, a host, no user name; plain http on the loopback."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if not host or "@" in parts.netloc or "*" in parts.netloc or not re.fullmatch(rf"[!-~]{{1,{MAX_URL}}}", url):
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and allow_loopback and host in LOOPBACK_HOSTS)
+
+
+def _is_line(text: str, limit: int) -> bool:
+    return len(text) <= limit and not any(ord(c) < 0x20 or ord(c) == 0x7F for c in text)
+
+
+def _may_be_fetched(url: str, *, allow_loopback: bool) -> bool:
+    try:
+        # A request object may be named with the hash of its content (OpenID Connect Core section 6.2).
+        check_url(url.partition("#")[0], allow_loopback=allow_loopback)
+    except FetchRefused:
+        return False
+    return True
+
+
+def _grant_flaws(options: ClientOptions) -> Iterator[Flaw]:
+    if not {"authorization_code"} <= set(options.grant_types) <= set(GRANT_TYPES):
+        yield "grant_types", f"authorization_code, and refresh_token if wanted, of {', '.join(GRANT_TYPES)}"
+
+
+def _return_flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:
+    native = options.application_type == "native"
+    for uri in options.post_logout_redirect_uris:
+        if "#" in uri or not is_web_address(uri, allow_loopback=allow_loopback or native):
+            yield "post_logout_redirect_uris", "https addresses without fragment"
+            return

@@ -7,11 +7,12 @@ import re
 import secrets
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import ForeignKey, Index, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from consent import client_options
+from consent.client_options import WrongKind, is_web_address
 from dataspace import jwk
 from dataspace.db import Model, RowId, db
 from dataspace.errors import Conflict, DomainError, InvalidIdentifier, NotFound
@@ -20,7 +21,7 @@ from dataspace.identifiers import parse_body
 
 SECRET_PREFIX = "dsc_"  # noqa: S105 - a mark by which found secrets are recognised, no secret
 # Name and code say who a client is: a body with another name or code is another client.
-CHANGEABLE = frozenset({"address", "contact", "privacy_officer", "redirect_uris", "jwks", "jwks_uri"})
+CHANGEABLE = frozenset({"address", "contact", "privacy_officer", "redirect_uris", "jwks", "jwks_uri", "options"})
 MAX_REDIRECT_URIS = 20
 
 
@@ -32,6 +33,7 @@ class Profile(enum.StrEnum):
 class Standing(enum.StrEnum):
     GOOD = "good"
     SUSPENDED = "suspended"  # its consents stop, and resume when it is reinstated
+    DELETED = "deleted"  # gone for ever: its consents have ended, the row stays for the history
 
 
 class AuthMethod(enum.StrEnum):
@@ -40,10 +42,15 @@ class AuthMethod(enum.StrEnum):
     SECRET_POST = "client_secret_post"  # noqa: S105
 
 
+# Those that are issued a secret; the others prove a key of their own.
+SECRET_METHODS = (AuthMethod.SECRET_BASIC, AuthMethod.SECRET_POST)
+
+
 class InvalidClientData(DomainError):
     """``field`` names the column that is wrong; ``detail`` says how, without quoting it."""
 
     code = "invalid_client_metadata"
+    oauth_code = "invalid_client_metadata"  # RFC 7591 section 3.2.2
     sentence = "The registration of this client is incomplete or wrong."
     field = ""
 
@@ -69,6 +76,7 @@ class InvalidUscc(InvalidClientData):
 class InvalidRedirectUri(InvalidClientData):
     sentence = "Each redirect address is a full https address without fragment, user name or wildcard."
     field = "redirect_uris"
+    oauth_code = "invalid_redirect_uri"
 
 
 class InvalidAuthMethod(InvalidClientData):
@@ -79,6 +87,10 @@ class InvalidAuthMethod(InvalidClientData):
 class InvalidKeys(InvalidClientData):
     sentence = "Give a set of public signing keys (JWK set), or the https address of one, not both."
     field = "jwks"
+
+
+class InvalidOption(InvalidClientData):
+    sentence = "This is not possible here."
 
 
 class Client(Model):
@@ -118,7 +130,7 @@ class ClientEvent(Model):
     __table_args__ = (Index(None, "client_id", "event_id"),)
     event_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"))
-    kind: Mapped[str] = mapped_column(String(30))  # client:registered, client:changed, client:suspended, :reinstated
+    kind: Mapped[str] = mapped_column(String(30))  # client:registered, :changed, :suspended, :reinstated, :deleted, ...
     at: Mapped[dt.datetime]
     actor_id: Mapped[str | None] = mapped_column(String(40))
     reason_code: Mapped[str | None] = mapped_column(String(40))
@@ -181,6 +193,16 @@ def change(
     return client
 
 
+def change_by_itself(client: Client, values: dict[str, Any], now: dt.datetime, *, allow_loopback: bool) -> None:
+    """What a client registers anew about itself (RFC 7592). Raises InvalidClientData."""
+    changed = sorted(name for name, value in values.items() if getattr(client, name) != value)
+    for name in changed:
+        setattr(client, name, values[name])
+    check(client, allow_loopback=allow_loopback)
+    if changed:
+        note(client.client_id, "client:changed", now, actor_id=None, reason_code="self", text=", ".join(changed))
+
+
 def check(client: Client, *, allow_loopback: bool, keys_follow: bool = False) -> None:
     """Refuse a registration that the client's profile does not allow. Raises the first of :func:`flaws`."""
     for flaw in flaws(client, allow_loopback=allow_loopback, keys_follow=keys_follow):
@@ -196,14 +218,31 @@ def flaws(client: Client, *, allow_loopback: bool, keys_follow: bool = False) ->
         yield InvalidUscc("is not a valid unified social credit code")
     if not 1 <= len(client.redirect_uris or []) <= MAX_REDIRECT_URIS:
         yield InvalidRedirectUri(f"needs 1 to {MAX_REDIRECT_URIS}")
+    native = (client.options or {}).get("application_type") == "native"  # RFC 8252 section 7.3
     for uri in client.redirect_uris or []:
-        yield from _redirect_uri_flaws(str(uri), allow_loopback=allow_loopback)
+        yield from _redirect_uri_flaws(uri, allow_loopback=allow_loopback or native)
     method = client.token_endpoint_auth_method
     if client.profile == Profile.DATA and method != AuthMethod.PRIVATE_KEY_JWT:
         yield InvalidAuthMethod("a data client authenticates with private_key_jwt (FAPI 2.0)")
     if method == AuthMethod.PRIVATE_KEY_JWT and not client.jwks and not client.jwks_uri and not keys_follow:
         yield InvalidKeys("private_key_jwt needs jwks or jwks_uri")
     yield from _key_flaws(client, allow_loopback=allow_loopback)
+    yield from _option_flaws(client, allow_loopback=allow_loopback)
+
+
+def _option_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
+    try:
+        options = client_options.parse(client.options or {})
+    except WrongKind as error:
+        name, what = error.flaw
+        yield InvalidOption(what, field=name)
+        return
+    for name, what in client_options.flaws(options, allow_loopback=allow_loopback):
+        yield InvalidOption(what, field=name)
+    if client.profile == Profile.DATA and "RS256" in (
+        options.request_object_signing_alg, options.token_endpoint_auth_signing_alg
+    ):  # fmt: skip
+        yield InvalidOption("RS256 is not for clients that read data (FAPI 2.0)", field="request_object_signing_alg")
 
 
 def _text_flaws(client: Client) -> Iterator[InvalidClientData]:
@@ -224,26 +263,19 @@ def _is_uscc(text: str) -> bool:
         return False
 
 
-def _redirect_uri_flaws(uri: str, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
-    try:
-        parts = urlsplit(uri)
-        host = parts.hostname or ""
-    except ValueError:
-        host = ""
-    if not host or "#" in uri or "@" in parts.netloc or "*" in uri or not re.fullmatch(r"[!-~]{1,1000}", uri):
-        yield InvalidRedirectUri("absolute URLs without fragment, user or wildcard")
-    elif parts.scheme != "https":
-        loopback = host in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme != "http" or not loopback or not allow_loopback:
-            yield InvalidRedirectUri("https only")
+def _redirect_uri_flaws(uri: object, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
+    if not isinstance(uri, str) or "#" in uri or "*" in uri:
+        yield InvalidRedirectUri("absolute URLs without fragment or wildcard")
+    elif not is_web_address(uri, allow_loopback=allow_loopback):
+        yield InvalidRedirectUri("https only, without user name")
 
 
 def _key_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
     if client.jwks and client.jwks_uri:
         yield InvalidKeys("jwks or jwks_uri, not both (RFC 7591 section 2)")
     try:
-        if client.jwks is not None:
-            jwk.parse_jwk_set(client.jwks)
+        if client.jwks is not None and not jwk.parse_jwk_set(client.jwks, skip_foreign=True):
+            yield InvalidKeys("none of the keys is one that we verify with")
         if client.jwks_uri is not None:
             check_url(client.jwks_uri, allow_loopback=allow_loopback)
     except (jwk.InvalidToken, FetchRefused) as error:
@@ -255,6 +287,20 @@ def new_secret(client: Client) -> str:
     secret = SECRET_PREFIX + secrets.token_urlsafe(32)
     client.secret_digest = hashlib.sha256(secret.encode()).hexdigest()
     return secret
+
+
+def delete(client_id: str, now: dt.datetime, *, actor_id: str | None, reason_code: str, text: str) -> Client:
+    """End a client for ever: it is unknown to the protocol from now on. Raises NotFound, Conflict.
+
+    Its consents are not active any more by the same row; writing that down is the lifecycle's.
+    """
+    client = _locked(client_id)
+    if client.standing == Standing.DELETED:
+        raise Conflict("client is deleted")
+    client.standing, client.standing_since = Standing.DELETED, now
+    client.secret_digest = client.registration_digest = None
+    note(client_id, "client:deleted", now, actor_id=actor_id, reason_code=reason_code, text=text)
+    return client
 
 
 def suspend(client_id: str, now: dt.datetime, *, actor_id: str, reason_code: str, text: str) -> Client:

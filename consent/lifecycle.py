@@ -14,12 +14,13 @@ from typing import Any
 from sqlalchemy import select, update
 
 from consent import documents
-from consent.clients import Client
+from consent.clients import Client, Standing
 from consent.documents import Choices, Shown, Subject
 from consent.keys import Keyring
 from consent.purposes import Ask
 from consent.records import (
     APPROVAL_LAPSES,
+    OPEN,
     TRANSITIONS,
     Consent,
     ConsentEvent,
@@ -168,6 +169,14 @@ def sweep(now: dt.datetime, limit: int = 500) -> int:
             continue
         ended += 1
     return ended
+
+
+def terminate(client_id: str, now: dt.datetime, limit: int = 500) -> int:
+    """Write down that the consents of a deleted client have ended; returns how many. :func:`sweep` does the rest."""
+    left = db.session.scalars(_left_behind(limit).where(Consent.client_id == client_id)).all()
+    for consent_id in left:
+        _append(consent_id, Event.TERMINATED, now, actor=None, channel="client")
+    return len(left)
 
 
 def get(consent_id: str) -> Consent:
@@ -391,6 +400,7 @@ def _due(now: dt.datetime, limit: int) -> Iterable[tuple[str, Event]]:
         .limit(limit)
     )
     yield from ((c, Event.LAPSED) for c in db.session.scalars(lapsed).all())
+    yield from ((c, Event.TERMINATED) for c in db.session.scalars(_left_behind(limit)).all())
     used_up = (
         select(Consent.consent_id)
         .join(Access, (Access.consent_id == Consent.consent_id) & (Access.read_no >= Consent.max_reads))
@@ -399,3 +409,9 @@ def _due(now: dt.datetime, limit: int) -> Iterable[tuple[str, Event]]:
         .limit(limit)
     )
     yield from ((c, Event.EXHAUSTED) for c in db.session.scalars(used_up).all())
+
+
+def _left_behind(limit: int) -> Any:
+    """Open consents of clients that were deleted."""
+    gone = select(Client.client_id).where(Client.standing == Standing.DELETED)
+    return select(Consent.consent_id).where(Consent.client_id.in_(gone), Consent.state.in_(OPEN)).limit(limit)

@@ -67,7 +67,7 @@ class Event(enum.StrEnum):
 
 
 _LIVE = (State.ACTIVE, State.PAUSED, State.SUSPENDED)
-_OPEN = (*_LIVE, State.PENDING_APPROVAL)
+OPEN = (*_LIVE, State.PENDING_APPROVAL)
 
 # The state machine: which event is possible in which state, and where it leads.
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -86,9 +86,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PAUSED, Event.SUSPENDED): State.SUSPENDED,
     (State.SUSPENDED, Event.REINSTATED): State.ACTIVE,
     (State.WITHDRAWN, Event.DELETION_REQUESTED): State.WITHDRAWN,
-    **{(s, Event.WITHDRAWN): State.WITHDRAWN for s in _OPEN},
-    **{(s, Event.INVALIDATED): State.INVALIDATED for s in _OPEN},
-    **{(s, Event.TERMINATED): State.TERMINATED for s in _OPEN},
+    **{(s, Event.WITHDRAWN): State.WITHDRAWN for s in OPEN},
+    **{(s, Event.INVALIDATED): State.INVALIDATED for s in OPEN},
+    **{(s, Event.TERMINATED): State.TERMINATED for s in OPEN},
     **{(s, Event.EXPIRED): State.EXPIRED for s in _LIVE},
     **{(s, Event.EXHAUSTED): State.EXHAUSTED for s in _LIVE},
 }
@@ -305,6 +305,8 @@ def why_inactive(facts: Facts, now: dt.datetime) -> Inactive | None:
 
 
 def _why_standing(facts: Facts, now: dt.datetime) -> Inactive | None:
+    if facts.client_standing == Standing.DELETED:
+        return Inactive(Reason.TERMINATED, facts.client_standing_since)
     if facts.client_standing != Standing.GOOD:
         return Inactive(Reason.CLIENT_SUSPENDED, facts.client_standing_since)
     if facts.space_closed_at is not None:

@@ -207,7 +207,7 @@ def consents_by_state(client_id: str) -> dict[str, int]:
 
 def keys_of(client: Client) -> tuple[jwk.PublicKey, ...]:
     """The keys that a client registered itself; none when it publishes them at its jwks_uri."""
-    return jwk.parse_jwk_set(client.jwks) if client.jwks else ()
+    return jwk.parse_jwk_set(client.jwks, skip_foreign=True) if client.jwks else ()
 
 
 # Keys of the service

@@ -34,6 +34,7 @@ class Settings:
     dpop_nonce: str = "offered"  # or "required": whether a DPoP proof must carry a nonce of ours (RFC 9449 section 8)
     rate_limits: bool = True
     rate_limit_storage: str = "memory://"
+    open_registration: bool = False  # whether strangers may register for sign-in without an initial access token
     fetch_loopback: bool = False  # demonstration and tests only: jwks_uri and callbacks may be on the loopback
     log_level: str = "INFO"
     pool_size: int = 8  # PostgreSQL connections per process

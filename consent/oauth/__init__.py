@@ -26,6 +26,7 @@ resources              resource servers beside the data API (RFC 8707, 9068)
 sessions               which clients signed somebody in, and who is still to hear that it is over
 backchannel            telling them (OpenID Connect Back-Channel Logout)
 logout                 the checks of a logout request (OpenID Connect RP-Initiated Logout)
+registration           dynamic client registration and management (RFC 7591, 7592, OpenID Connect Registration)
 initial_access         initial access tokens (RFC 7591 section 3)
 metadata               discovery documents (RFC 8414, OpenID Connect Discovery, RFC 9728)
 errors                 OAuth errors that Authlib lacks, and the bridge from our domain's

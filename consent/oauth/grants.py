@@ -99,6 +99,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     def generate_token(self, user: BoundCode, scope: str, **_kwargs: Any) -> dict[str, Any]:
         """Access and refresh token, and what was granted."""
         wants_refresh = self.request.client.is_data or "offline_access" in scope.split()
+        wants_refresh = wants_refresh and self.request.client.check_grant_type(RefreshGrant.GRANT_TYPE)
         issue = tokens.prepare(
             user, family=user.digest, scope=scope, jkt=self.request.jkt, resource=self.request.resource,
             with_refresh=wants_refresh, now=self.request.now,

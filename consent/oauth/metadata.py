@@ -3,10 +3,19 @@
 from typing import Any
 
 from consent import subjects
+from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
-from consent.oauth import client_auth, dpop, grant_management, registered_client, request_objects, requests
+from consent.oauth import (
+    client_auth,
+    dpop,
+    grant_management,
+    registered_client,
+    registration,
+    request_objects,
+    requests,
+)
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
 from dataspace.signins import ACR_PASSKEY
@@ -25,10 +34,11 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "registration_endpoint": f"{issuer}{registration.PATH}",  # with an initial access token, or open by setting
         "jwks_uri": f"{issuer}/oauth/jwks",
         "response_types_supported": list(registered_client.RESPONSE_TYPES),
         "response_modes_supported": [mode.value for mode in ResponseMode],
-        "grant_types_supported": list(registered_client.GRANT_TYPES),
+        "grant_types_supported": list(GRANT_TYPES),
         "scopes_supported": _scopes(),
         "code_challenge_methods_supported": ["S256"],
         "require_pushed_authorization_requests": False,  # required of data clients, not of sign-in

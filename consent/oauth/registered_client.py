@@ -12,10 +12,9 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import bindparam, select
 
 from consent.client_options import ClientOptions
-from consent.clients import Client, Profile
+from consent.clients import Client, Profile, Standing
 from dataspace.db import connection, table_of
 
-GRANT_TYPES = ("authorization_code", "refresh_token")
 RESPONSE_TYPES = ("code",)
 # What FAPI 2.0 section 5.4.1 lets us sign with for a data client; its first choice stands in for any other.
 DATA_ALGORITHMS = ("ES256", "PS256")
@@ -74,7 +73,7 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
         return response_type in RESPONSE_TYPES
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in GRANT_TYPES
+        return grant_type in self.options.grant_types
 
 
 _COLUMNS = table_of(Client).c
@@ -89,7 +88,7 @@ _FIND = select(
     _COLUMNS.id_token_signed_response_alg,
     _COLUMNS.options,
     _COLUMNS.standing,
-).where(_COLUMNS.client_id == bindparam("client"))
+).where(_COLUMNS.client_id == bindparam("client"), _COLUMNS.standing != Standing.DELETED.value)
 
 
 def find(unverified_client_id: str) -> RegisteredClient | None:

@@ -2,6 +2,7 @@
 
 endpoints   thin routes of the OAuth and OpenID Connect endpoints
 openapi     the OpenAPI description of the data API and the APIs beside it; openapi_schemas, openapi_answers: its parts
+registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
 steps       how far a person has come in deciding one request

@@ -1,5 +1,6 @@
 """Commands for the client registry. What is done here is recorded as done by ``command``."""
 
+import datetime as dt
 import json
 from collections.abc import Iterable
 from enum import StrEnum
@@ -9,9 +10,10 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from consent import clients, interventions, keys, purposes, scenarios, supervision
+from consent import clients, interventions, keys, lifecycle, purposes, scenarios, supervision
 from consent.clients import AuthMethod, Client, Profile, Standing
 from consent.interventions import COMMAND, Ground
+from consent.oauth import initial_access
 from dataspace import clock, jwk
 from dataspace.db import db
 from dataspace.web.commands import Commands
@@ -59,6 +61,35 @@ def register_client(path: Path | None, jwks_file: Path | None, jwks_uri: str | N
         click.echo(f"client_id: {client.client_id}")
         _give_secret(client)
     db.session.commit()
+
+
+@clients_group.command("invite")
+@click.option("--profile", type=choice(Profile), default=Profile.LOGIN.value, show_default=True)
+@click.option("--note", default="", help="For whom, in your words.")
+@click.option("--days", type=click.IntRange(1, initial_access.LONGEST.days), default=initial_access.LIFE.days,
+              show_default=True, help="How long it may be used.")  # fmt: skip
+def invite(profile: str, note: str, days: int) -> None:
+    """Issue an initial access token: with it a program registers one client. Prints it once."""
+    life = dt.timedelta(days=days)
+    token = initial_access.issue(Profile(profile), clock.now(), actor_id=COMMAND, note=note, life=life)
+    db.session.commit()
+    click.echo(f"initial_access_token: {token}")
+    click.echo("It is shown only now, and good for one client.", err=True)
+
+
+@clients_group.command("delete")
+@click.argument("client_id", metavar="CLIENT")
+@click.option("--reason-code", type=choice(interventions.SUSPEND), required=True)
+@click.option("--text", required=True, help="Why, for the record.")
+@click.confirmation_option(prompt="All its consents end, and nobody can bring it back. Go on?")
+def delete_client(client_id: str, reason_code: str, text: str) -> None:
+    """End a client for ever, and every consent that it holds."""
+    reason, now = interventions.state(reason_code, text, allowed=interventions.SUSPEND), clock.now()
+    clients.delete(client_id, now, actor_id=COMMAND, reason_code=reason.ground, text=reason.text)
+    db.session.flush()
+    lifecycle.terminate(client_id, now)
+    db.session.commit()
+    click.echo(f"{client_id} is deleted.")
 
 
 @clients_group.command("list")
@@ -137,7 +168,7 @@ def set_redirect_uris(client_id: str, uris: tuple[str, ...]) -> None:
 def replace_secret(client_id: str) -> None:
     """Give a client that uses a secret a new one and print it once. The old one stops working at once."""
     client = clients.get(client_id)
-    if client.token_endpoint_auth_method == AuthMethod.PRIVATE_KEY_JWT:
+    if client.token_endpoint_auth_method not in clients.SECRET_METHODS:
         raise click.ClickException(f"{client_id} authenticates by a key, not by a secret.")
     clients.note(client_id, "client:secret_replaced", clock.now(), actor_id=COMMAND, reason_code=Ground.KEY_CHANGE)
     _give_secret(client)
@@ -188,7 +219,7 @@ def _from_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _give_secret(client: Client) -> None:
-    if client.token_endpoint_auth_method != AuthMethod.PRIVATE_KEY_JWT:
+    if client.token_endpoint_auth_method in clients.SECRET_METHODS:
         click.echo(f"client_secret: {clients.new_secret(client)}")
         click.echo("The secret is shown only now; keep it where only the client can read it.", err=True)
 

@@ -147,7 +147,7 @@ def _known_words(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _give_secret(client: Client) -> None:
-    if client.token_endpoint_auth_method == AuthMethod.PRIVATE_KEY_JWT:
+    if client.token_endpoint_auth_method not in clients.SECRET_METHODS:
         return
     secret = clients.new_secret(client)
     flash(_("The secret of this third party, shown only now: %(secret)s", secret=secret), "caution")
@@ -186,7 +186,7 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         standing=labels.STANDINGS[client.standing],
         profile=labels.PROFILES[client.profile],
         method=labels.METHODS[client.token_endpoint_auth_method],
-        has_secret=client.token_endpoint_auth_method != AuthMethod.PRIVATE_KEY_JWT,
+        has_secret=client.token_endpoint_auth_method in clients.SECRET_METHODS,
         keys=supervision.keys_of(client),
         purposes=_purposes(purposes.of_client(client_id)),
         counts=[(label, counts[state]) for state, label in words.STATES.items() if state in counts],

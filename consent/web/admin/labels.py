@@ -21,15 +21,21 @@ CLIENT_EVENTS: dict[str, tuple[Label, str]] = {
     "client:secret_replaced": (lazy_gettext("Secret of the third party replaced"), "caution"),
     "client:suspended": (lazy_gettext("Third party suspended"), "danger"),
     "client:reinstated": (lazy_gettext("Third party reinstated"), "good"),
+    "client:deleted": (lazy_gettext("Third party deleted"), "danger"),
+    "client:purpose_proposed": (lazy_gettext("Purpose proposed"), "waiting"),
+    "client:purpose_refused": (lazy_gettext("Purpose refused"), "danger"),
 }
 OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "keys:generated": (lazy_gettext("Keys generated"), ""),
     "keys:rotated": (lazy_gettext("Keys rotated"), "caution"),
+    "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
+    "invitation:revoked": (lazy_gettext("Leave to register revoked"), "caution"),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
 }
 STANDINGS: dict[str, tuple[Label, str]] = {
     Standing.GOOD: (lazy_gettext("Good standing"), "good"),
     Standing.SUSPENDED: (lazy_gettext("Suspended"), "suspended"),
+    Standing.DELETED: (lazy_gettext("Deleted"), "quiet"),
 }
 PROFILES: dict[str, Label] = {
     Profile.DATA: lazy_gettext("Reads data"),
