@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from consent.client_options import CHOICES
 from consent.clients import Client, Profile
 from dataspace.identifiers import BlindIndex
 
-TYPES = ("pairwise", "public")
+TYPES = CHOICES["subject_type"]
 PUBLIC = "*"  # the audience of whoever knows holders by their public name; no host is called so
 
 

@@ -5,9 +5,9 @@ What the code checks or tells by a constant stands here by that constant, so tha
 
 from typing import Any
 
+from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod, Profile
 from consent.oauth.client_auth import ASSERTION_TYPE
-from consent.oauth.registered_client import GRANT_TYPES
 from consent.oauth.requests import MAX_NONCE, MAX_STATE, SCOPES
 from consent.oauth.resources import MAX_NAMED
 from consent.terms import SCHEMA as ASKED
