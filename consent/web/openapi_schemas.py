@@ -10,6 +10,7 @@ from consent.clients import AuthMethod, Profile
 from consent.oauth.client_auth import ASSERTION_TYPE
 from consent.oauth.requests import MAX_NONCE, MAX_STATE, SCOPES
 from consent.oauth.resources import MAX_NAMED
+from consent.oauth.response_modes import ResponseMode
 from consent.terms import SCHEMA as ASKED
 from consent.terms import TYPE
 from dataspace import delivery
@@ -200,6 +201,7 @@ def _pushed_request() -> Schema:
         "type": "object",
         "properties": {
             "response_type": {"const": "code"},
+            "response_mode": {"enum": list(ResponseMode)},
             "redirect_uri": TEXT,
             "code_challenge": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
             "code_challenge_method": {"const": "S256"},
@@ -210,9 +212,13 @@ def _pushed_request() -> Schema:
             "nonce": {"type": "string", "maxLength": MAX_NONCE},
             "grant_management_action": {"enum": ["create", "replace"]},
             "grant_id": TEXT,
+            "request": TEXT | {"description": "All of it in one signed JWT (RFC 9101)."},
             **_credentials(),
         },
-        "required": ["response_type", "redirect_uri", "code_challenge", "code_challenge_method"],
+        "anyOf": [
+            {"required": ["response_type", "redirect_uri", "code_challenge", "code_challenge_method"]},
+            {"required": ["request"]},
+        ],
     }
 
 
