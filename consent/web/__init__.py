@@ -7,7 +7,8 @@ context     what wsgi built for this side
 authorize   the consent page, screen by screen
 steps       how far a person has come in deciding one request
 visits      one person in front of one request; the pages for those who cannot go on
-decisions   agree, refuse, wait for the second person, and the way back to the third party
+decisions   agree, refuse, wait for the second person
+way_back    to the third party: every answer leaves here
 asking      what a page shows of a request or a consent, in the reader's language
 logout      signing out at the wish of a client; messenger: telling the others at once
 dashboard   my authorizations, one consent, stopping it, the second person's approval

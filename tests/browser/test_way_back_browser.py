@@ -47,6 +47,7 @@ class Welcome(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         assert self.headers["Content-Type"] == "application/x-www-form-urlencoded"
+        assert self.headers["Origin"] == "null"  # no referrer, no origin
         self.take("POST", self.rfile.read(int(self.headers["Content-Length"])).decode())
 
     def take(self, method: str, answer: str) -> None:
