@@ -106,6 +106,7 @@ def build(
         },
         "items": [_item(i, subject.catalogue, chosen=i.item_id in choices.items) for i in ask.items],
         "scope": list(ask.scope),
+        "claims": list(ask.claims),
         "use": {
             "mode": ask.mode,
             "frequency": ask.frequency,

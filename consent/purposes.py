@@ -11,6 +11,8 @@ from typing import Any, Self
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from consent import claims
+from consent.claims import NOTHING, AskedClaims
 from consent.terms import AskedItem, InvalidTerms, Terms
 from dataspace import catalogue
 from dataspace.catalogue import DataItem
@@ -83,6 +85,7 @@ class Ask:
     legal_basis: str
     reference_no: str | None
     scope: tuple[str, ...] = field(default=())
+    claims: tuple[str, ...] = field(default=())  # of a sign-in: what it tells of the person
 
     def to_document(self) -> dict[str, Any]:
         """JSON form; :meth:`from_document` reads it back."""
@@ -92,7 +95,7 @@ class Ask:
     def from_document(cls, document: dict[str, Any]) -> Self:
         """The value again from its JSON form."""
         items = tuple(AskItem(**{**i, "fields": tuple(i["fields"])}) for i in document["items"])
-        tuples = {k: tuple(document[k]) for k in ("holder_kinds", "third_parties", "scope")}
+        tuples = {k: tuple(document[k]) for k in ("holder_kinds", "third_parties", "scope", "claims")}
         return cls(**{**document, **tuples, "items": items})
 
     @property
@@ -138,8 +141,8 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
     )
 
 
-def sign_in(client_id: str, scope: tuple[str, ...]) -> Ask:
-    """What a ``login`` client asks: to know who signs in, for a year at most."""
+def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING) -> Ask:
+    """What a ``login`` client asks: to know who signs in, and what scope and claims add, for a year at most."""
     text = {
         "zh_hans": "用你的数字空间账户登录",
         "zh_hant": "用你的數字空間帳戶登入",
@@ -157,6 +160,7 @@ def sign_in(client_id: str, scope: tuple[str, ...]) -> Ask:
         holder_kinds=(HolderKind.NATURAL_PERSON.value,), items=(), mode="periodic", max_reads=None, frequency=None,
         duration_days=365, retention=keep, storage_location={}, methods=None, third_parties=(), cross_border=None,
         automated_decision="none", legal_basis="consent", reference_no=None, scope=scope,
+        claims=claims.told(scope, asked),
     )  # fmt: skip
 
 

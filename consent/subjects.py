@@ -21,6 +21,11 @@ def of(holder_id: str, client: Client, index: BlindIndex) -> str:
     return index.pairwise(holder_id, audience)
 
 
+def is_public(client: Client) -> bool:
+    """Whether others know holders by the same name as this client."""
+    return audience_of(client.client_id, client.profile, client.redirect_uris, client.options) == PUBLIC
+
+
 def audience_of(client_id: str, profile: str, redirect_uris: Sequence[str], options: Mapping[str, Any]) -> str:
     """Who shares a name for a holder: everybody, the clients of one host, or this client alone.
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 OURS = ("dataspace", "consent", "wsgi")
 # Inside consent: who may be imported by whom, lowest floor first.
 FLOORS = [
-    {"consent.terms", "consent.clients", "consent.keys"},
+    {"consent.terms", "consent.claims", "consent.clients", "consent.keys"},
     {"consent.purposes", "consent.subjects"},
     {"consent.records"},
     {"consent.documents"},

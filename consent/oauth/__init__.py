@@ -18,6 +18,7 @@ replay                 identifiers of assertions and proofs, each accepted once
 tokens                 codes, access and refresh tokens, stored as digests, each bound to one consent
 authorization_details  as granted (RFC 9396)
 id_tokens              ID tokens (OpenID Connect Core)
+identity               the values of claims, read live from the person's records
 userinfo               OpenID Connect Core section 5.3
 validator              token and live consent -> Permission, installed in the data API's guard
 introspection          RFC 7662

@@ -4,6 +4,7 @@ How the answer travels, and that it carries ``state`` and ``iss``, is :mod:`cons
 """
 
 import datetime as dt
+from typing import Any
 
 from consent import clients, lifecycle, subjects
 from consent.lifecycle import Registry
@@ -31,7 +32,9 @@ def with_code(
     if consent.state != State.ACTIVE:
         raise Conflict(f"the consent is {consent.state}")
     asked = request.parameters
-    scope = _agreed_scope(asked["scope"], consent)
+    # A code carries nothing that the holder's consent does not name: an older sign-in may have been for less.
+    agreed, _digest = lifecycle.current_document(consent)
+    scope = " ".join(name for name in asked["scope"].split() if name in agreed["scope"])
     code = tokens.issue_code(
         consent_id=consent.consent_id,
         client_id=request.client_id,
@@ -43,6 +46,7 @@ def with_code(
         signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=AMR),
         now=now,
         resource=asked.get("resource", ""),
+        claims=_agreed_claims(asked.get("claims", {}), agreed["claims"]),
         sid=_sid(consent, actor, now, registry) if "openid" in scope.split() else None,
     )
     return response_modes.answer(way_back(request), {"code": code}, now, registry=registry)
@@ -79,7 +83,8 @@ def _sid(consent: Consent, actor: Actor, now: dt.datetime, registry: Registry) -
     return sessions.join(actor.signin_id, consent.client_id, subject, now)
 
 
-def _agreed_scope(asked: str, consent: Consent) -> str:
-    """A code carries no scope that the holder's consent does not name: an older sign-in may have been for less."""
-    document, _digest = lifecycle.current_document(consent)
-    return " ".join(name for name in asked.split() if name in document["scope"])
+def _agreed_claims(asked: dict[str, list[str]], agreed: list[str]) -> dict[str, Any] | None:
+    """What of the person the holder's consent names (``agreed``), and which of it was asked for where by name."""
+    if not agreed:
+        return None
+    return {"agreed": agreed} | {place: [n for n in names if n in agreed] for place, names in asked.items()}

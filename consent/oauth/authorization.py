@@ -64,7 +64,7 @@ def answer_silently(
     """The answer at once: a code when person and earlier consent are there, else an error."""
     if actor is None or must_sign_in(request, actor) or not is_expected(request, actor, index=registry.index):
         return refuse(request, LoginRequiredError(), now, registry=registry)
-    known = _earlier_consent(request, actor, now)
+    known = earlier_consent(request, actor, now)
     if known is None:
         return refuse(request, ConsentRequiredError(), now, registry=registry)
     par.finish(request, now, consent_id=known.consent_id)
@@ -110,11 +110,13 @@ def refuse(
     return answers.with_error(request, error.error, "no answer without a page", now, registry=registry)
 
 
-def _earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.datetime) -> Consent | None:
+def earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.datetime) -> Consent | None:
     """A live consent to everything that is asked; only a plain sign-in can have one."""
     if request.asked.kind != "login":
         return None
     known = lifecycle.active_sign_in(actor.space_id, request.client_id, now)
-    if known is None or not set(request.asked.scope) <= set(lifecycle.current_document(known)[0]["scope"]):
+    if known is None:
         return None
-    return known
+    agreed, _digest = lifecycle.current_document(known)
+    asked = request.asked
+    return known if set(asked.scope) <= set(agreed["scope"]) and set(asked.claims) <= set(agreed["claims"]) else None

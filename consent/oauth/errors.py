@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from authlib.oauth2.base import invalid_error_characters
-from authlib.oauth2.rfc6749 import OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError, OAuth2Error
 from authlib.oauth2.rfc6750 import InvalidTokenError
 
+from consent.claims import InvalidClaims
 from consent.oauth.dpop import InvalidProof, NonceNeeded
 from consent.oauth.possession import WrongScheme
 from consent.terms import InvalidTerms
@@ -38,6 +39,12 @@ class InvalidTargetError(OAuth2Error):  # type: ignore[misc]
     error = "invalid_target"
 
 
+class UnmetAuthenticationRequirementsError(OAuth2Error):  # type: ignore[misc]
+    """OpenID Connect Core Unmet Authentication Requirements section 2."""
+
+    error = "unmet_authentication_requirements"
+
+
 class InvalidGrantIdError(OAuth2Error):  # type: ignore[misc]
     """Grant Management for OAuth 2.0 section 5.4."""
 
@@ -51,6 +58,8 @@ def as_oauth() -> Iterator[None]:
         yield
     except InvalidTerms as error:
         raise InvalidAuthorizationDetailsError(plain(error.detail)) from None
+    except InvalidClaims as error:
+        raise InvalidRequestError(plain(error.detail)) from None
     except NonceNeeded as error:
         raise UseNonceError(plain(error.detail)) from None
     except InvalidProof as error:

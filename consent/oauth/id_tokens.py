@@ -9,6 +9,7 @@ from authlib.oidc.core.util import create_half_hash
 from consent import subjects
 from consent.keys import ALGORITHMS, KeyUse
 from consent.lifecycle import Registry
+from consent.oauth import identity
 from consent.oauth.forms import FormRequest
 from consent.oauth.tokens import Bound
 from dataspace import jose
@@ -36,9 +37,15 @@ class IDToken(OpenIDToken):  # type: ignore[misc]
     def encode_id_token(self, token: dict[str, Any], request: FormRequest) -> str:
         """The signed ID token of a token response."""
         held, client = request.authorization_code or request.refresh_token, request.client
-        claims = self._claims(held.bound, request) | {
-            "at_hash": create_half_hash(token["access_token"], client.id_token_alg).decode(),
-        }
+        asked = (held.bound.claims or {}).get("id_token", ())  # by name only: what the scope asks is for userinfo
+        told = identity.values(asked, held.bound, request.now, registry=self.registry)
+        claims = (
+            told
+            | self._claims(held.bound, request)
+            | {
+                "at_hash": create_half_hash(token["access_token"], client.id_token_alg).decode(),
+            }
+        )
         if request.authorization_code and held.bound.nonce:
             claims["nonce"] = held.bound.nonce  # with the code only (section 12.2)
         key = self.registry.keyring.signing_key(KeyUse.ID_TOKEN, request.now, client.id_token_alg)

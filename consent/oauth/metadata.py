@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consent import subjects
+from consent import claims, subjects
 from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
@@ -80,12 +80,14 @@ def openid_provider(issuer: str) -> dict[str, Any]:
         "backchannel_logout_session_supported": True,
         "subject_types_supported": list(subjects.TYPES),
         "id_token_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
-        "claims_supported": ["sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "name"],
+        "claims_supported": [*claims.ALWAYS, "nonce", "sid", *claims.OFFERED],
         "claim_types_supported": ["normal"],
+        "userinfo_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
+        "display_values_supported": ["page", "popup", "touch"],
         "prompt_values_supported": list(requests.PROMPTS),
         "acr_values_supported": [ACR_PASSKEY],
         "ui_locales_supported": ["zh-Hans", "zh-Hant", "en"],
-        "claims_parameter_supported": False,
+        "claims_parameter_supported": True,
     }
 
 

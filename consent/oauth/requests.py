@@ -20,18 +20,26 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oidc.core.errors import RegistrationNotSupportedError
 
-from consent import lifecycle, purposes, terms
+from consent import claims, lifecycle, purposes, terms
+from consent.claims import NOTHING, AskedClaims
 from consent.clients import Profile, Standing
 from consent.lifecycle import Registry
 from consent.oauth import grant_management, id_tokens, request_objects, resources, response_modes
 from consent.oauth.client_auth import ClientKeys
-from consent.oauth.errors import InvalidAuthorizationDetailsError, InvalidGrantIdError, InvalidProofError, as_oauth
+from consent.oauth.errors import (
+    InvalidAuthorizationDetailsError,
+    InvalidGrantIdError,
+    InvalidProofError,
+    UnmetAuthenticationRequirementsError,
+    as_oauth,
+)
 from consent.oauth.possession import Sender, proved_key
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.response_modes import ResponseMode, WayBack
 from consent.purposes import Ask
 from consent.records import why_inactive
 from dataspace.jose import InvalidToken
+from dataspace.signins import ACR_PASSKEY
 
 
 class Endpoint(enum.Enum):
@@ -40,7 +48,7 @@ class Endpoint(enum.Enum):
 
 
 SCOPES = {
-    Profile.LOGIN: ("openid", "profile", "offline_access"),
+    Profile.LOGIN: ("openid", *claims.SCOPES, "offline_access"),
     Profile.DATA: ("openid", "offline_access", *grant_management.SCOPES),
 }
 PROMPTS = ("none", "login", "consent", "select_account")
@@ -71,6 +79,7 @@ class Draft:
     jkt: str | None = None
     resource: str = ""  # RFC 8707, as codes keep it
     max_age: int | None = None  # seconds
+    claims: AskedClaims = NOTHING
     persons: list[str] | None = None  # one of these subjects must be the person; None: anybody
     ask: Ask | None = field(default=None)
 
@@ -138,6 +147,8 @@ def check(draft: Draft) -> CheckedRequest:
     max_age = None if draft.max_age is None else str(draft.max_age)
     found = {"scope": " ".join(draft.scope), "max_age": max_age, "persons": draft.persons}
     kept |= {name: value for name, value in found.items() if value is not None}
+    if draft.ask is not None and draft.ask.claims:
+        kept["claims"] = {"userinfo": draft.claims.userinfo, "id_token": draft.claims.id_token}
     if draft.resource:
         kept["resource"] = draft.resource
     if draft.response_mode is not None and draft.response_mode.signed:
@@ -253,17 +264,31 @@ def prompt_and_max_age_make_sense(draft: Draft) -> None:
     draft.max_age = int(max_age) if max_age else draft.party.options.default_max_age
 
 
+def claims_are_well_formed(draft: Draft) -> None:
+    """OpenID Connect Core section 5.5; what we do not offer is ignored, essential or not."""
+    with as_oauth():
+        draft.claims = claims.parse(draft.get("claims"))
+    draft.persons = None if draft.claims.persons is None else list(draft.claims.persons)
+
+
+def essential_acr_can_be_met(draft: Draft) -> None:
+    """OpenID Connect Core section 5.5.1.1. What is not essential is a wish, as acr_values: everybody has a passkey."""
+    if draft.claims.acrs is not None and ACR_PASSKEY not in draft.claims.acrs:
+        raise UnmetAuthenticationRequirementsError("no sign-in here has an acr that is asked for")
+
+
 def hint_is_ours(draft: Draft) -> None:
     """OpenID Connect Core section 3.1.2.1: an ID token of this client names whom it expects; it may have expired."""
     if not draft.get("id_token_hint"):
         return
     try:
-        claims = id_tokens.recognise(draft.get("id_token_hint"), registry=draft.registry, now=draft.now)
+        hint = id_tokens.recognise(draft.get("id_token_hint"), registry=draft.registry, now=draft.now)
     except InvalidToken:
         raise InvalidRequestError("id_token_hint is not an ID token of ours") from None
-    if claims["aud"] != draft.party.client_id:
+    if hint["aud"] != draft.party.client_id:
         raise InvalidRequestError("id_token_hint was issued to another client")
-    draft.persons = [claims["sub"]]
+    # Beside a value of the claim sub both must hold.
+    draft.persons = [hint["sub"]] if draft.persons is None or hint["sub"] in draft.persons else []
 
 
 def announced_key_is_a_thumbprint(draft: Draft) -> None:
@@ -302,7 +327,7 @@ def asks_what_is_registered(draft: Draft) -> None:
     elif details:
         raise InvalidAuthorizationDetailsError("this client may only ask to sign somebody in")
     else:
-        draft.ask = purposes.sign_in(client_id, draft.scope)
+        draft.ask = purposes.sign_in(client_id, draft.scope, draft.claims)
 
 
 def _locations_are_ours(locations: tuple[str, ...], issuer: str) -> None:
@@ -353,6 +378,8 @@ CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (state_and_nonce_are_short, BOTH),
     (scope_is_allowed, BOTH),
     (prompt_and_max_age_make_sense, BOTH),
+    (claims_are_well_formed, BOTH),
+    (essential_acr_can_be_met, BOTH),
     (hint_is_ours, BOTH),
     (announced_key_is_a_thumbprint, BOTH),
     (key_is_proved, PAR),

@@ -1,19 +1,22 @@
 """UserInfo (OpenID Connect Core section 5.3): who signed in, for whoever holds an access token with ``openid``."""
 
 import datetime as dt
+from typing import Any
 
 from authlib.oauth2.rfc6749 import InvalidRequestError, MissingAuthorizationError, OAuth2Error
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
+from consent.claims import AskedClaims, told
+from consent.keys import KeyUse
 from consent.lifecycle import Registry
-from consent.oauth import resources, tokens
+from consent.oauth import identity, resources, tokens
 from consent.oauth.dpop import ALGORITHMS
 from consent.oauth.errors import InvalidProofError, as_refused_token, plain
-from consent.oauth.id_tokens import subject
+from consent.oauth.id_tokens import TYP, subject
 from consent.oauth.possession import BEARER, DPOP, Presented, check_possession
 from consent.oauth.tokens import BoundToken, Kind
 from consent.records import why_inactive
-from dataspace import holders
+from dataspace import jose
 
 _PROOF = f'DPoP algs="{" ".join(sorted(ALGORITHMS))}"'
 
@@ -36,8 +39,8 @@ def credentials(authorization: str | None, form: dict[str, str]) -> tuple[str, s
     return scheme.lower(), token.strip()
 
 
-def claims(presented: Presented, now: dt.datetime, *, registry: Registry) -> dict[str, str]:
-    """What the token's scope tells (OpenID Connect Core section 5.4).
+def answer(presented: Presented, now: dt.datetime, *, registry: Registry) -> dict[str, Any] | str:
+    """What the token tells, as JSON, or as a signed JWT for a client that registered so.
 
     Raises InvalidTokenError, InsufficientScopeError.
     """
@@ -52,7 +55,9 @@ def claims(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
         raise InvalidTokenError(inactive.reason.value)
     if now >= bound.dies_at:
         raise InvalidTokenError("the access token has expired")
-    return _claims(bound, registry)
+    said = _claims(bound, now, registry)
+    alg = bound.client_options.get("userinfo_signed_response_alg")
+    return _signed(said, bound, alg, now, registry) if alg else said
 
 
 def challenge(error: OAuth2Error) -> str:
@@ -65,13 +70,18 @@ def challenge(error: OAuth2Error) -> str:
     return f"Bearer {said}, {_PROOF}, {said}"
 
 
-def _claims(bound: BoundToken, registry: Registry) -> dict[str, str]:
+def _claims(bound: BoundToken, now: dt.datetime, registry: Registry) -> dict[str, Any]:
+    """By scope and by the claims parameter (OpenID Connect Core sections 5.4 and 5.5), as far as the consent goes."""
     scope = bound.scope.split()
     if "openid" not in scope:
         raise InsufficientScopeError("openid is missing")
-    told = {"sub": subject(bound, registry.index)}
-    if "profile" in scope:
-        profile = holders.profiles({bound.holder_id}, vault=registry.vault).get(bound.holder_id)
-        if profile is not None:
-            told["name"] = profile.name
-    return told
+    kept = bound.claims or {}
+    wanted = told(scope, AskedClaims(userinfo=tuple(kept.get("userinfo", ()))))
+    names = [name for name in wanted if name in kept.get("agreed", ())]
+    return {"sub": subject(bound, registry.index)} | identity.values(names, bound, now, registry=registry)
+
+
+def _signed(said: dict[str, Any], bound: BoundToken, alg: str, now: dt.datetime, registry: Registry) -> str:
+    """Section 5.3.2. Without exp and iat, so that nobody takes it for an ID token."""
+    key = registry.keyring.signing_key(KeyUse.ID_TOKEN, now, alg)
+    return jose.sign(said | {"iss": registry.issuer, "aud": bound.client_id}, key, typ=TYP)

@@ -10,7 +10,7 @@ from consent.oauth import resources, tokens
 from consent.oauth.dpop import InvalidProof, NonceNeeded
 from consent.oauth.nonces import Nonces
 from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession
-from consent.oauth.tokens import BoundToken, Kind
+from consent.oauth.tokens import Bound, Kind
 from consent.records import why_inactive
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 
@@ -35,7 +35,7 @@ def permission_for(
         raise ReadRefused("invalid_token")
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise ReadRefused("invalid_token", detail="meant for another resource")
-    permission = _permission(bound)
+    permission = permission_of(bound)
     sender = Sender(proofs=proofs, method=method, urls=urls, nonces=nonces)
     presented = Presented(scheme=scheme, token=token, sender=sender)
     try:
@@ -57,7 +57,8 @@ def permission_for(
     return permission
 
 
-def _permission(bound: BoundToken) -> Permission:
+def permission_of(bound: Bound) -> Permission:
+    """What a token or code allows, as the data API and the access log know it."""
     return Permission(
         client_id=bound.client_id,
         recipient=bound.legal_name["zh_hans"],

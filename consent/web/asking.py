@@ -165,6 +165,7 @@ def ask_of(document: dict[str, Any], *, kind: str) -> Ask:
         legal_basis=document["legal_basis"],
         reference_no=purpose["reference_no"],
         scope=tuple(document["scope"]),
+        claims=tuple(document["claims"]),
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, lifecycle, overview
+from consent import clients, lifecycle, overview, subjects
 from consent.clients import Client
 from consent.overview import Card
 from consent.records import (
@@ -106,6 +106,13 @@ class Detail:
     def pending(self) -> bool:
         """Whether a second person still has to decide."""
         return self.inactive is not None and self.inactive.reason == Reason.PENDING
+
+    @property
+    def learned(self) -> list[str]:
+        """What a sign-in tells; empty for everything else."""
+        if self.consent.kind != "login":
+            return []
+        return words.learned(self.asking.ask.claims, public=subjects.is_public(self.client))
 
     @property
     def stoppable(self) -> bool:

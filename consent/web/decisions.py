@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 from consent import lifecycle, overview
 from consent.documents import Shown
-from consent.oauth import answers, par, tokens
+from consent.oauth import answers, authorization, par, tokens
 from consent.oauth.response_modes import Answer
 from consent.records import Consent, Reason, facts_of, why_inactive
 from consent.web import way_back, words
@@ -118,8 +118,8 @@ def let_through(visit: Visit, now: dt.datetime) -> str | None:
     """A person whom a sign-in client knows already passes without being asked again; None when there is to ask."""
     if "consent" in str(visit.row.parameters.get("prompt") or "").split():
         return None
-    known = lifecycle.active_sign_in(visit.actor.space_id, visit.client.client_id, now)
-    if known is None or not set(visit.ask.scope) <= set(lifecycle.current_document(known)[0]["scope"]):
+    known = authorization.earlier_consent(visit.row, visit.actor, now)
+    if known is None:
         return None
     try:
         answer = _code(visit, known, now)

@@ -70,7 +70,8 @@ def user_info() -> AnyResponse:
     """OpenID Connect Core section 5.3."""
     try:
         body = forms.parse(request.get_data(cache=False)) if request.mimetype == forms.FORM else {}
-        answer = _json(userinfo.claims(_presented(body), clock.now(), registry=registry()))
+        said = userinfo.answer(_presented(body), clock.now(), registry=registry())
+        answer = _json(said) if isinstance(said, dict) else Response(said, mimetype="application/jwt")
     except OAuth2Error as error:
         answer = _challenged(error)
     return _answered(answer, the_server().resource_nonces)

@@ -15,7 +15,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, lifecycle
+from consent import clients, lifecycle, subjects
 from consent.clients import Client, Standing
 from consent.oauth import authorization, par
 from consent.oauth.par import AuthorizationRequest
@@ -80,8 +80,7 @@ class Visit:
 
     def learned(self) -> list[str]:
         """What a sign-in tells the third party."""
-        name = [_("your name")] if "profile" in self.ask.scope else []
-        return [*name, _("a number that stands for you there and nowhere else")]
+        return words.learned(self.ask.claims, public=subjects.is_public(self.client))
 
     def summary(self, asking: Asking) -> str:
         """One paragraph: who gets what, what for, how long, and whether it leaves the country."""

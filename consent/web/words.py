@@ -148,10 +148,38 @@ AUTOMATED: dict[str, Label] = {
     "solely": lazy_gettext("A computer alone takes the decision. You may ask for a person to look at it: %(contact)s."),
 }
 
+# What a sign-in tells, in the person's words; several claims may be one fact.
+_STATED: Label = lazy_gettext("what you say of yourself (nickname, picture, pages, language, time zone)")
+CLAIMS: dict[str, Label] = {
+    "name": lazy_gettext("your name"),
+    "family_name": lazy_gettext("your name"),
+    "given_name": lazy_gettext("your name"),
+    "middle_name": lazy_gettext("your name"),
+    "gender": lazy_gettext("your sex"),
+    "birthdate": lazy_gettext("your date of birth"),
+    "email": lazy_gettext("your e-mail address"),
+    "email_verified": lazy_gettext("your e-mail address"),
+    "phone_number": lazy_gettext("your phone number"),
+    "phone_number_verified": lazy_gettext("your phone number"),
+    "address": lazy_gettext("your postal address"),
+    "updated_at": lazy_gettext("of what day these are"),
+}
+
 THIRD_PARTY_ROLES: dict[str, Label] = {
     "processor": lazy_gettext("works on its behalf"),
     "recipient": lazy_gettext("receives the data"),
 }
+
+
+def learned(claims: tuple[str, ...], *, public: bool) -> list[str]:
+    """What a sign-in tells the third party, each fact once. ``public``: under the name that others know as well."""
+    facts = dict.fromkeys(str(CLAIMS.get(name, _STATED)) for name in claims)
+    known_as = (
+        _("a number that stands for you, there and wherever else it is known")
+        if public
+        else _("a number that stands for you there and nowhere else")
+    )
+    return [*facts, str(known_as)]
 
 
 def standing(inactive: Inactive | None) -> tuple[str, str]:

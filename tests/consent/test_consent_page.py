@@ -766,7 +766,12 @@ def login(scene: Scene) -> Ask:
 
 def test_a_sign_in_says_who_what_and_how_long(scene: Scene, login: Ask) -> None:
     page = scene.shows(login)
-    for words in (BANK, "They learn your name, a number", "How long 365 days", "Nobody needs your password"):
+    for words in (
+        BANK,
+        "They learn your name, what you say",
+        "How long 365 days",
+        "Nobody needs your password",
+    ):
         assert words in page.says, words
     scene.visitor.tap("Agree")
     assert "code" in scene.returned()

@@ -1,0 +1,108 @@
+"""The values of the claims that a sign-in tells: the person's own records, read live as any other read of a space.
+
+Each such read is in the holder's access log. What the space holds no record of is left out, never empty.
+"""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from consent.lifecycle import Registry
+from consent.oauth.tokens import Bound
+from consent.oauth.validator import permission_of
+from dataspace import holders, spaces
+from dataspace.permission import GrantedItem, ReadRefused
+
+Make = Callable[[Any], Any]
+_GENDERS = {"男": "male", "女": "female"}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _url(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.startswith(("https://", "http://")) else None
+
+
+def _day(value: Any) -> str | None:
+    return value if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value) else None
+
+
+def _flag(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _gender(value: Any) -> str | None:
+    return _GENDERS.get(value)
+
+
+def _address(value: Any) -> dict[str, str] | None:
+    """OpenID Connect Core section 5.1.1."""
+    return {"formatted": value} if _text(value) else None
+
+
+IDENTITY, CONTACT, SELF = "p.identity.basic", "p.contact.registered", "p.profile.self"
+# Claim -> catalogue item, its field, and how the value is made; whatever does not fit becomes None.
+SOURCES: Mapping[str, tuple[str, str, Make]] = MappingProxyType(
+    {
+        "gender": (IDENTITY, "sex", _gender),
+        "birthdate": (IDENTITY, "birth_date", _day),
+        "email": (CONTACT, "email", _text),
+        "email_verified": (CONTACT, "email_verified", _flag),
+        "phone_number": (CONTACT, "mobile", _text),
+        "phone_number_verified": (CONTACT, "mobile_verified", _flag),
+        "address": (CONTACT, "postal_address", _address),
+        "family_name": (SELF, "family_name", _text),
+        "given_name": (SELF, "given_name", _text),
+        "middle_name": (SELF, "middle_name", _text),
+        "nickname": (SELF, "nickname", _text),
+        "preferred_username": (SELF, "preferred_username", _text),
+        "profile": (SELF, "page", _url),
+        "picture": (SELF, "picture", _url),
+        "website": (SELF, "website", _url),
+        "zoneinfo": (SELF, "zoneinfo", _text),
+        "locale": (SELF, "locale", _text),
+    }
+)
+# "verified" of nothing says nothing.
+_RESTS_ON = {"email_verified": "email", "phone_number_verified": "phone_number"}
+
+
+def values(names: Collection[str], bound: Bound, now: dt.datetime, *, registry: Registry) -> dict[str, Any]:
+    """The claims of these names that there are; reads and logs nothing when none of them is asked."""
+    found: dict[str, Any] = {}
+    if "name" in names and (profile := holders.profiles({bound.holder_id}, vault=registry.vault)):
+        found["name"] = profile[bound.holder_id].name
+    asked = {name: SOURCES[name] for name in names if name in SOURCES}
+    delivered = _read(asked, bound, now, registry)
+    for name, (item_id, field, make) in asked.items():
+        rows = delivered[item_id].rows if item_id in delivered else []
+        value = make(rows[0][field]) if rows and field in rows[0] else None
+        if value is not None:
+            found[name] = value
+    stamps = [item.as_of for item in delivered.values() if item.as_of is not None]
+    if "updated_at" in names and stamps:
+        found["updated_at"] = int(max(stamps).timestamp())
+    return {name: value for name, value in found.items() if _RESTS_ON.get(name, name) in found}
+
+
+def _read(
+    asked: Mapping[str, tuple[str, str, Make]], bound: Bound, now: dt.datetime, registry: Registry
+) -> dict[str, spaces.Delivered]:
+    """What the records say, by item; only the fields that are asked."""
+    fields: dict[str, list[str]] = {}
+    for item_id, field, _make in asked.values():
+        fields.setdefault(item_id, []).append(field)
+    if not fields:
+        return {}
+    # The version is the record's own: the consent of a sign-in names claims, not items.
+    items = tuple(GrantedItem(item_id=i, item_version=0, fields=tuple(f)) for i, f in fields.items())
+    try:
+        delivery = spaces.read(replace(permission_of(bound), items=items), None, now, vault=registry.vault)
+    except ReadRefused:  # the space was erased a moment ago
+        return {}
+    return {item.item_id: item for item in delivery.items}
