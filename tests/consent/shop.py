@@ -19,6 +19,7 @@ from dataspace import clock, signins
 from dataspace.db import db
 from dataspace.mandates import Actor
 from tests import factories
+from tests.authenticator import Browser
 from tests.consent.third_party import ThirdParty, code_for
 from tests.consent.visitor import Visitor
 
@@ -35,7 +36,7 @@ def open_shop(
     return ThirdParty(party, app.test_client())
 
 
-def actor_of(visitor: Visitor) -> Actor:
+def actor_of(visitor: Visitor | Browser) -> Actor:
     """Whom the browser's sign-in stands for at present."""
     with visitor.client.session_transaction() as session:
         visit = signins.visit(session["signin"], clock.now(), idle=signins.LIFE)
@@ -43,7 +44,7 @@ def actor_of(visitor: Visitor) -> Actor:
     return visit.actor
 
 
-def enter(third: ThirdParty, visitor: Visitor, **changes: Any) -> dict[str, Any]:
+def enter(third: ThirdParty, visitor: Visitor | Browser, **changes: Any) -> dict[str, Any]:
     """Sign the visitor in there; the answer of the token endpoint."""
     code, _consent = code_for(third, actor_of(visitor), **changes)
     answer = third.token(code)
@@ -61,11 +62,11 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @dataclass
 class Receiver:
-    """The back-channel logout address of a relying party. ``answers``: a status per attempt, 200 when they run out."""
+    """The back-channel logout address of a relying party. ``hold``: it answers only once this is set."""
 
     url: str
     received: "queue.Queue[tuple[str, str]]"  # content type, logout token
-    answers: list[int]
+    hold: threading.Event
 
     def token(self) -> str:
         """The next logout token; waits for it, as it is sent beside the answer."""
@@ -75,20 +76,21 @@ class Receiver:
 
 
 @contextmanager
-def receiver(*answers: int) -> Iterator[Receiver]:
-    """A server on the loopback."""
-    found: queue.Queue[tuple[str, str]] = queue.Queue()
-    left = list(answers)
+def receiver(*statuses: int) -> Iterator[Receiver]:
+    """A server on the loopback that answers with these, and then with 200."""
+    found = Receiver("", queue.Queue(), threading.Event())
+    found.hold.set()
+    left = list(statuses)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode(), strict_parsing=True)
-            assert list(form) == ["logout_token"]
-            assert len(form["logout_token"]) == 1
+            found.received.put((self.headers["Content-Type"], *form.pop("logout_token")))
+            assert not form
+            found.hold.wait(30)
             self.send_response(left.pop(0) if left else 200)
             self.send_header("Content-Length", "0")
             self.end_headers()
-            found.put((self.headers["Content-Type"], form["logout_token"][0]))
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             """Quiet."""
@@ -96,8 +98,9 @@ def receiver(*answers: int) -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
+    found.url = f"http://127.0.0.1:{server.server_port}/logout"
     try:
-        yield Receiver(f"http://127.0.0.1:{server.server_port}/logout", found, left)
+        yield found
     finally:
         server.shutdown()
         thread.join()
