@@ -28,6 +28,7 @@ sessions               which clients signed somebody in, and who is still to hea
 backchannel            telling them (OpenID Connect Back-Channel Logout)
 logout                 the checks of a logout request (OpenID Connect RP-Initiated Logout)
 registration           dynamic client registration and management (RFC 7591, 7592, OpenID Connect Registration)
+entrance               the link by which a sign-in begins here (OpenID Connect Core section 4)
 initial_access         initial access tokens (RFC 7591 section 3)
 metadata               discovery documents (RFC 8414, OpenID Connect Discovery, RFC 9728)
 errors                 OAuth errors that Authlib lacks, and the bridge from our domain's

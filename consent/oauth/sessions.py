@@ -32,7 +32,7 @@ class LogoutNotice(Model):
     """A logout token to be delivered (OpenID Connect Back-Channel Logout). ``due_at``: the next try; NULL: no more."""
 
     __tablename__ = "logout_notices"
-    __table_args__ = (Index(None, "due_at"), Index(None, "created_at"))
+    __table_args__ = (Index(None, "due_at"), Index(None, "created_at"), Index(None, "client_id", "created_at"))
     notice_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"))
     sid: Mapped[str] = mapped_column(String(40))
@@ -102,6 +102,14 @@ def end(signin_ids: Collection[str], now: dt.datetime) -> int:
     if notices:
         db.session.execute(insert(LogoutNotice), notices)
     return len(notices)
+
+
+def undelivered(client_id: str, limit: int = 10) -> list[LogoutNotice]:
+    """The latest notices that this client has not taken, for administrators."""
+    missed = LogoutNotice.client_id == client_id, LogoutNotice.delivered_at.is_(None), LogoutNotice.problem != ""
+    return list(
+        db.session.scalars(select(LogoutNotice).where(*missed).order_by(LogoutNotice.created_at.desc()).limit(limit))
+    )
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from consent import lifecycle, overview
+from consent.oauth import entrance
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
 from consent.web import reads
@@ -95,6 +96,7 @@ def consent(consent_id: str) -> str:
         events=timeline(detail, actor, vault=services().vault),
         shown=shown_text(found, vault=services().vault),
         may_approve=detail.may_approve(actor),
+        entrance=entrance.link(detail.client, issuer=services().settings.issuer),
     )
 
 

@@ -61,6 +61,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_logout_notices_due_at", "logout_notices", ["due_at"])
     op.create_index("ix_logout_notices_created_at", "logout_notices", ["created_at"])
+    op.create_index("ix_logout_notices_client_id_created_at", "logout_notices", ["client_id", "created_at"])
     op.create_table(
         "initial_access_tokens",
         sa.Column("digest", sa.String(64), nullable=False),

@@ -75,6 +75,12 @@ class Receiver:
         return token
 
 
+class Server(ThreadingHTTPServer):
+    """Takes as many connections at once as several workers make."""
+
+    request_queue_size = 128
+
+
 @contextmanager
 def receiver(*statuses: int) -> Iterator[Receiver]:
     """A server on the loopback that answers with these, and then with 200."""
@@ -95,7 +101,7 @@ def receiver(*statuses: int) -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             """Quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     found.url = f"http://127.0.0.1:{server.server_port}/logout"

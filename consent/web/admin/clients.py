@@ -11,6 +11,7 @@ from consent import clients, interventions, purposes, supervision
 from consent.clients import AuthMethod, Client, ClientEvent, InvalidClientData, Profile, Standing
 from consent.interventions import Ground, ReasonMissing
 from consent.keys import ALGORITHMS, KeyUse
+from consent.oauth import sessions
 from consent.purposes import Purpose
 from consent.supervision import Masked
 from consent.web import grounds, words
@@ -190,6 +191,7 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         keys=supervision.keys_of(client),
         purposes=_purposes(purposes.of_client(client_id)),
         counts=[(label, counts[state]) for state, label in words.STATES.items() if state in counts],
+        missed=sessions.undelivered(client_id),
         events=[_event(e, known) for e in events],
         grounds=grounds.options(interventions.REINSTATE if suspended else interventions.SUSPEND),
         change_grounds=grounds.options(interventions.CHANGE),
