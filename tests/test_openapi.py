@@ -20,7 +20,8 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from sqlalchemy import func, select, update
 
 from consent import clients, interventions, lifecycle
-from consent.oauth import introspection
+from consent.clients import Profile
+from consent.oauth import initial_access, introspection
 from consent.oauth.forms import FORM
 from consent.oauth.tokens import Token
 from consent.records import ConsentVersion
@@ -55,10 +56,15 @@ OPERATIONS = [
     ("POST", "/oauth/revoke"),
     ("GET", "/userinfo"),
     ("POST", "/userinfo"),
+    ("POST", "/oauth/register"),
+    ("GET", "/oauth/register/{client_id}"),
+    ("PUT", "/oauth/register/{client_id}"),
+    ("DELETE", "/oauth/register/{client_id}"),
 ]
 IDS = [" ".join(one) for one in OPERATIONS]
 BY_CLIENT = [one for one in OPERATIONS if re.search("par|token|introspect|revoke", one[1])]
-BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT]
+BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
+BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF]
 
 
 @dataclass
@@ -257,6 +263,35 @@ def test_every_described_answer_of_userinfo(scene: Scene) -> None:
     assert scene.call("GET", "/userinfo").status_code == 403
 
 
+def test_every_described_call_of_a_registration(scene: Scene, now: dt.datetime) -> None:
+    """Each answer is replaced by the next; what was registered comes back as it went."""
+    path = "/oauth/register/{client_id}"
+    metadata = {"redirect_uris": [factories.REDIRECT_URI], "client_name": "Shop", "client_name#zh-Hans": "商店"}
+
+    def call(method: str, where: str, token: str, **how: Any) -> Any:
+        case = scene.operation(method, where).Case(headers={"Authorization": f"Bearer {token}"}, **how)
+        return case.call_and_validate(checks=CHECKS)
+
+    initial = initial_access.issue(Profile.LOGIN, now, actor_id="command")
+    db.session.commit()
+    json_body = {"body": metadata, "media_type": "application/json"}
+    assert call("POST", "/oauth/register", "x", **json_body).status_code == 401
+    wrong = json_body | {"body": metadata | {"redirect_uris": ["http://rp.example"]}}
+    assert call("POST", "/oauth/register", initial, **wrong).status_code == 400
+    told = call("POST", "/oauth/register", initial, **json_body)
+    assert told.status_code == 201
+    client_id, token = told.json()["client_id"], told.json()["registration_access_token"]
+    where = {"path_parameters": {"client_id": client_id}}
+    assert call("GET", path, "x", **where).status_code == 401
+    assert call("GET", path, token, **where).json()["client_name#zh-Hans"] == "商店"
+    assert call("PUT", path, token, **where, **json_body).status_code == 400
+    changed = json_body | {"body": metadata | {"client_id": client_id}}
+    told = call("PUT", path, token, **where, **changed)
+    assert told.status_code == 200
+    assert call("DELETE", path, token, **where).status_code == 401
+    assert call("DELETE", path, told.json()["registration_access_token"], **where).status_code == 204
+
+
 # Generated requests
 
 
@@ -318,3 +353,16 @@ def test_generated_requests_of_a_client(
     elif mode is GenerationMode.POSITIVE:
         assert statuses & {200, 400}
         assert 401 not in statuses
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("method", "path"), BY_ITSELF, ids=[" ".join(one) for one in BY_ITSELF])
+def test_generated_requests_of_who_registers(
+    scene: Scene, now: dt.datetime, method: str, path: str, mode: GenerationMode
+) -> None:
+    def sent(_case: Any) -> dict[str, str]:
+        token = initial_access.issue(Profile.LOGIN, now, actor_id="command")
+        db.session.commit()
+        return {"Authorization": f"Bearer {token}"}
+
+    generated(scene, method, path, mode, sent)

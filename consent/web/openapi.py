@@ -9,6 +9,7 @@ from typing import Any
 from consent.oauth import grant_management, introspection
 from consent.oauth.forms import FORM
 from consent.oauth.metadata import SCHEMA_PATH
+from consent.web import openapi_registration as registration
 from consent.web.openapi_answers import JSON, PROBLEM, answer, oauth, problems, refusal, token_refusals, with_proof
 from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
 from dataspace.web import api
@@ -35,10 +36,11 @@ def document(issuer: str) -> dict[str, Any]:
             {"name": "data", "description": "Reading what a holder has lent."},
             {"name": "grants", "description": "Grant Management for OAuth 2.0."},
             {"name": "tokens", "description": "RFC 9126, RFC 6749, RFC 7662, RFC 9701, RFC 7009."},
+            {"name": "registration", "description": "RFC 7591, RFC 7592."},
             {"name": "sign-in", "description": "OpenID Connect Core section 5.3."},
         ],
         "paths": _paths(),
-        "components": {"schemas": schemas(), "securitySchemes": _security_schemes()},
+        "components": {"schemas": schemas() | registration.schemas(), "securitySchemes": _security_schemes()},
     }
 
 
@@ -57,6 +59,7 @@ def _paths() -> dict[str, Any]:
         "/oauth/introspect": {"post": _introspect()},
         "/oauth/revoke": {"post": _revoke()},
         "/userinfo": {"get": _user_info("get"), "post": _user_info("post")},
+        **registration.paths(),
     }
 
 
@@ -70,6 +73,16 @@ def _security_schemes() -> dict[str, Schema]:
             "description": "A proof for this request and this token, new each time.",
         },
         "bearer_token": {"type": "http", "scheme": "bearer", "description": "RFC 6750; of a sign-in only."},
+        "initial_token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "From the operator, for one registration.",
+        },
+        "registration_token": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "From the last answer about a client.",
+        },
         "client_secret_basic": {"type": "http", "scheme": "basic", "description": "RFC 6749 section 2.3.1."},
     }
 
