@@ -1,7 +1,7 @@
 """The web side of the authorization server.
 
 endpoints   thin routes of the OAuth and OpenID Connect endpoints
-openapi     the OpenAPI description of the data API and the APIs beside it; its parts: openapi_schemas, _answers, _registration
+openapi     the OpenAPI description; its parts: openapi_schemas, openapi_answers, openapi_registration
 registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
