@@ -36,7 +36,7 @@ lint: set-up-dev  ## Check style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: set-up-dev  ## Measure token issue, introspection and data read, each beside its floor
+bench: set-up-dev  ## Measure tokens, refreshing, pushing, introspection, userinfo, reads, each beside its floor
 	$(VENV)/bin/python -m bench
 
 messages: set-up-dev  ## Collect the texts of the pages into translations/ and say what is not translated yet
