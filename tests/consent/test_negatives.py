@@ -242,8 +242,8 @@ ASKED: Rows = {
         ask(authorization_details='[{"type": "data_space_access", "purpose": "loan-review"}]'),
         303, "invalid_authorization_details",
     ),
-    "a grant_id of another": (
-        ask(grant_management_action="replace", grant_id="cns_unknown"), 303, "invalid_grant_id",
+    "a grant, from one who signs people in": (
+        ask(grant_management_action="replace", grant_id="cns_unknown"), 303, "invalid_request",
     ),
 }  # fmt: skip
 
@@ -362,7 +362,6 @@ def presented(method: str, path: str) -> Rows:
     def with_other(token: Any, scheme: str = "DPoP", **changes: Any) -> Send:
         return raw(method, path, headers=presenting(method, path, scheme, token, **changes))
 
-    said = "invalid_token" if path == "/userinfo" else "invalid_dpop_proof"
     return {
         "a scheme that is not known": (raw(method, path, headers={"Authorization": "Digest x"}), 401, "invalid_token"),
         "Basic": (raw(method, path, headers=basic("shop", "x")), 401, "invalid_token"),
@@ -375,16 +374,16 @@ def presented(method: str, path: str) -> Rows:
         "a code": (with_other(lambda s: s.code), 401, "invalid_token"),
         "a bound token as a bearer token": (with_bound("Bearer", proof=LEFT_OUT), 401, "invalid_token"),
         "a bound token as a bearer token, with a proof": (with_bound("Bearer"), 401, "invalid_token"),
-        "no proof": (with_bound(proof=LEFT_OUT), 401, said),
-        "a proof by another key": (with_bound(key=lambda s: s.stranger), 401, said),
-        "a proof for another token": (with_bound(access_token=UNKNOWN), 401, said),
-        "a proof without ath": (with_bound(ath=LEFT_OUT), 401, said),
-        "a proof for another method": (with_bound(htm="PUT"), 401, said),
-        "a proof for another address": (with_bound(htu=f"{ISSUER}/elsewhere"), 401, said),
-        "a proof for another host": (with_bound(htu=f"https://evil.example{path}"), 401, said),
-        "an old proof": (with_bound(iat=-120), 401, said),
-        "a proof from the future": (with_bound(iat=120), 401, said),
-        "a proof without jti": (with_bound(jti=LEFT_OUT), 401, said),
+        "no proof": (with_bound(proof=LEFT_OUT), 401, "invalid_dpop_proof"),
+        "a proof by another key": (with_bound(key=lambda s: s.stranger), 401, "invalid_dpop_proof"),
+        "a proof for another token": (with_bound(access_token=UNKNOWN), 401, "invalid_dpop_proof"),
+        "a proof without ath": (with_bound(ath=LEFT_OUT), 401, "invalid_dpop_proof"),
+        "a proof for another method": (with_bound(htm="PUT"), 401, "invalid_dpop_proof"),
+        "a proof for another address": (with_bound(htu=f"{ISSUER}/elsewhere"), 401, "invalid_dpop_proof"),
+        "a proof for another host": (with_bound(htu=f"https://evil.example{path}"), 401, "invalid_dpop_proof"),
+        "an old proof": (with_bound(iat=-120), 401, "invalid_dpop_proof"),
+        "a proof from the future": (with_bound(iat=120), 401, "invalid_dpop_proof"),
+        "a proof without jti": (with_bound(jti=LEFT_OUT), 401, "invalid_dpop_proof"),
         "a token in the address": (raw(method, f"{path}?access_token={UNKNOWN}"), 401, ""),
     }  # fmt: skip
 
