@@ -53,10 +53,11 @@ SCOPES = {
 }
 PROMPTS = ("none", "login", "consent", "select_account")
 MAX_STATE = 1024
+MAX_LOCALES = 200
 MAX_NONCE = 500  # the column of the code
 MAX_AGE = 10 * 365 * 24 * 3600  # seconds; more than that is a mistake
 # What is kept of a checked request; everything else in it is forgotten.
-KEPT = ("redirect_uri", "response_mode", "state", "nonce", "code_challenge", "prompt", "grant_id")
+KEPT = ("redirect_uri", "response_mode", "state", "nonce", "code_challenge", "prompt", "ui_locales", "grant_id")
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: base64url of a SHA-256
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638
 
@@ -235,6 +236,8 @@ def state_and_nonce_are_short(draft: Draft) -> None:
     """They come back in a URL and in an ID token."""
     if len(draft.get("state")) > MAX_STATE:
         raise InvalidRequestError(f"state has more than {MAX_STATE} characters")
+    if len(draft.get("ui_locales")) > MAX_LOCALES:
+        raise InvalidRequestError(f"ui_locales has more than {MAX_LOCALES} characters")
     if len(draft.get("nonce")) > MAX_NONCE:
         raise InvalidRequestError(f"nonce has more than {MAX_NONCE} characters")
 

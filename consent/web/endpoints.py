@@ -25,7 +25,7 @@ from consent.web.context import registry
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.limits import limited
-from dataspace.web.shell import csrf, services
+from dataspace.web.shell import ask_language, csrf, services
 from dataspace.web.signin import browser_secret, current_actor
 
 bp = Blueprint("oauth", __name__)
@@ -160,6 +160,7 @@ def authorize() -> AnyResponse:
     except OAuth2Error as error:
         return _turned_away(error, now)
     if not authorization.is_silent(opened):
+        ask_language(opened.parameters.get("ui_locales", ""))
         db.session.commit()
         return redirect(url_for("consent_page.start", handle=opened.handle), 303)
     answer = authorization.answer_silently(opened, current_actor(), now, registry=registry())

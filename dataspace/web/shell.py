@@ -38,6 +38,7 @@ from dataspace.settings import Settings
 from dataspace.vault import Vault
 
 LANGUAGES = {"zh_Hans": "zh-Hans", "zh_Hant": "zh-Hant", "en": "en"}  # locale -> the lang attribute (BCP 47)
+ASKED_LANGUAGE = "asked_language"  # of the session: until the next request of a third party, or signing out
 MAX_BODY = 256 * 1024
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -142,7 +143,17 @@ def _language() -> str:
     chosen = session.get("language")
     if chosen in LANGUAGES:
         return str(chosen)
+    asked = session.get(ASKED_LANGUAGE)
+    if asked in LANGUAGES:
+        return str(asked)
     return language_of(tag for tag, _quality in request.accept_languages) or "zh_Hans"
+
+
+def ask_language(tags: str) -> None:
+    """The language that a third party asks for during one visit (``ui_locales``); what the person chose goes first."""
+    session.pop(ASKED_LANGUAGE, None)
+    if asked := language_of(tags.split()):
+        session[ASKED_LANGUAGE] = asked
 
 
 def _begin() -> None:

@@ -35,7 +35,7 @@ from dataspace.db import db
 from dataspace.errors import DomainError, NotAllowed
 from dataspace.mandates import Actor, Capacity
 from dataspace.web.limits import limited
-from dataspace.web.shell import services, this_page, wants_page
+from dataspace.web.shell import ASKED_LANGUAGE, services, this_page, wants_page
 
 HOME = "/"
 FACES = {Capacity.SELF: "citizen", Capacity.ADMINISTRATOR: "admin"}  # every other capacity: business
@@ -190,10 +190,13 @@ def taken_ceremony(
 def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -> str:
     """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first."""
     browser, before = browser_secret(), session.get("signin")
+    asked_language = session.get(ASKED_LANGUAGE)
     if verified.replaces_all:  # an enrolment: this browser's sign-in goes as well
         tell_ended(signins.end_all(verified.person_id, now), now)
     renewed = isinstance(before, str) and signins.renew(before, verified, now)
     leave(now)  # after renewing, the old secret names no sign-in any more
+    if asked_language:
+        session[ASKED_LANGUAGE] = asked_language
     session["browser"] = browser  # an authorization request that was opened before the sign-in stays this browser's
     session["signin"] = renewed or signins.start(verified, now)
     if len(signins.choices(verified.person_id, now)) == 1:

@@ -360,6 +360,32 @@ def test_parameters_that_do_no_harm(shop: ThirdParty, world: factories.World, ch
     assert claims["acr"] == "urn:dataspace:acr:passkey"
 
 
+LANGUAGES = {"zh-Hant": "zh-Hant", "fr zh-HK": "zh-Hant", "zh-CN en": "zh-Hans", "fr": "en", "": "en"}
+
+
+@pytest.mark.parametrize(("tags", "shown"), LANGUAGES.items(), ids=lambda text: text or "none")
+def test_the_pages_speak_the_language_that_is_asked_for(
+    shop: ThirdParty, world: factories.World, visitor: Visitor, tags: str, shown: str
+) -> None:
+    arrive(shop, visitor, **({"ui_locales": tags} if tags else {}))
+    assert asks_to_sign_in(visitor)
+    assert f'<html lang="{shown}"' in visitor.page.html
+    page = sign_in_again(visitor, world.person)
+    assert f'<html lang="{shown}"' in page.html
+    assert f'<html lang="{shown}"' in visitor.get("/").html
+    arrive(shop, visitor)
+    assert '<html lang="en"' in visitor.page.html  # one visit, not for ever
+
+
+def test_what_the_person_chose_goes_before_what_is_asked_for(
+    shop: ThirdParty, world: factories.World, visitor: Visitor
+) -> None:
+    visitor.sign_in(world.person, clock.now())
+    with visitor.client.session_transaction() as session:
+        session["language"] = "zh_Hans"
+    assert '<html lang="zh-Hans"' in arrive(shop, visitor, ui_locales="zh-Hant").html
+
+
 # Errors, and where they go
 
 
@@ -371,6 +397,7 @@ NEGATIVES: dict[str, tuple[dict[str, Any], str]] = {
     "04 none beside login": ({"prompt": "none login"}, "invalid_request"),
     "03 a negative max_age": ({"max_age": "-1"}, "invalid_request"),
     "06 registration": ({"registration": "{}"}, "registration_not_supported"),
+    "ui_locales without end": ({"ui_locales": "en " * 100}, "invalid_request"),
     "08 a nonce without end": ({"nonce": "n" * 501}, "invalid_request"),
 }
 
