@@ -418,6 +418,55 @@ READ: Rows = {
     **{name: row for name, row in presented("GET", DATA).items() if name != "a token in the address"},
     "a token in the address": (raw("GET", f"{DATA}?access_token={UNKNOWN}"), 401, "missing_token"),
 }  # fmt: skip
+GRANT = "/oauth/grants/cns_unknown"
+GRANTS: Rows = {
+    "no token": (raw("GET", GRANT), 401, ""),
+    "no token, to give it back": (raw("DELETE", GRANT), 401, ""),
+    "a token without the scope, to give it back": (
+        raw("DELETE", GRANT, headers=presenting("DELETE", GRANT, "DPoP", lambda s: s.access)),
+        403, "insufficient_scope",
+    ),
+    "a token without the scope": (
+        raw("GET", GRANT, headers=presenting("GET", GRANT, "DPoP", lambda s: s.access)), 403, "insufficient_scope",
+    ),
+    "a token that only signs in": (
+        raw("GET", GRANT, headers=presenting("GET", GRANT, "Bearer", lambda s: s.shop_access, proof=LEFT_OUT)),
+        403, "insufficient_scope",
+    ),
+    **presented("GET", GRANT),
+}  # fmt: skip
+
+REGISTER = "/oauth/register"
+METADATA = {"redirect_uris": [factories.REDIRECT_URI], "client_name": "Shop"}
+REGISTERED: Rows = {
+    "no initial access token": (raw("POST", REGISTER, json=METADATA), 401, "invalid_token"),
+    "an unknown initial access token": (
+        raw("POST", REGISTER, json=METADATA, headers={"Authorization": "Bearer unknown"}), 401, "invalid_token",
+    ),
+    "Basic for an initial access token": (
+        raw("POST", REGISTER, json=METADATA, headers=basic("shop", "x")), 401, "invalid_token",
+    ),
+    "an access token for an initial access token": (
+        raw("POST", REGISTER, json=METADATA, headers=lambda s: {"Authorization": f"Bearer {s.shop_access}"}),
+        401, "invalid_token",
+    ),
+    "the token in the address": (raw("POST", f"{REGISTER}?access_token=x", json=METADATA), 401, "invalid_token"),
+    "another's registration, without a token": (raw("GET", f"{REGISTER}/bank"), 401, "invalid_token"),
+    "another's registration": (
+        raw("GET", f"{REGISTER}/bank", headers={"Authorization": "Bearer unknown"}), 401, "invalid_token",
+    ),
+    "another's registration, to change it": (
+        raw("PUT", f"{REGISTER}/bank", json=METADATA, headers={"Authorization": "Bearer unknown"}),
+        401, "invalid_token",
+    ),
+    "another's registration, to end it": (
+        raw("DELETE", f"{REGISTER}/bank", headers={"Authorization": "Bearer unknown"}), 401, "invalid_token",
+    ),
+    "a registration that is not there": (
+        raw("GET", f"{REGISTER}/nobody", headers={"Authorization": "Bearer unknown"}), 401, "invalid_token",
+    ),
+}  # fmt: skip
+
 # The item is a matter of the consent: these are logged for the holder to see, and nothing of the data leaves.
 NOT_GRANTED = ("/api/v1/data/p.tax.income", "/api/v1/data?items=p.tax.income", "/api/v1/data?items=p.edu.degree,x")
 
@@ -444,6 +493,8 @@ TABLE: dict[str, Rows] = {
     "revoke": REVOKED,
     "userinfo": TOLD,
     "data": READ,
+    "grants": GRANTS,
+    "register": REGISTERED,
 }
 CASES = [
     Case(endpoint=endpoint, wrong=wrong, send=send, status=status, error=error)
