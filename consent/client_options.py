@@ -16,6 +16,7 @@ from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
 from dataspace.jwk import KEY_TYPES
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
+NO_SIGNATURE = "none"  # OpenID Connect lets a client register that its request objects are not signed
 MAX_LIST = 20
 MAX_TEXT = 200
 MAX_URL = 1000
@@ -26,7 +27,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "application_type": ("web", "native"),
         "subject_type": ("pairwise", "public"),
         "userinfo_signed_response_alg": ALGORITHMS[KeyUse.ID_TOKEN],
-        "request_object_signing_alg": tuple(sorted(KEY_TYPES)),
+        "request_object_signing_alg": (*sorted(KEY_TYPES), NO_SIGNATURE),
         "token_endpoint_auth_signing_alg": tuple(sorted(KEY_TYPES)),
         "authorization_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
         "introspection_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
@@ -147,6 +148,8 @@ def flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:
             yield name, "must be an https address"
         elif name in FETCHED and any(not _may_be_fetched(url, allow_loopback=allow_loopback) for url in texts if url):
             yield name, "must be an https address on port 443 that this service may fetch"
+    if options.require_signed_request_object and options.request_object_signing_alg == NO_SIGNATURE:
+        yield "request_object_signing_alg", "none is no signature, and require_signed_request_object asks for one"
     yield from _grant_flaws(options)
     yield from _return_flaws(options, allow_loopback=allow_loopback)
     if options.default_max_age is not None and not 0 <= options.default_max_age <= MAX_AGE:

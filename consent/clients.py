@@ -239,10 +239,9 @@ def _option_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidCl
         return
     for name, what in client_options.flaws(options, allow_loopback=allow_loopback):
         yield InvalidOption(what, field=name)
-    if client.profile == Profile.DATA and "RS256" in (
-        options.request_object_signing_alg, options.token_endpoint_auth_signing_alg
-    ):  # fmt: skip
-        yield InvalidOption("RS256 is not for clients that read data (FAPI 2.0)", field="request_object_signing_alg")
+    algorithms = {options.request_object_signing_alg, options.token_endpoint_auth_signing_alg}
+    if client.profile == Profile.DATA and algorithms & {"RS256", client_options.NO_SIGNATURE}:
+        yield InvalidOption("RS256 and none are not for clients that read data", field="request_object_signing_alg")
 
 
 def _text_flaws(client: Client) -> Iterator[InvalidClientData]:

@@ -24,6 +24,7 @@ from authlib.oidc.core.errors import (
     RequestURINotSupportedError,
 )
 
+from consent.client_options import NO_SIGNATURE
 from consent.oauth import client_auth, forms, replay
 from consent.oauth.client_auth import SKEW, ClientKeys, InvalidClient
 from consent.oauth.registered_client import RegisteredClient
@@ -32,8 +33,7 @@ from dataspace.fetching import FetchRefused, fetch_text
 
 MEDIA_TYPE = "oauth-authz-req+jwt"  # RFC 9101 section 10.8: no other signed message of the client passes for one
 TYPES = frozenset({"", "jwt", MEDIA_TYPE})
-NONE = "none"
-ALGORITHMS = (*sorted(client_auth.LOGIN_ALGORITHMS), NONE)
+ALGORITHMS = (*sorted(client_auth.LOGIN_ALGORITHMS), NO_SIGNATURE)
 HOUR = dt.timedelta(hours=1)  # FAPI 2.0 Message Signing section 5.3.1: how old nbf, and how far from it exp may be
 DATA_CLAIMS = ("iss", "aud", "exp", "nbf", "client_id")
 MAX_URI = 512  # OpenID Connect Core section 6.2
@@ -105,7 +105,7 @@ def _verify(
         token = jose.read(unverified)
         if jose.media_type(token.header.get("typ")) not in TYPES:
             raise InvalidRequestObjectError("a signed message of another kind")
-        if token.header.get("alg") == NONE:
+        if token.header.get("alg") == NO_SIGNATURE:
             claims = _unsigned_claims(token, client, if_unsigned)
         else:
             claims = _signed_claims(token, client, around)
@@ -119,9 +119,9 @@ def _verify(
 
 def _unsigned_claims(token: jose.UnverifiedToken, client: RegisteredClient, if_unsigned: OAuth2Error) -> dict[str, Any]:
     registered = client.options.request_object_signing_alg
-    if client.is_data or client.options.require_signed_request_object or registered not in ("", NONE):
+    if client.is_data or client.options.require_signed_request_object or registered not in ("", NO_SIGNATURE):
         raise InvalidRequestObjectError("this client must sign its request objects")
-    if registered != NONE:
+    if registered != NO_SIGNATURE:
         raise if_unsigned
     if token.signature:
         raise InvalidRequestObjectError("alg none with a signature")

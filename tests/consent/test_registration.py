@@ -252,7 +252,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "encrypted id token": ({"id_token_encrypted_response_alg": "RSA-OAEP"}, "invalid_client_metadata"),
     "encrypted request": ({"request_object_encryption_enc": "A128GCM"}, "invalid_client_metadata"),
     "userinfo HS256": ({"userinfo_signed_response_alg": "HS256"}, "invalid_client_metadata"),
-    "request object none": ({"request_object_signing_alg": "none"}, "invalid_client_metadata"),
+    "request object HS256": ({"request_object_signing_alg": "HS256"}, "invalid_client_metadata"),
+    "must sign, by none": (
+        {"request_object_signing_alg": "none", "require_signed_request_object": True}, "invalid_client_metadata",
+    ),
     "JARM RS256": ({"authorization_signed_response_alg": "RS256"}, "invalid_client_metadata"),
     "introspection none": ({"introspection_signed_response_alg": "none"}, "invalid_client_metadata"),
     "subject type": ({"subject_type": "transient"}, "invalid_client_metadata"),
@@ -300,6 +303,7 @@ DATA_REFUSED: dict[str, dict[str, Any]] = {
     "RS256": {"id_token_signed_response_alg": "RS256"},
     "RS256 assertions": {"token_endpoint_auth_signing_alg": "RS256"},
     "RS256 requests": {"request_object_signing_alg": "RS256"},
+    "unsigned requests": {"request_object_signing_alg": "none"},
     "no key": {"jwks": GONE},
 }
 
