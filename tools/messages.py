@@ -115,7 +115,7 @@ def _texts_of(node: ast.AST) -> Iterator[ast.Constant]:
     elif isinstance(node, ast.Assign) and _named(node, "HTTP_SENTENCES") and isinstance(node.value, ast.Dict):
         for value in node.value.values:
             yield from _constants(value)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_problem":
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_problem" and len(node.args) > 1:
         yield from _constants(node.args[1])
 
 
