@@ -115,8 +115,9 @@ def _texts_of(node: ast.AST) -> Iterator[ast.Constant]:
     elif isinstance(node, ast.Assign) and _named(node, "HTTP_SENTENCES") and isinstance(node.value, ast.Dict):
         for value in node.value.values:
             yield from _constants(value)
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_problem" and len(node.args) > 1:
-        yield from _constants(node.args[1])
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_problem":
+        for sentence in node.args[1:2]:
+            yield from _constants(sentence)
 
 
 def _named(statement: ast.Assign, name: str) -> bool:
