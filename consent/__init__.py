@@ -5,6 +5,7 @@ subjects      whom a client knows a holder as: pairwise by sector, or public
 client_options  what a client may register beyond who it is, and what of it is possible here
 client_names  its names by language, as metadata writes them
 claims        the standard claims of OpenID Connect, by scope and by the claims parameter
+certificates  X.509 certificates of clients: what is registered, whether one fits (RFC 8705)
 purposes      what a client is registered to ask, why, and the caps on it
 terms         what one request asks, parsed from authorization_details
 keys          server signing keys, rotation, the public JWK set

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import client_options
-from consent.client_options import WrongKind, is_web_address
+from consent import certificates, client_options
+from consent.client_options import ClientOptions, WrongKind, is_web_address
 from dataspace import jwk
 from dataspace.db import Model, RowId, db
 from dataspace.errors import Conflict, DomainError, InvalidIdentifier, NotFound
@@ -40,10 +40,13 @@ class AuthMethod(enum.StrEnum):
     PRIVATE_KEY_JWT = "private_key_jwt"
     SECRET_BASIC = "client_secret_basic"  # noqa: S105 - the name of a method
     SECRET_POST = "client_secret_post"  # noqa: S105
+    TLS = "tls_client_auth"  # RFC 8705 section 2.1
+    SELF_SIGNED_TLS = "self_signed_tls_client_auth"  # RFC 8705 section 2.2
 
 
-# Those that are issued a secret; the others prove a key of their own.
-SECRET_METHODS = (AuthMethod.SECRET_BASIC, AuthMethod.SECRET_POST)
+CERTIFICATE_METHODS = frozenset({AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS})
+SECRET_METHODS = frozenset({AuthMethod.SECRET_BASIC, AuthMethod.SECRET_POST})
+OWN_KEY_METHODS = frozenset({AuthMethod.PRIVATE_KEY_JWT, AuthMethod.SELF_SIGNED_TLS})  # the keys are registered
 
 
 class InvalidClientData(DomainError):
@@ -82,6 +85,11 @@ class InvalidRedirectUri(InvalidClientData):
 class InvalidAuthMethod(InvalidClientData):
     sentence = "A client that reads data proves itself by a key of its own."
     field = "token_endpoint_auth_method"
+
+
+class InvalidCertificateName(InvalidClientData):
+    sentence = "A client that proves itself by a certificate needs exactly one name of that certificate."
+    field = "tls_client_auth_subject_dn"
 
 
 class InvalidKeys(InvalidClientData):
@@ -222,10 +230,10 @@ def flaws(client: Client, *, allow_loopback: bool, keys_follow: bool = False) ->
     for uri in client.redirect_uris or []:
         yield from _redirect_uri_flaws(uri, allow_loopback=allow_loopback or native)
     method = client.token_endpoint_auth_method
-    if client.profile == Profile.DATA and method != AuthMethod.PRIVATE_KEY_JWT:
-        yield InvalidAuthMethod("a data client authenticates with private_key_jwt (FAPI 2.0)")
-    if method == AuthMethod.PRIVATE_KEY_JWT and not client.jwks and not client.jwks_uri and not keys_follow:
-        yield InvalidKeys("private_key_jwt needs jwks or jwks_uri")
+    if client.profile == Profile.DATA and method in SECRET_METHODS:
+        yield InvalidAuthMethod("a data client authenticates with private_key_jwt or a certificate (FAPI 2.0)")
+    if method in OWN_KEY_METHODS and not client.jwks and not client.jwks_uri and not keys_follow:
+        yield InvalidKeys(f"{method} needs jwks or jwks_uri")
     yield from _key_flaws(client, allow_loopback=allow_loopback)
     yield from _option_flaws(client, allow_loopback=allow_loopback)
 
@@ -239,9 +247,17 @@ def _option_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidCl
         return
     for name, what in client_options.flaws(options, allow_loopback=allow_loopback):
         yield InvalidOption(what, field=name)
+    yield from _certificate_flaws(client, options)
     algorithms = {options.request_object_signing_alg, options.token_endpoint_auth_signing_alg}
     if client.profile == Profile.DATA and algorithms & {"RS256", client_options.NO_SIGNATURE}:
         yield InvalidOption("RS256 and none are not for clients that read data", field="request_object_signing_alg")
+
+
+def _certificate_flaws(client: Client, options: ClientOptions) -> Iterator[InvalidClientData]:
+    if client.token_endpoint_auth_method == AuthMethod.TLS:
+        yield from (InvalidCertificateName(what, field=field) for field, what in certificates.name_flaws(options))
+    elif options.tls_client_auth_subject_dn or options.tls_client_auth_san_dns or options.tls_client_auth_san_uri:
+        yield InvalidCertificateName("names of a certificate go with tls_client_auth only")
 
 
 def _text_flaws(client: Client) -> Iterator[InvalidClientData]:

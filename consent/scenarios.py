@@ -4,6 +4,7 @@ Everything is checked before anything is stored: the shape by a JSON Schema, and
 keys of a client are not in these files; until they are registered the client cannot authenticate.
 """
 
+import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from consent import clients
+from consent.client_options import ClientOptions
 from consent.clients import AuthMethod, Client, Profile
 from consent.purposes import Purpose
 from dataspace import catalogue, datafiles
@@ -27,6 +29,7 @@ NAMES = {"clients": "client_id", "purposes": "code"}
 REASON_CODE = "scenario_file"
 METHODS = {Profile.DATA: AuthMethod.PRIVATE_KEY_JWT, Profile.LOGIN: AuthMethod.SECRET_BASIC}
 CLIENT_DEFAULTS = {"foreign_registration": ""}
+OPTIONS = frozenset(field.name for field in dataclasses.fields(ClientOptions))
 PURPOSE_DEFAULTS = {"max_reads": None, "frequency": None, "methods": None, "cross_border": None}
 NOT_STORED = {"clients": {"note"}, "purposes": {"note", "contact"}}
 SUBJECTS = {HolderKind.NATURAL_PERSON: "natural_person"}  # every other kind of holder is a body
@@ -77,10 +80,12 @@ def store(entries: Iterable[Entry], now: dt.datetime, *, actor_id: str) -> Itera
 
 
 def client_values(entry: Entry) -> dict[str, Any]:
-    """The columns of a client as its entry gives them; how it authenticates follows from its profile."""
+    """The columns of a client as its entry gives them; how it authenticates follows from its profile if not said."""
     values = {k: v for k, v in entry.content.items() if k not in NOT_STORED["clients"]}
+    options = {name: values.pop(name) for name in OPTIONS if name in values}
     method = METHODS[Profile(values["profile"])]
-    return CLIENT_DEFAULTS | values | {"token_endpoint_auth_method": method.value}
+    values = CLIENT_DEFAULTS | {"token_endpoint_auth_method": method.value} | values
+    return values | ({"options": ClientOptions.from_document(options).to_document()} if options else {})
 
 
 def _purpose_values(entry: Entry) -> dict[str, Any]:

@@ -19,6 +19,7 @@ permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read
 delivery      the envelope around what leaves
+tls           the certificate of a caller, as a proxy that we trust tells it
 fetching      the only way out to a URL that somebody else gave us (SSRF guard)
 web/          guard, sign-in, pages of one's own space, the data API
 

@@ -8,7 +8,8 @@ import base64
 import binascii
 import datetime as dt
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -32,6 +33,11 @@ class Settings:
     appeal_contact: str = "12345"  # shown wherever an administrator has intervened
     trusted_proxies: int = 0  # how many reverse proxies in front set X-Forwarded-*
     dpop_nonce: str = "offered"  # or "required": whether a DPoP proof must carry a nonce of ours (RFC 9449 section 8)
+    # Certificates of clients (RFC 8705): all three or none, and the header of the verdict only with them.
+    mtls_issuer: str = ""  # the base URL, an origin, at which the proxy asks for a certificate
+    client_certificate_header: str = ""  # where the proxy puts it
+    client_certificate_secret: str = field(default="", repr=False)  # by which we know that the proxy speaks
+    client_certificate_verify_header: str = ""  # where the proxy says SUCCESS if an authority vouches for it
     rate_limits: bool = True
     rate_limit_storage: str = "memory://"
     open_registration: bool = False  # whether strangers may register for sign-in without an initial access token
@@ -47,7 +53,7 @@ class Settings:
 
     def addresses(self, path: str) -> tuple[str, ...]:
         """Every full address of a path of ours, as clients know it."""
-        return (self.issuer + path,)
+        return (self.issuer + path, self.mtls_issuer + path) if self.mtls_issuer else (self.issuer + path,)
 
     @property
     def secure(self) -> bool:
@@ -81,12 +87,8 @@ class Settings:
         problems = []
         if self.mode not in ("production", "development"):
             problems.append("DATASPACE_MODE must be production or development")
-        parts = urlsplit(self.issuer)
-        if not parts.hostname or parts.path or parts.query or parts.fragment:
-            problems.append("DATASPACE_ISSUER must be an origin: scheme and host, no path, query or fragment")
-        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        if parts.scheme != "https" and not (parts.scheme == "http" and loopback and self.mode == "development"):
-            problems.append("DATASPACE_ISSUER must be https (http only on the loopback in development mode)")
+        problems += self._origin_problems("ISSUER", self.issuer)
+        problems += self._certificate_problems()
         if len(self.wrapping_key) != 32 or len(self.index_key) != 32:
             problems.append("DATASPACE_WRAPPING_KEY and DATASPACE_INDEX_KEY must be 32 bytes, base64url")
         if len(self.secret_key) < 32:
@@ -97,6 +99,34 @@ class Settings:
             problems.append("DATASPACE_FETCH_LOOPBACK is not for production")
         if problems:
             raise SettingsError("; ".join(problems))
+
+    def _origin_problems(self, name: str, url: str) -> Iterator[str]:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.path or parts.query or parts.fragment:
+            yield f"{PREFIX}{name} must be an origin: scheme and host, no path, query or fragment"
+        loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        if parts.scheme != "https" and not (parts.scheme == "http" and loopback and self.mode == "development"):
+            yield f"{PREFIX}{name} must be https (http only on the loopback in development mode)"
+
+    def _certificate_problems(self) -> Iterator[str]:
+        """Half of it would be worse than none: a header that nobody vouches for, or endpoints that see nothing."""
+        together = ("mtls_issuer", "client_certificate_header", "client_certificate_secret")
+        missing = [f"{PREFIX}{name.upper()}" for name in together if not getattr(self, name)]
+        if len(missing) == len(together):
+            if self.client_certificate_verify_header:
+                yield f"{PREFIX}CLIENT_CERTIFICATE_VERIFY_HEADER needs {', '.join(missing)}"
+            return
+        if missing:
+            yield f"{', '.join(missing)} is missing: the settings for client certificates go together"
+            return
+        yield from self._origin_problems("MTLS_ISSUER", self.mtls_issuer)
+        if self.mtls_issuer == self.issuer:
+            yield f"{PREFIX}MTLS_ISSUER must not be the issuer: browsers would be asked for certificates"
+        if len(self.client_certificate_secret) < 32:
+            yield f"{PREFIX}CLIENT_CERTIFICATE_SECRET must have at least 32 characters"
+        headers = (self.client_certificate_header, self.client_certificate_verify_header)
+        if not all(re.fullmatch(r"[A-Za-z0-9-]*", header) for header in headers):
+            yield f"{PREFIX}CLIENT_CERTIFICATE_HEADER and _VERIFY_HEADER are names of headers: letters, digits, hyphens"
 
 
 def _parse(kind: object, text: str) -> object:

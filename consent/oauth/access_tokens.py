@@ -10,7 +10,7 @@ from typing import Any
 
 from consent.keys import KeyUse
 from consent.lifecycle import Registry
-from consent.oauth import authorization_details, resources
+from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.id_tokens import subject
 from consent.oauth.tokens import Issue
 from dataspace import jose
@@ -31,7 +31,7 @@ def in_form(issue: Issue, *, registry: Registry) -> Issue:
 
 
 def _claims(issue: Issue, registry: Registry) -> dict[str, Any]:
-    """RFC 9068 section 2.2, RFC 9396 section 9.1, RFC 9449 section 6.1."""
+    """RFC 9068 section 2.2, RFC 9396 section 9.1, RFC 9449 section 6.1, RFC 8705 section 3.1."""
     bound = issue.bound
     uris = resources.audience(issue.resource, issuer=registry.issuer)
     said: dict[str, Any] = {
@@ -50,8 +50,8 @@ def _claims(issue: Issue, registry: Registry) -> dict[str, Any]:
     }
     if issue.scope:
         said["scope"] = issue.scope
-    if issue.jkt:
-        said["cnf"] = {"jkt": issue.jkt}
+    if cnf := tokens.confirmation(issue):
+        said["cnf"] = cnf
     if details := authorization_details.granted(bound):
         said["authorization_details"] = details
     return said

@@ -43,6 +43,7 @@ def with_code(
         code_challenge=asked["code_challenge"],
         nonce=asked.get("nonce"),
         jkt=request.jkt,
+        x5t=asked.get("x5t"),
         signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=AMR),
         now=now,
         resource=asked.get("resource", ""),

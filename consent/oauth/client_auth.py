@@ -1,4 +1,7 @@
-"""Client authentication: private_key_jwt (RFC 7523, FAPI 2.0), client_secret_basic and _post (RFC 6749 section 2.3.1).
+"""Client authentication: by a signed assertion, by a secret, by a certificate.
+
+private_key_jwt (RFC 7523, FAPI 2.0), client_secret_basic and _post (RFC 6749 section 2.3.1), tls_client_auth and
+self_signed_tls_client_auth (RFC 8705 section 2).
 
 Here are the checks of what a client presents, and where its keys come from; which method a request uses is decided by
 whoever has the request.
@@ -17,10 +20,16 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote_plus
 
+from consent import certificates
+from consent.certificates import InvalidCertificate
+from consent.client_options import ClientOptions
+from consent.clients import CERTIFICATE_METHODS, AuthMethod
 from consent.oauth import replay
 from dataspace import jose
 from dataspace.errors import DomainError
 from dataspace.fetching import FetchRefused, fetch_json
+from dataspace.settings import Settings
+from dataspace.tls import ClientCertificate
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ALGORITHMS = frozenset({"ES256", "EdDSA", "PS256"})  # FAPI 2.0 section 5.4.1
@@ -55,6 +64,15 @@ class HasKeys(Protocol):
     def jwks(self) -> dict[str, Any] | None: ...
     @property
     def jwks_uri(self) -> str | None: ...
+
+
+class HasCertificate(HasKeys, Protocol):
+    """What is needed of a client to know its certificate."""
+
+    @property
+    def token_endpoint_auth_method(self) -> str: ...
+    @property
+    def options(self) -> ClientOptions: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +220,47 @@ def check_secret(secret: str, *, expected_digest: str | None) -> None:
     """Compare in constant time; a client without a secret matches none. Raises InvalidClient."""
     if not hmac.compare_digest(secret_digest(secret), expected_digest or "-") or expected_digest is None:
         raise InvalidClient("wrong secret")
+
+
+# tls_client_auth and self_signed_tls_client_auth
+
+
+def offered_methods(settings: Settings) -> tuple[AuthMethod, ...]:
+    """The methods that work in this installation: those with certificates need a proxy that is set up for them.
+
+    Without the proxy's verdict anybody could write a registered name into a certificate of his own making.
+    """
+    missing: frozenset[AuthMethod] = frozenset()
+    if not settings.mtls_issuer:
+        missing = CERTIFICATE_METHODS
+    elif not settings.client_certificate_verify_header:
+        missing = frozenset({AuthMethod.TLS})
+    return tuple(method for method in AuthMethod if method not in missing)
+
+
+def check_certificate(
+    presented: ClientCertificate,
+    client: HasCertificate,
+    keys: "ClientKeys",
+    *,
+    offered: Collection[AuthMethod],
+    now: dt.datetime,
+) -> None:
+    """That this certificate is the client's (RFC 8705 sections 2.1 and 2.2). Raises InvalidClient."""
+    method = client.token_endpoint_auth_method
+    if method not in CERTIFICATE_METHODS or method not in offered:
+        raise InvalidClient("this client does not authenticate by certificate")
+    try:
+        certificate = certificates.read(presented.der)
+        certificates.check_dates(certificate, now)
+        if method == AuthMethod.SELF_SIGNED_TLS:
+            certificates.check_key(certificate, presented.der, keys.of(client, kid=None, now=now))
+        elif presented.verified:
+            certificates.check_name(certificate, client.options)
+        else:
+            raise InvalidClient("no authority that is trusted here vouches for the certificate")
+    except InvalidCertificate as error:
+        raise InvalidClient(error.detail) from None
 
 
 # Where a client's keys come from

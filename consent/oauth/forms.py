@@ -95,6 +95,7 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]
         self.now = now
         self.issue: Any = None  # consent.oauth.tokens.Issue
         self.jkt: str | None = None  # the key that was proved
+        self.x5t: str | None = None  # the certificate that tokens will be bound to
         self.resource = ""  # whom the access token is for, as tokens keep it (RFC 8707)
 
     @property

@@ -75,7 +75,7 @@ def _grant(grant_id: str, presented: Presented, now: dt.datetime, *, scope: str,
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise InvalidTokenError("the access token is meant for another resource")
     with as_refused_token():
-        check_possession(presented, expected_jkt=bound.jkt, now=now)
+        check_possession(presented, expected_jkt=bound.jkt, expected_x5t=bound.x5t, now=now)
     if scope not in bound.scope.split():
         raise InsufficientScopeError(f"{scope} is missing")
     inactive = why_inactive(bound, now)

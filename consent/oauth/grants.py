@@ -10,6 +10,7 @@ from authlib.oauth2.rfc6749 import (
     AuthorizationCodeGrant,
     AuthorizationCodeMixin,
     InvalidGrantError,
+    InvalidRequestError,
     RefreshTokenGrant,
     TokenMixin,
 )
@@ -85,6 +86,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         """Client, code and redirect URI, then the verifier (Authlib); then the key; last, the code is used up."""
         super().validate_token_request()
         bound: BoundCode = self.request.authorization_code.bound
+        self.request.x5t = _shown_certificate(self.request, expected_x5t=bound.x5t)
         self.request.jkt = _proved_key(self.request, bound)
         self.request.resource = _narrowed(self.request, bound, self.server.issuer)
         if not tokens.use_code(bound, self.request.now):
@@ -101,8 +103,8 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         wants_refresh = self.request.client.is_data or "offline_access" in scope.split()
         wants_refresh = wants_refresh and self.request.client.check_grant_type(RefreshGrant.GRANT_TYPE)
         issue = tokens.prepare(
-            user, family=user.digest, scope=scope, jkt=self.request.jkt, resource=self.request.resource,
-            with_refresh=wants_refresh, now=self.request.now,
+            user, family=user.digest, scope=scope, jkt=self.request.jkt, x5t=self.request.x5t,
+            resource=self.request.resource, with_refresh=wants_refresh, now=self.request.now,
         )  # fmt: skip
         self.request.issue = access_tokens.in_form(issue, registry=self.server.registry)
         return token_response(self.request.issue)
@@ -133,6 +135,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         _demand_active(bound, self.request)
         if self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
+        # Any certificate that the client may use: it replaces its own without losing what it was granted.
+        self.request.x5t = _shown_certificate(self.request, expected_x5t=None)
         self.request.jkt = _proved_key(self.request, bound)
         self.request.resource = _narrowed(self.request, bound, self.server.issuer)
 
@@ -143,8 +147,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
     def generate_token(self, user: BoundToken, scope: str, **_kwargs: Any) -> dict[str, Any]:
         """An access token of the same family, bound to the same key."""
         issue = tokens.prepare(
-            user, family=user.family, scope=scope, jkt=self.request.jkt, resource=self.request.resource,
-            with_refresh=False, now=self.request.now,
+            user, family=user.family, scope=scope, jkt=self.request.jkt, x5t=self.request.x5t,
+            resource=self.request.resource, with_refresh=False, now=self.request.now,
         )  # fmt: skip
         self.request.issue = access_tokens.in_form(issue, registry=self.server.registry)
         return token_response(self.request.issue)
@@ -188,9 +192,23 @@ def _narrowed(request: FormRequest, bound: Bound, issuer: str) -> str:
 def _proved_key(request: FormRequest, bound: Bound) -> str | None:
     """The key that the tokens will be bound to: required of data clients (FAPI 2.0), and where one is bound already.
 
-    Others may prove one, and get bound tokens then (RFC 9449 section 5).
+    Others may prove one, and get bound tokens then (RFC 9449 section 5). A certificate stands in for it.
     """
-    if not request.sender.proofs and not request.client.is_data and bound.jkt is None:
+    client: RegisteredClient = request.client
+    must = client.options.dpop_bound_access_tokens or (client.is_data and request.x5t is None)
+    if not request.sender.proofs and not must and bound.jkt is None:
         return None
     with as_oauth():
         return proved_key(request.sender, now=request.now, expected_jkt=bound.jkt).jkt
+
+
+def _shown_certificate(request: FormRequest, *, expected_x5t: str | None) -> str | None:
+    """The certificate that the tokens will be bound to, of a client that is registered so (RFC 8705 section 3.4)."""
+    if expected_x5t is None and not request.client.options.tls_client_certificate_bound_access_tokens:
+        return None
+    certificate = request.sender.certificate
+    if certificate is None:
+        raise InvalidRequestError("a client certificate is missing: use the address in mtls_endpoint_aliases")
+    if expected_x5t not in (None, certificate.x5t):
+        raise InvalidGrantError("the code is bound to another certificate")
+    return certificate.x5t

@@ -68,7 +68,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         return AskedToken(bound, request.now, meant) if meant and bound.kind == Kind.ACCESS else None
 
     def introspect_token(self, token: AskedToken) -> dict[str, Any]:
-        """RFC 7662 section 2.2, RFC 9449 section 6.2, RFC 9396 section 9.2, RFC 9470 section 6.2."""
+        """RFC 7662 section 2.2, RFC 8705 section 3.2, RFC 9396 9.2, RFC 9449 section 6.2, RFC 9470 section 6.2."""
         bound = token.bound
         audience = resources.audience(bound.resource, issuer=self.server.issuer)
         if token.asked_for is not None:
@@ -89,8 +89,8 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         }
         if bound.scope:
             said["scope"] = bound.scope
-        if bound.jkt:
-            said["cnf"] = {"jkt": bound.jkt}
+        if cnf := tokens.confirmation(bound):
+            said["cnf"] = cnf
         if details := authorization_details.granted(bound):
             said["authorization_details"] = details
         return said

@@ -4,7 +4,7 @@ from typing import Any
 
 from consent import claims, subjects
 from consent.client_options import GRANT_TYPES
-from consent.clients import AuthMethod
+from consent.clients import CERTIFICATE_METHODS, AuthMethod
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
 from consent.oauth import (
@@ -18,6 +18,7 @@ from consent.oauth import (
 )
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
+from dataspace.settings import Settings
 from dataspace.signins import ACR_PASSKEY
 
 SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
@@ -25,7 +26,7 @@ SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
 
 def authorization_server(issuer: str) -> dict[str, Any]:
     """RFC 8414 section 2, with RFC 9126, 9207, 9396, 9449."""
-    methods = [method.value for method in AuthMethod]
+    methods = [method.value for method in AuthMethod if method not in CERTIFICATE_METHODS]
     algorithms = sorted(client_auth.LOGIN_ALGORITHMS)
     return {
         "issuer": issuer,
@@ -91,13 +92,42 @@ def openid_provider(issuer: str) -> dict[str, Any]:
     }
 
 
+# The endpoints that a client calls itself (RFC 8705 section 5).
+ALIASED = (
+    "token_endpoint",
+    "pushed_authorization_request_endpoint",
+    "introspection_endpoint",
+    "revocation_endpoint",
+    "userinfo_endpoint",
+    "grant_management_endpoint",
+)
+
+
+def with_certificates(document: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """What the settings add: methods, aliases and bound tokens, where a proxy asks for certificates (RFC 8705)."""
+    if not settings.mtls_issuer:
+        return document
+    methods = [method.value for method in client_auth.offered_methods(settings)]
+    aliases = {
+        name: settings.mtls_issuer + document[name].removeprefix(settings.issuer)
+        for name in ALIASED
+        if name in document
+    }
+    return (
+        document
+        | {name: methods for name in document if name.endswith("_endpoint_auth_methods_supported")}
+        | {"mtls_endpoint_aliases": aliases, "tls_client_certificate_bound_access_tokens": True}
+    )
+
+
 def authorization_details_schema(issuer: str) -> dict[str, Any]:
     """The very schema by which :func:`consent.terms.parse` judges, under its public name."""
     return {"$id": f"{issuer}{SCHEMA_PATH}", **SCHEMA}
 
 
-def protected_resource(issuer: str) -> dict[str, Any]:
+def protected_resource(settings: Settings) -> dict[str, Any]:
     """The data API (RFC 9728 section 2): one resource, read with bound tokens only."""
+    issuer, by_certificate = settings.issuer, bool(settings.mtls_issuer)
     return {
         "resource": issuer,
         "resource_name": "Data space",
@@ -108,6 +138,7 @@ def protected_resource(issuer: str) -> dict[str, Any]:
         "authorization_servers": [issuer],
         "bearer_methods_supported": ["header"],
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
-        "dpop_bound_access_tokens_required": True,
+        "dpop_bound_access_tokens_required": not by_certificate,
+        "tls_client_certificate_bound_access_tokens": by_certificate,
         "authorization_details_types_supported": [TYPE],
     }

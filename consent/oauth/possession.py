@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from consent.oauth.dpop import VerifiedProof, accept_proof
 from consent.oauth.nonces import Nonces
 from dataspace.errors import DomainError
+from dataspace.tls import ClientCertificate
 
 BEARER = "bearer"
 DPOP = "dpop"
 
 
 class WrongScheme(DomainError):
-    """A bound token without its proof, or a proof beside a token that is bound to nothing."""
+    """A bound token without its proof or certificate, or a proof beside a token that is bound to no key."""
 
     code = "invalid_token"
     sentence = "The access token is presented in the wrong way."
@@ -25,13 +26,15 @@ class WrongScheme(DomainError):
 class Sender:
     """What a request shows of who sends it, unchecked. ``proofs``: every DPoP header.
 
-    ``urls``: the addresses under which a client may know the endpoint; ``nonces``: those of the server that it is of.
+    ``urls``: the addresses under which a client may know the endpoint; ``nonces``: those of the server that it is of;
+    ``certificate``: of its TLS connection, by the word of a proxy that we trust.
     """
 
     proofs: list[str] = field(repr=False)
     method: str
     urls: tuple[str, ...]
     nonces: Nonces = field(repr=False)
+    certificate: ClientCertificate | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,11 +58,16 @@ def proved_key(sender: Sender, *, now: dt.datetime, expected_jkt: str | None = N
     )
 
 
-def check_possession(presented: Presented, *, expected_jkt: str | None, now: dt.datetime) -> None:
+def check_possession(
+    presented: Presented, *, expected_jkt: str | None, expected_x5t: str | None, now: dt.datetime
+) -> None:
     """Whoever presents the token holds its key, in this very request. Raises WrongScheme, InvalidProof."""
+    certificate = presented.sender.certificate
+    if expected_x5t is not None and (certificate is None or certificate.x5t != expected_x5t):
+        raise WrongScheme("bound to a certificate, presented without it")  # RFC 8705 section 3
     if expected_jkt is None:
         if presented.scheme != BEARER:
-            raise WrongScheme("not bound to a key")
+            raise WrongScheme("not bound to a key of DPoP")
         return
     if presented.scheme != DPOP:
         raise WrongScheme("bound to a key, presented without proof")

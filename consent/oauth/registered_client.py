@@ -12,7 +12,7 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import bindparam, select
 
 from consent.client_options import ClientOptions
-from consent.clients import Client, Profile, Standing
+from consent.clients import CERTIFICATE_METHODS, SECRET_METHODS, Client, Profile, Standing
 from dataspace.db import connection, table_of
 
 RESPONSE_TYPES = ("code",)
@@ -67,7 +67,10 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
         return self.secret_digest is not None and hmac.compare_digest(digest, self.secret_digest)
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:  # noqa: ARG002 - Authlib's signature
-        return self.token_endpoint_auth_method == method
+        """One of the registered kind: a secret in the header or in the form is the same secret (RFC 6749 2.3.1)."""
+        return method == self.token_endpoint_auth_method or any(
+            {method, self.token_endpoint_auth_method} <= kind for kind in (SECRET_METHODS, CERTIFICATE_METHODS)
+        )
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type in RESPONSE_TYPES

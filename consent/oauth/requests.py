@@ -78,6 +78,7 @@ class Draft:
     now: dt.datetime
     scope: tuple[str, ...] = ()
     jkt: str | None = None
+    x5t: str | None = None
     resource: str = ""  # RFC 8707, as codes keep it
     max_age: int | None = None  # seconds
     claims: AskedClaims = NOTHING
@@ -154,6 +155,8 @@ def check(draft: Draft) -> CheckedRequest:
         kept["resource"] = draft.resource
     if draft.response_mode is not None and draft.response_mode.signed:
         kept["authorization_signed_response_alg"] = draft.party.options.authorization_signed_response_alg
+    if draft.x5t:
+        kept["x5t"] = draft.x5t
     if draft.ask is None:
         raise TypeError("no check has found out what is asked")
     return CheckedRequest(client_id=draft.party.client_id, parameters=kept, ask=draft.ask, jkt=draft.jkt)
@@ -312,6 +315,13 @@ def key_is_proved(draft: Draft) -> None:
     draft.jkt = proof.jkt
 
 
+def certificate_is_noted(draft: Draft) -> None:
+    """As a proof does, the certificate at PAR binds the code of a client whose tokens will be bound to it."""
+    sender = draft.sender
+    if sender and sender.certificate and draft.party.options.tls_client_certificate_bound_access_tokens:
+        draft.x5t = sender.certificate.x5t
+
+
 def resource_is_known(draft: Draft) -> None:
     """RFC 8707 section 2.1."""
     named = resources.named(draft.get("resource"), issuer=draft.issuer)
@@ -386,6 +396,7 @@ CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (hint_is_ours, BOTH),
     (announced_key_is_a_thumbprint, BOTH),
     (key_is_proved, PAR),
+    (certificate_is_noted, PAR),
     (resource_is_known, BOTH),
     (asks_what_is_registered, BOTH),
     (grant_can_be_replaced, BOTH),

@@ -36,6 +36,7 @@ from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.revocation import Revocation
 from dataspace import clock
 from dataspace.settings import Settings
+from dataspace.tls import client_certificate
 
 EXTENSION = "oauth"
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - an address
@@ -67,10 +68,12 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.keys = ClientKeys(allow_loopback=settings.fetch_loopback)
         self.nonces = nonces.of_authorization_server(settings)
         self.resource_nonces = nonces.of_resource_server(settings)
-        self.addresses = settings.addresses
+        self.settings = settings
+        self.offered_methods = client_auth.offered_methods(settings)
         self.register_client_auth_method("private_key_jwt", self._private_key_jwt)
         self.register_client_auth_method("client_secret_basic", self._secret_basic)
         self.register_client_auth_method("client_secret_post", self._secret_post)
+        self.register_client_auth_method("tls_client_auth", self._certificate)
         self.register_grant(CodeGrant, [S256Challenge(), IDToken(registry)])
         self.register_grant(RefreshGrant, [IDToken(registry)])
         for endpoint in (PushedRequests, Introspection, Revocation):
@@ -95,7 +98,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         return Sender(
             proofs=request.headers.getlist(dpop.HEADER),
             method=request.method,
-            urls=self.addresses(request.path),
+            urls=self.settings.addresses(request.path),
+            certificate=client_certificate(request.headers, self.settings),
             nonces=expected_nonces,
         )
 
@@ -135,7 +139,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             expected_audience=self.issuer,
             now=request.now,
             token_endpoint=None if client.is_data else self.issuer + TOKEN_PATH,
-            algorithms=client_auth.ALGORITHMS if client.is_data else client_auth.LOGIN_ALGORITHMS,
+            algorithms=_assertion_algorithms(client),
         )
         return client
 
@@ -148,6 +152,16 @@ class Server(AuthorizationServer):  # type: ignore[misc]
     def _secret_post(self, _query_client: Any, request: FormRequest) -> RegisteredClient:
         client = _known(request.form.get("client_id", ""))
         client_auth.check_secret(request.form["client_secret"], expected_digest=client.secret_digest)
+        return client
+
+    def _certificate(self, _query_client: Any, request: FormRequest) -> RegisteredClient:
+        """RFC 8705 section 2: the form says who it is, the certificate proves it, in the way that is registered."""
+        client = _known(request.form.get("client_id", ""))
+        if request.sender.certificate is None:
+            raise InvalidClient("no client certificate")
+        client_auth.check_certificate(
+            request.sender.certificate, client, self.keys, offered=self.offered_methods, now=request.now
+        )
         return client
 
     # Responses
@@ -173,11 +187,20 @@ def presented_method(request: FormRequest) -> str:
         "client_secret_post": "client_secret" in request.form,
     }
     methods = [method for method, used in presented.items() if used]
+    if not methods and request.sender.certificate is not None and "client_id" in request.form:
+        return "tls_client_auth"  # beside another method a certificate is no second one: tokens are bound to it
     if not methods:
         raise InvalidClientError("no client authentication", status_code=401)
     if len(methods) > 1:
         raise InvalidRequestError("more than one client authentication method")
     return methods[0]
+
+
+def _assertion_algorithms(client: RegisteredClient) -> frozenset[str]:
+    """What the client's assertions may be signed with: its own choice, among those of its profile."""
+    accepted = client_auth.ALGORITHMS if client.is_data else client_auth.LOGIN_ALGORITHMS
+    own = client.options.token_endpoint_auth_signing_alg
+    return accepted & {own} if own else accepted
 
 
 def _known(unverified_client_id: str) -> RegisteredClient:

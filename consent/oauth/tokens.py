@@ -125,6 +125,21 @@ class Bound(Facts, Protocol):
     dies_at: dt.datetime
 
 
+class Held(Protocol):
+    """By which keys a token is held: thumbprints of a DPoP key and of a certificate."""
+
+    @property
+    def jkt(self) -> str | None: ...
+    @property
+    def x5t(self) -> str | None: ...
+
+
+def confirmation(held: Held) -> dict[str, str]:
+    """The cnf member (RFC 7800, 9449 section 6.1, 8705 section 3.1); empty for a token that nothing holds."""
+    said = {"jkt": held.jkt, "x5t#S256": held.x5t}
+    return {name: thumbprint for name, thumbprint in said.items() if thumbprint is not None}
+
+
 class BoundCode(Bound, Protocol):
     """One authorization code."""
 
@@ -245,7 +260,7 @@ class SignInFacts:
 
 def issue_code(
     *, consent_id: str, client_id: str, redirect_uri: str, scope: str, code_challenge: str, nonce: str | None,
-    jkt: str | None, signed_in: SignInFacts, now: dt.datetime, resource: str = "",
+    jkt: str | None, x5t: str | None = None, signed_in: SignInFacts, now: dt.datetime, resource: str = "",
     claims: dict[str, Any] | None = None, sid: str | None = None,
 ) -> str:  # fmt: skip
     """Store a fresh code and return it; the caller commits it together with the consent."""
@@ -259,6 +274,7 @@ def issue_code(
         "code_challenge": code_challenge,
         "nonce": nonce,
         "jkt": jkt,
+        "x5t": x5t,
         "resource": resource,
         "claims": claims,
         "sid": sid,
@@ -301,6 +317,7 @@ class Issue:
     family: bytes
     scope: str
     jkt: str | None
+    x5t: str | None
     resource: str  # of the access token; the refresh token stands for all that was granted
     now: dt.datetime
     access_expires_at: dt.datetime
@@ -314,14 +331,16 @@ class Issue:
 
 
 def prepare(
-    bound: Bound, *, family: bytes, scope: str, jkt: str | None, resource: str, with_refresh: bool, now: dt.datetime
-) -> Issue:
+    bound: Bound, *, family: bytes, scope: str, jkt: str | None, x5t: str | None, resource: str, with_refresh: bool,
+    now: dt.datetime,
+) -> Issue:  # fmt: skip
     """Make the secrets. An access token never outlives the consent; a refresh token lives exactly as long."""
     return Issue(
         bound=bound,
         family=family,
         scope=scope,
         jkt=jkt,
+        x5t=x5t,
         resource=resource,
         now=now,
         access_expires_at=min(now + ACCESS_LIFE, bound.expires_at),
@@ -338,6 +357,7 @@ def store(issue: Issue) -> None:
         "client_id": bound.client_id,
         "scope": issue.scope,
         "jkt": issue.jkt,
+        "x5t": issue.x5t,
         "claims": bound.claims,
         "sid": bound.sid,
         "auth_time": bound.auth_time,

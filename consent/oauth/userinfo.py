@@ -50,7 +50,7 @@ def answer(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
     if registry.issuer not in resources.audience(bound.resource, issuer=registry.issuer):
         raise InvalidTokenError("the access token is meant for another resource")
     with as_refused_token():
-        check_possession(presented, expected_jkt=bound.jkt, now=now)
+        check_possession(presented, expected_jkt=bound.jkt, expected_x5t=bound.x5t, now=now)
     if inactive := why_inactive(bound, now):
         raise InvalidTokenError(inactive.reason.value)
     if now >= bound.dies_at:

@@ -13,6 +13,7 @@ from consent.oauth.possession import Presented, Sender, WrongScheme, check_posse
 from consent.oauth.tokens import Bound, Kind
 from consent.records import why_inactive
 from dataspace.permission import GrantedItem, Permission, ReadRefused
+from dataspace.tls import ClientCertificate
 
 
 def permission_for(
@@ -22,6 +23,7 @@ def permission_for(
     proofs: list[str],
     method: str,
     urls: tuple[str, ...],
+    certificate: ClientCertificate | None,
     now: dt.datetime,
     issuer: str,
     nonces: Nonces,
@@ -36,10 +38,10 @@ def permission_for(
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise ReadRefused("invalid_token", detail="meant for another resource")
     permission = permission_of(bound)
-    sender = Sender(proofs=proofs, method=method, urls=urls, nonces=nonces)
+    sender = Sender(proofs=proofs, method=method, urls=urls, nonces=nonces, certificate=certificate)
     presented = Presented(scheme=scheme, token=token, sender=sender)
     try:
-        check_possession(presented, expected_jkt=bound.jkt, now=now)
+        check_possession(presented, expected_jkt=bound.jkt, expected_x5t=bound.x5t, now=now)
     except WrongScheme as error:
         raise ReadRefused("invalid_token", permission=permission, detail=error.detail) from None
     except NonceNeeded as error:

@@ -11,9 +11,11 @@ import click
 from sqlalchemy import select
 
 from consent import clients, interventions, keys, lifecycle, purposes, scenarios, supervision
-from consent.clients import AuthMethod, Client, Profile, Standing
+from consent.client_options import ClientOptions
+from consent.clients import SECRET_METHODS, AuthMethod, Client, Profile, Standing
 from consent.interventions import COMMAND, Ground
 from consent.oauth import initial_access
+from consent.oauth.client_auth import LOGIN_ALGORITHMS
 from dataspace import clock, jwk
 from dataspace.db import db
 from dataspace.web.commands import Commands
@@ -44,6 +46,11 @@ clients_group = Commands("clients", help="Third parties: register, look at, susp
 @click.option("--profile", type=choice(Profile), default=Profile.DATA.value, show_default=True)
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Exact address to return to; may be repeated.")
 @click.option("--auth-method", type=choice(AuthMethod), help="Default: by profile, key or secret.")
+@click.option("--auth-signing-alg", type=click.Choice(sorted(LOGIN_ALGORITHMS)), help="Only this one in assertions.")
+@click.option("--tls-subject-dn", help="tls_client_auth: subject of the certificate, as RFC 4514 writes it.")
+@click.option("--tls-san-dns", help="tls_client_auth: a host name of the certificate instead.")
+@click.option("--tls-san-uri", help="tls_client_auth: a URI of the certificate instead.")
+@click.option("--certificate-bound", is_flag=True, help="Tokens bound to the certificate, instead of DPoP.")
 @click.option("--id-token-alg", type=click.Choice(list(keys.ALGORITHMS[keys.KeyUse.ID_TOKEN])), default="RS256")
 @click.option("--jwks", "jwks_file", type=existing_file, help="JSON file: a JWK set with public keys only.")
 @click.option("--jwks-uri", help="https address where the client publishes its JWK set.")
@@ -168,8 +175,8 @@ def set_redirect_uris(client_id: str, uris: tuple[str, ...]) -> None:
 def replace_secret(client_id: str) -> None:
     """Give a client that uses a secret a new one and print it once. The old one stops working at once."""
     client = clients.get(client_id)
-    if client.token_endpoint_auth_method not in clients.SECRET_METHODS:
-        raise click.ClickException(f"{client_id} authenticates by a key, not by a secret.")
+    if client.token_endpoint_auth_method not in SECRET_METHODS:
+        raise click.ClickException(f"{client_id} authenticates by a key or certificate, not by a secret.")
     clients.note(client_id, "client:secret_replaced", clock.now(), actor_id=COMMAND, reason_code=Ground.KEY_CHANGE)
     _give_secret(client)
     db.session.commit()
@@ -215,11 +222,22 @@ def _from_options(options: dict[str, Any]) -> dict[str, Any]:
         "redirect_uris": list(options["redirect_uris"]),
         "token_endpoint_auth_method": options["auth_method"] or scenarios.METHODS[Profile(options["profile"])].value,
         "id_token_signed_response_alg": options["id_token_alg"],
+        "options": _client_options(options).to_document(),
     }
 
 
+def _client_options(options: dict[str, Any]) -> ClientOptions:
+    return ClientOptions(
+        token_endpoint_auth_signing_alg=options["auth_signing_alg"] or "",
+        tls_client_auth_subject_dn=options["tls_subject_dn"] or "",
+        tls_client_auth_san_dns=options["tls_san_dns"] or "",
+        tls_client_auth_san_uri=options["tls_san_uri"] or "",
+        tls_client_certificate_bound_access_tokens=options["certificate_bound"],
+    )
+
+
 def _give_secret(client: Client) -> None:
-    if client.token_endpoint_auth_method in clients.SECRET_METHODS:
+    if client.token_endpoint_auth_method in SECRET_METHODS:
         click.echo(f"client_secret: {clients.new_secret(client)}")
         click.echo("The secret is shown only now; keep it where only the client can read it.", err=True)
 

@@ -109,19 +109,21 @@ def jwks() -> AnyResponse:
 @bp.get("/.well-known/oauth-authorization-server")
 def authorization_server() -> AnyResponse:
     """RFC 8414."""
-    return _published(metadata.authorization_server(services().settings.issuer))
+    settings = services().settings
+    return _published(metadata.with_certificates(metadata.authorization_server(settings.issuer), settings))
 
 
 @bp.get("/.well-known/openid-configuration")
 def openid_configuration() -> AnyResponse:
     """OpenID Connect Discovery."""
-    return _published(metadata.openid_provider(services().settings.issuer))
+    settings = services().settings
+    return _published(metadata.with_certificates(metadata.openid_provider(settings.issuer), settings))
 
 
 @bp.get("/.well-known/oauth-protected-resource")
 def protected_resource() -> AnyResponse:
     """RFC 9728."""
-    return _published(metadata.protected_resource(services().settings.issuer))
+    return _published(metadata.protected_resource(services().settings))
 
 
 @bp.get(metadata.SCHEMA_PATH)

@@ -15,6 +15,7 @@ from flask import Flask, Response, after_this_request, current_app, g, request
 from dataspace import accesses, clock
 from dataspace.db import db
 from dataspace.permission import SENSITIVE_ACR, SENSITIVE_MAX_AGE, Permission, ReadRefused
+from dataspace.tls import ClientCertificate, client_certificate
 from dataspace.web.shell import problem_response, services
 
 PROOF_ALGORITHMS = "ES256 EdDSA PS256"
@@ -28,7 +29,15 @@ class PermissionFor(Protocol):
     """Turns what was presented into a Permission. Raises ReadRefused."""
 
     def __call__(
-        self, *, scheme: str, token: str, proofs: list[str], method: str, urls: tuple[str, ...], now: dt.datetime
+        self,
+        *,
+        scheme: str,
+        token: str,
+        proofs: list[str],
+        method: str,
+        urls: tuple[str, ...],
+        certificate: ClientCertificate | None,
+        now: dt.datetime,
     ) -> Permission: ...
 
 
@@ -63,13 +72,15 @@ def permission(now: dt.datetime) -> Permission:
         raise ReadRefused("missing_token") from None
     except UnsupportedTokenTypeError:
         raise ReadRefused("invalid_token", detail="unknown authorization scheme") from None
+    settings = services().settings
     _give_nonce(scheme.TOKEN_TYPE, now)
     found: Permission = scheme.permission_for(
         scheme=scheme.TOKEN_TYPE,
         token=token,
         proofs=request.headers.getlist("DPoP"),
         method=request.method,
-        urls=services().settings.addresses(request.path),  # never from the Host header
+        urls=settings.addresses(request.path),  # never from the Host header
+        certificate=client_certificate(request.headers, settings),
         now=now,
     )
     return found
@@ -116,7 +127,11 @@ def _challenge(reason: str = "") -> str:
     if reason == STEP_UP:
         max_age = int(SENSITIVE_MAX_AGE.total_seconds())
         parts += [f'acr_values="{" ".join(SENSITIVE_ACR)}"', f'max_age="{max_age}"']
-    return "DPoP " + ", ".join(parts)
+    challenge = "DPoP " + ", ".join(parts)
+    if services().settings.mtls_issuer:
+        # Tokens that are bound to a certificate come as Bearer (RFC 8705 section 3).
+        challenge += ", Bearer " + ", ".join(part for part in parts if not part.startswith("algs="))
+    return challenge
 
 
 def _stamp(at: dt.datetime) -> str:

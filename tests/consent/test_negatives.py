@@ -296,12 +296,12 @@ EXCHANGED: Rows = {
         raw("POST", "/oauth/token", data={"grant_type": "authorization_code"}, headers={"Authorization": "Digest x"}),
         401, "invalid_client",
     ),
-    "the right secret in the wrong place": (
+    "the right secret, but no code": (
         lambda s: s.app.test_client().post(
             "/oauth/token",
             data={"grant_type": "authorization_code", "client_id": "shop", "client_secret": s.shop.party.secret},
         ),
-        401, "invalid_client",
+        400, "invalid_request",
     ),
     "a secret twice": (exchange_by_secret(client_id="shop", client_secret="x"), 400, "invalid_request"),
     "another shop's redirect_uri": (exchange_by_secret(redirect_uri="https://evil.example/"), 400, "invalid_grant"),

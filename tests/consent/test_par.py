@@ -1,7 +1,9 @@
 """Pushed authorization requests: what is stored, and the table of what is refused before a person sees anything."""
 
+import base64
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -254,12 +256,29 @@ def test_a_client_authenticates_only_as_registered(world: factories.World, clien
     party = factories.party(clock.now(), "shop", profile=Profile.LOGIN, method="client_secret_basic")
     db.session.commit()
     shop = ThirdParty(party, client)
-    sent = shop.request() | {"client_id": "shop", "client_secret": party.secret}
-    assert client.post("/oauth/par", data=sent).json["error"] == "invalid_client"
     sent = shop.request() | {"client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
                              "client_assertion": shop.assertion()}  # fmt: skip
     assert client.post("/oauth/par", data=sent).json["error"] == "invalid_client"
     assert shop.push().status_code == 201
+
+
+@pytest.mark.parametrize("registered", ["client_secret_basic", "client_secret_post"])
+def test_breaks_11_a_secret_counts_in_the_header_and_in_the_form(
+    world: factories.World, client: FlaskClient, registered: str
+) -> None:
+    party = factories.party(clock.now(), "shop", profile=Profile.LOGIN, method=registered)
+    db.session.commit()
+    shop = ThirdParty(party, client)
+    sent = shop.request()
+    pair = base64.b64encode(f"{quote('shop')}:{quote(party.secret or '')}".encode()).decode()
+    header = {"Authorization": f"Basic {pair}"}
+    in_form = {"client_id": "shop", "client_secret": party.secret}
+    assert client.post("/oauth/par", data=sent, headers=header).status_code == 201
+    assert client.post("/oauth/par", data=sent | in_form).status_code == 201
+    both = client.post("/oauth/par", data=sent | in_form, headers=header)
+    assert (both.status_code, both.json["error"]) == (400, "invalid_request")
+    wrong = client.post("/oauth/par", data=sent | in_form | {"client_secret": "dsc_wrong"})
+    assert (wrong.status_code, wrong.json["error"]) == (401, "invalid_client")
 
 
 def test_a_database_that_is_gone_is_said_and_nothing_is_stored(bank: ThirdParty) -> None:

@@ -8,7 +8,16 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import clients, interventions, purposes, supervision
-from consent.clients import AuthMethod, Client, ClientEvent, InvalidClientData, Profile, Standing
+from consent.clients import (
+    CERTIFICATE_METHODS,
+    SECRET_METHODS,
+    AuthMethod,
+    Client,
+    ClientEvent,
+    InvalidClientData,
+    Profile,
+    Standing,
+)
 from consent.interventions import Ground, ReasonMissing
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import sessions
@@ -26,6 +35,8 @@ from dataspace.web.signin import the_actor
 from dataspace.web.values import plain
 
 REGISTER = (Ground.REGISTRATION,)
+# Certificates come with names and options that the registrar's command and file take.
+OFFERED_METHODS = [method for method in AuthMethod if method not in CERTIFICATE_METHODS]
 
 
 def index() -> str:
@@ -138,7 +149,7 @@ def _known_words(values: dict[str, Any]) -> dict[str, Any]:
     """Refuse words that the form does not offer. Raises InvalidClientData."""
     offered: dict[str, tuple[str, ...]] = {
         "profile": tuple(Profile),
-        "token_endpoint_auth_method": tuple(AuthMethod),
+        "token_endpoint_auth_method": tuple(OFFERED_METHODS),
         "id_token_signed_response_alg": ALGORITHMS[KeyUse.ID_TOKEN],
     }
     for name, words_offered in offered.items():
@@ -148,7 +159,7 @@ def _known_words(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _give_secret(client: Client) -> None:
-    if client.token_endpoint_auth_method not in clients.SECRET_METHODS:
+    if client.token_endpoint_auth_method not in SECRET_METHODS:
         return
     secret = clients.new_secret(client)
     flash(_("The secret of this third party, shown only now: %(secret)s", secret=secret), "caution")
@@ -163,7 +174,7 @@ def _registration_page(form: ClientForm) -> str:
         "admin/register_client.html",
         form=form,
         profiles=list(labels.PROFILES.items()),
-        methods=list(labels.METHODS.items()),
+        methods=[(method, labels.METHODS[method]) for method in OFFERED_METHODS],
         algorithms=[(alg, alg) for alg in ALGORITHMS[KeyUse.ID_TOKEN]],
     )
 
@@ -187,7 +198,7 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         standing=labels.STANDINGS[client.standing],
         profile=labels.PROFILES[client.profile],
         method=labels.METHODS[client.token_endpoint_auth_method],
-        has_secret=client.token_endpoint_auth_method in clients.SECRET_METHODS,
+        has_secret=client.token_endpoint_auth_method in SECRET_METHODS,
         keys=supervision.keys_of(client),
         purposes=_purposes(purposes.of_client(client_id)),
         counts=[(label, counts[state]) for state, label in words.STATES.items() if state in counts],

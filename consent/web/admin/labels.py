@@ -45,6 +45,8 @@ METHODS: dict[str, Label] = {
     AuthMethod.PRIVATE_KEY_JWT: lazy_gettext("Own key (private_key_jwt)"),
     AuthMethod.SECRET_BASIC: lazy_gettext("Secret in the header (client_secret_basic)"),
     AuthMethod.SECRET_POST: lazy_gettext("Secret in the form (client_secret_post)"),
+    AuthMethod.TLS: lazy_gettext("Certificate of an authority (tls_client_auth)"),
+    AuthMethod.SELF_SIGNED_TLS: lazy_gettext("Certificate of its own (self_signed_tls_client_auth)"),
 }
 KEY_USES: dict[str, Label] = {
     KeyUse.TOKENS: lazy_gettext("Tokens and answers"),
