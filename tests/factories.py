@@ -130,9 +130,9 @@ class Party:
 
 def party(
     now: dt.datetime, client_id: str = "bank", *, profile: Profile = Profile.DATA, method: str = "private_key_jwt",
-    redirect_uris: Sequence[str] = (REDIRECT_URI,), name: str = "岭南示例银行",
+    redirect_uris: Sequence[str] = (REDIRECT_URI,), name: str = "岭南示例银行", **options: Any,
 ) -> Party:  # fmt: skip
-    """A client with an ES256 key (and a secret, when its method uses one)."""
+    """A client with an ES256 key, a secret when its method uses one, and metadata of ClientOptions."""
     key = jwk.SigningKey(kid=f"{client_id}-1", alg="ES256", private_key=jwk.generate_key("ES256"))
     public = jwk.public_jwk(key.private_key, kid=key.kid, alg="ES256")
     values = {
@@ -144,9 +144,10 @@ def party(
         "redirect_uris": list(redirect_uris),
         "token_endpoint_auth_method": method,
         "jwks": {"keys": [public]},
+        "options": options,
     }
     client = clients.register(values, now, actor_id=None, allow_loopback=True)
-    secret = clients.new_secret(client) if method != "private_key_jwt" else None
+    secret = clients.new_secret(client) if method in clients.SECRET_METHODS else None
     return Party(client=client, key=key, secret=secret)
 
 
