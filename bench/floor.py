@@ -44,8 +44,6 @@ PURPOSE = """SELECT text, holder_kinds, mode, max_duration_days, default_duratio
     approved_at FROM purposes WHERE client_id = ? AND code = ?"""
 PUSH = """INSERT INTO authorization_requests (handle, uri_digest, client_id, parameters, ask, choices, created_at,
     expires_at) VALUES (?, ?, ?, ?, ?, '{}', ?, ?)"""
-HOLDER = """SELECT h.sealed_profile, k.wrapped FROM holders h JOIN data_keys k ON k.space_id = h.space_id
-    WHERE h.space_id = ?"""
 _local = threading.local()
 
 
@@ -164,9 +162,8 @@ def create_app() -> Flask:
         digest = hashlib.sha256(request.headers["Authorization"][5:].encode()).digest()
         row = db.execute(sql(TOKEN), (digest,)).fetchone()
         remember(db, proof["jti"], now)
-        sealed = db.execute(sql(HOLDER), (row[6],)).fetchone()
         db.commit()
-        return Response(orjson.dumps({"sub": row[0], "name": len(sealed[0])}))
+        return Response(orjson.dumps({"sub": row[0]}))
 
     @app.post("/introspect")
     def introspect() -> Response:

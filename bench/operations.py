@@ -37,7 +37,7 @@ def _reads(path: str, world: seed.World, count: int, now: dt.datetime) -> Iterat
 
 
 def _user_infos(path: str, world: seed.World, count: int, now: dt.datetime) -> Iterator[bytes]:
-    return _presented(path, world, seed.tokens(world, "access", "openid profile", now), count)
+    return _presented(path, world, seed.tokens(world, "access", "openid", now), count)
 
 
 def _presented(path: str, world: seed.World, tokens: list[str], count: int) -> Iterator[bytes]:
