@@ -257,6 +257,11 @@ def test_every_described_answer_of_userinfo(scene: Scene) -> None:
     for method in ("GET", "POST"):
         assert "sub" in scene.call(method, "/userinfo").json()
         assert scene.call(method, "/userinfo", headers={}).status_code == 401
+    scene.world.party.client.options = {"userinfo_signed_response_alg": "ES256"}
+    db.session.commit()
+    case = scene.operation("GET", "/userinfo").Case(headers=scene.credentials("GET", "/userinfo"))
+    signed = case.call_and_validate(checks=CHECKS[:-1])  # all but the schema: the body is a JWT
+    assert signed.headers["content-type"] == ["application/jwt"]
     bearer = {"Authorization": f"Bearer {scene.body['access_token']}"}
     assert scene.call("GET", "/userinfo", headers=bearer).status_code == 401
     scene.body = tokens_for(scene.bank, scene.world.actor)

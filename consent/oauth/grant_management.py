@@ -53,7 +53,7 @@ def query(unverified_grant_id: str, presented: Presented, now: dt.datetime, *, i
     if document["scope"]:
         said["scopes"] = [{"scope": " ".join(document["scope"])}]
     if "openid" in document["scope"]:
-        said["claims"] = ["sub"]
+        said["claims"] = ["sub", *document["claims"]]
     if details := authorization_details.granted(bound):
         said["authorization_details"] = details
     return said

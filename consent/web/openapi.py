@@ -242,14 +242,16 @@ def _client_refusals() -> Schema:
 
 
 def _user_info(method: str) -> Schema:
-    told: Schema = {"type": "object", "properties": {"sub": {"type": "string"}}, "required": ["sub"]}
+    told = answer("Claims, as the scope and the holder's consent tell.", JSON, ref("UserInfo"))
+    signed = {"type": "string", "description": "A JWT with them, for a client that has registered so."}
+    told["content"]["application/jwt"] = {"schema": signed}
     said: Schema = {
         "operationId": f"userInfoBy{method.capitalize()}",
         "tags": ["sign-in"],
         "summary": "Who signed in.",
         "security": [{"bearer_token": ["openid"]}, {**BOUND, "dpop_token": ["openid"]}],
         "responses": {
-            "200": answer("Claims, as the scope tells.", JSON, told),
+            "200": told,
             "400": oauth("More than one token, or a broken form.", challenged=True),
             **token_refusals(),
             **problems(*((413,) if method == "post" else ())),

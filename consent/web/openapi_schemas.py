@@ -5,6 +5,7 @@ What the code checks or tells by a constant stands here by that constant, so tha
 
 from typing import Any
 
+from consent import claims
 from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod, Profile
 from consent.oauth.client_auth import ASSERTION_TYPE
@@ -57,6 +58,7 @@ def schemas() -> dict[str, Schema]:
         "ActiveToken": _active_token(),
         "InactiveToken": record({"active": {"const": False}}),
         "TokenQuestion": _token_question(),
+        "UserInfo": _user_info(),
         "AuthorizationDetails": ASKED,
         "PushedRequest": _pushed_request(),
         "PushedAnswer": record({"request_uri": TEXT, "expires_in": {"type": "integer", "minimum": 1}}),
@@ -240,3 +242,10 @@ def _tokens() -> Schema:
     }
     details = ref("GrantedDetails")
     return record(required, {"refresh_token": TEXT, "id_token": TEXT, "scope": SCOPE, "authorization_details": details})
+
+
+def _user_info() -> Schema:
+    """OpenID Connect Core section 5.1; what there is no value for is left out."""
+    special: dict[str, Schema] = {"address": {"type": "object"}, "updated_at": SECONDS}
+    offered = {n: special.get(n, {"type": "boolean"} if n.endswith("_verified") else TEXT) for n in claims.OFFERED}
+    return record({"sub": TEXT}, offered)
