@@ -152,7 +152,9 @@ def public_key(jwk: object) -> PublicKey:
 
 
 def parse_jwk_set(document: object, *, skip_foreign: bool = False) -> tuple[PublicKey, ...]:
-    """Check a JWK set (RFC 7517 section 5): at most 20 public keys, no two with one kid. Raises InvalidToken.
+    """Check a JWK set (RFC 7517 section 5): at most 20 public keys. Raises InvalidToken.
+
+    Keys with one kid must differ in kty or alg: by these they are told apart then (FAPI 2.0 Security Profile).
 
     ``skip_foreign``: leave out keys of other kinds or for other uses, as the section asks of those who read the sets
     of others; private and symmetric material is refused all the same, because then a secret has leaked.
@@ -161,8 +163,8 @@ def parse_jwk_set(document: object, *, skip_foreign: bool = False) -> tuple[Publ
     if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_KEYS:
         raise InvalidToken(f"not a JWK set of 1 to {MAX_KEYS} keys")
     keys = tuple(public_key(entry) for entry in entries if not (skip_foreign and _is_foreign(entry)))
-    kids = [key.kid for key in keys if key.kid is not None]
-    if len(kids) != len(set(kids)):
+    names = [(key.kid, key.kty, key.alg) for key in keys if key.kid is not None]
+    if len(names) != len(set(names)):
         raise InvalidToken("two keys with one kid")
     return keys
 
