@@ -6,15 +6,20 @@ export const configuration = JSON.parse(process.argv[2]);
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-// Send the person's browser to `url`; the request that came back to the redirect address.
-export async function open(url) {
-  process.stdout.write(JSON.stringify({ open: String(url) }) + "\n");
+async function ask(what) {
+  process.stdout.write(JSON.stringify(what) + "\n");
   const { value } = await lines.next();
   const arrival = JSON.parse(value);
   if (arrival.method === "GET") return new Request(arrival.url);
   const headers = { "content-type": "application/x-www-form-urlencoded" };
   return new Request(arrival.url, { method: arrival.method, body: arrival.body, headers });
 }
+
+// Send the person's browser to `url`; the request that came back to the redirect address.
+export const open = (url) => ask({ open: String(url) });
+
+// The next request that the service itself sent to the client.
+export const hear = () => ask({ hear: "" });
 
 // End well, and say with what.
 export function done(result = {}) {

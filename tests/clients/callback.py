@@ -1,5 +1,6 @@
 """The redirect address of the clients under test, on the loopback."""
 
+import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 HOST = "127.0.0.1"
+NOTICES = "/notices"
+SECONDS = 20  # for a notice
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,11 @@ class Callback(ThreadingHTTPServer):
         super().__init__((HOST, port), _Arrivals)
         self.origin = f"http://localhost:{port}"
         self.arrived: list[Arrival] = []
+        self.told: queue.Queue[Arrival] = queue.Queue()  # by the service itself, at NOTICES
+
+    def hear(self) -> Arrival:
+        """The next notice. Raises queue.Empty when none comes."""
+        return self.told.get(timeout=SECONDS)
 
     @contextmanager
     def serving(self) -> Iterator["Callback"]:
@@ -50,7 +58,11 @@ class _Arrivals(BaseHTTPRequestHandler):
         self._arrived(self.rfile.read(int(self.headers.get("Content-Length", 0))).decode())
 
     def _arrived(self, body: str) -> None:
-        self.server.arrived.append(Arrival(self.command, f"{self.server.origin}{self.path}", body))
+        arrival = Arrival(self.command, f"{self.server.origin}{self.path}", body)
+        if self.path == NOTICES:
+            self.server.told.put(arrival)
+        else:
+            self.server.arrived.append(arrival)
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.send_header("Content-Length", "0")

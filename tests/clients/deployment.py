@@ -41,8 +41,11 @@ class Deployment:
 
     # Clients, as a library is configured for them
 
-    def bank(self) -> dict[str, Any]:
-        """The demonstration's bank: a data client whose purposes are registered."""
+    def bank(self, **options: Any) -> dict[str, Any]:
+        """The demonstration's bank: a data client whose purposes are registered; ``options``: its ClientOptions."""
+        with self.in_the_service():
+            clients.get(BANK_CLIENT_ID).options = options
+            db.session.commit()
         signing, _proof = keys.load(self.demo.bank_keys)
         key = {"kid": signing.kid, "pem": signing.as_pem(private=True).decode()}
         return self._configuration(client_id=BANK_CLIENT_ID, key=key)
@@ -94,10 +97,14 @@ class Deployment:
 
 
 def answer_page(person: Person) -> None:
-    """What a person does with the page that is open: passkey, consent, or the form that a script would send."""
+    """What a person does with the page that is open: passkey, consent, sign-out, or the form that a script sends."""
+    forms = {form.action: form for form in person.page.forms}
+    foreign = next((form for action, form in forms.items() if action.startswith("http://localhost:")), None)
     if person.page.ceremony:
         person.browser.passkey()
-    elif person.page.path.startswith("/consent/") and person.page.status == 200:
-        person.decide()
+    elif foreign is not None:
+        person.browser.submit(foreign)
+    elif "/oauth/logout/confirm" in forms:
+        person.browser.submit(forms["/oauth/logout/confirm"], ("decision", "sign_out"))
     else:
-        person.browser.submit(person.page.form(r"^http://localhost:"))
+        person.decide()

@@ -1,5 +1,6 @@
 // Signing in with openid-client: discovery, code flow with PKCE, state and nonce, ID token, userinfo, refresh,
-// introspection, revocation. The library checks every signature and claim; what is asserted here is what it returned.
+// introspection, revocation; if the configuration says so, with a signed request, by another response mode, with DPoP.
+// The library checks every signature and claim; what is asserted here is what it returned.
 import assert from "node:assert/strict";
 import * as client from "openid-client";
 import { configuration, done, open, signingKey } from "./browser.mjs";
@@ -13,39 +14,49 @@ const authentications = {
 const config = await client.discovery(
   new URL(configuration.issuer),
   configuration.client_id,
-  { id_token_signed_response_alg: configuration.alg },
+  { id_token_signed_response_alg: configuration.alg, authorization_signed_response_alg: configuration.jarm ?? undefined },
   await authentications[configuration.method](),
   { execute: [client.allowInsecureRequests] },
 );
 // The signature of the ID token too, although it came straight from the token endpoint.
 client.enableNonRepudiationChecks(config);
+if (configuration.jarm) client.useJwtResponseMode(config);
+const DPoP = configuration.dpop
+  ? client.getDPoPHandle(config, await client.randomDPoPKeyPair("ES256"))
+  : undefined;
 
 const pkceCodeVerifier = client.randomPKCECodeVerifier();
 const expectedState = client.randomState();
 const expectedNonce = client.randomNonce();
-const url = client.buildAuthorizationUrl(config, {
+const parameters = {
   redirect_uri: configuration.redirect_uri,
   scope: "openid profile offline_access",
   code_challenge: await client.calculatePKCECodeChallenge(pkceCodeVerifier),
   code_challenge_method: "S256",
   state: expectedState,
   nonce: expectedNonce,
-});
+  ...configuration.parameters,
+};
+const url = await {
+  plain: () => client.buildAuthorizationUrl(config, parameters),
+  pushed: () => client.buildAuthorizationUrlWithPAR(config, parameters, { DPoP }),
+  signed: async () => client.buildAuthorizationUrlWithJAR(config, parameters, await signingKey()),
+}[configuration.request]();
 const checks = { pkceCodeVerifier, expectedState, expectedNonce, idTokenExpected: true };
-const tokens = await client.authorizationCodeGrant(config, await open(url), checks);
+const tokens = await client.authorizationCodeGrant(config, await open(url), checks, undefined, { DPoP });
 const { sub } = tokens.claims();
-assert.equal(tokens.token_type, "bearer");
+assert.equal(tokens.token_type, DPoP ? "dpop" : "bearer");
 
-const user = await client.fetchUserInfo(config, tokens.access_token, sub);
+const user = await client.fetchUserInfo(config, tokens.access_token, sub, { DPoP });
 assert.equal(user.name, configuration.name);
 
-const fresh = await client.refreshTokenGrant(config, tokens.refresh_token);
+const fresh = await client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP });
 assert.notEqual(fresh.access_token, tokens.access_token);
-await client.fetchUserInfo(config, fresh.access_token, sub);
+await client.fetchUserInfo(config, fresh.access_token, sub, { DPoP });
 
 assert.equal((await client.tokenIntrospection(config, fresh.access_token)).active, true);
 await client.tokenRevocation(config, tokens.refresh_token);
 assert.equal((await client.tokenIntrospection(config, fresh.access_token)).active, false);
-await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token), { error: "invalid_grant" });
+await assert.rejects(client.refreshTokenGrant(config, tokens.refresh_token, undefined, { DPoP }), { error: "invalid_grant" });
 
 done({ sub });

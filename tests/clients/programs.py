@@ -1,7 +1,8 @@
 """Journeys written in JavaScript: a Node process that says which page to open, and is told what its browser brought.
 
-One JSON document a line. The process says ``{"open": url}`` and reads ``{"method", "url", "body"}``, as often as it
-likes, then ``{"done": ...}``. A journey that fails ends with another status, its reason on standard error.
+One JSON document a line. The process says ``{"open": url}``, or ``{"hear": ""}`` for what the service sends by itself,
+and reads ``{"method", "url", "body"}``, as often as it likes, then ``{"done": ...}``. A journey that fails ends with
+another status, its reason on standard error.
 """
 
 import dataclasses
@@ -18,7 +19,12 @@ FOLDER = Path(__file__).parent
 SECONDS = 60
 
 
-def run(journey: str, configuration: dict[str, Any], visit: Callable[[str], Arrival]) -> Any:
+def run(
+    journey: str,
+    configuration: dict[str, Any],
+    visit: Callable[[str], Arrival],
+    hear: Callable[[], Arrival] | None = None,
+) -> Any:
     """Run ``journey`` (a file of this folder, without its ending) to its end; what it is done with."""
     node = shutil.which("node")
     assert node, "Node.js is missing: tools/setup_clients.sh"
@@ -27,12 +33,16 @@ def run(journey: str, configuration: dict[str, Any], visit: Callable[[str], Arri
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     with subprocess.Popen(command, cwd=FOLDER, text=True, **pipes) as process:
         try:
-            return _talk(process, visit)
+            return _talk(process, visit, hear or _deaf)
         finally:
             process.kill()
 
 
-def _talk(process: "subprocess.Popen[str]", visit: Callable[[str], Arrival]) -> Any:
+def _deaf() -> Arrival:
+    raise AssertionError("this journey hears nothing")
+
+
+def _talk(process: "subprocess.Popen[str]", visit: Callable[[str], Arrival], hear: Callable[[], Arrival]) -> Any:
     assert process.stdin is not None
     assert process.stdout is not None
     for line in process.stdout:
@@ -40,7 +50,7 @@ def _talk(process: "subprocess.Popen[str]", visit: Callable[[str], Arrival]) -> 
         if "done" in said:
             assert process.wait(SECONDS) == 0
             return said["done"]
-        arrival = visit(said["open"])
+        arrival = visit(said["open"]) if "open" in said else hear()
         process.stdin.write(json.dumps(dataclasses.asdict(arrival)) + "\n")
         process.stdin.flush()
     assert process.stderr is not None

@@ -35,7 +35,11 @@ def apache(deployment: Deployment, *, method: str = "client_secret_basic", mode:
     folder.chmod(0o755)
     shutil.copytree(HERE / "pages", folder / "pages")
     client = deployment.sign_in_client(
-        f"apache-{method}-{mode}", method=method, redirect_uri=f"{origin}/oidc/callback", jwks=make_keys(folder)
+        f"apache-{method}-{mode}",
+        method=method,
+        redirect_uri=f"{origin}/oidc/callback",
+        jwks=make_keys(folder),
+        options={"post_logout_redirect_uris": [f"{origin}/left.html"]},
     )
     variables = {
         "FOLDER": str(folder), "MODULES": MODULES, "PORT": str(port), "ISSUER": deployment.issuer, "METHOD": method,
@@ -88,9 +92,15 @@ def test_sign_in_refresh_and_logout(deployment: Deployment, newcomer: Person) ->
         assert again["token"] != told["token"]
 
         newcomer.browser.open(f"{origin}/oidc/callback?{urlencode({'logout': f'{origin}/left.html'})}")
+        answer_page(newcomer)  # we ask before we sign anybody out
         assert newcomer.page.title == "Left"
-        sent = newcomer.browser.http.get(members, follow_redirects=False)
-        assert sent.headers["Location"].startswith(f"{deployment.issuer}/authorize?")
+        newcomer.browser.open(members)
+        assert newcomer.page.url.startswith(f"{deployment.issuer}/signin")
+
+
+def test_answer_by_form(deployment: Deployment, newcomer: Person) -> None:
+    with apache(deployment, mode="form_post") as origin:
+        assert arrive(newcomer, f"{origin}/members/index.shtml")["name"] == NAME
 
 
 @pytest.mark.parametrize("method", ["client_secret_post", "private_key_jwt"])
