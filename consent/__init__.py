@@ -16,6 +16,7 @@ supervision   what administrators may see: reads only, never a record
 activity      what happened lately, and counts per day
 interventions why administrators step in, and what they did to the service itself
 scenarios     loads the registered third parties and purposes from data files
+proposals     purposes that a client proposes, and what an administrator decides about them
 worker        background sweeps, safe to run several times at once
 oauth/        one file per specification noun
 web/          OAuth routes, consent pages, dashboard, administration

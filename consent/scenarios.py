@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from consent import clients
-from consent.client_options import ClientOptions
+from consent import client_options, clients
+from consent.client_options import ClientOptions, WrongKind
 from consent.clients import AuthMethod, Client, Profile
 from consent.purposes import Purpose
 from dataspace import catalogue, datafiles
@@ -53,7 +53,15 @@ def load(paths: Iterable[Path], now: dt.datetime, *, actor_id: str, allow_loopba
 def check(paths: Iterable[Path], now: dt.datetime, *, allow_loopback: bool) -> list[Entry]:
     """The entries of files (or directories of them). Raises InvalidFile with one line per problem."""
     entries, problems = datafiles.read(datafiles.expand(paths), datafiles.schema(SCHEMA), NAMES)
-    problems += _twice(entries)
+    problems += check_meaning(entries, now, allow_loopback=allow_loopback)
+    if problems:
+        raise InvalidFile(problems)
+    return entries
+
+
+def check_meaning(entries: list[Entry], now: dt.datetime, *, allow_loopback: bool) -> list[str]:
+    """The problems that a schema cannot find."""
+    problems = _twice(entries)
     named = {e.name for e in entries if e.table == "clients"} | set(db.session.scalars(select(Client.client_id)))
     items = {item.item_id: item for item in catalogue.all_current()}
     for entry in (e for e in entries if e.sound):
@@ -62,9 +70,7 @@ def check(paths: Iterable[Path], now: dt.datetime, *, allow_loopback: bool) -> l
         else:
             problems += _check_purpose(entry, named, now.date())
             problems += _check_items(entry, items)
-    if problems:
-        raise InvalidFile(problems)
-    return entries
+    return problems
 
 
 def store(entries: Iterable[Entry], now: dt.datetime, *, actor_id: str) -> Iterator[Stored]:
@@ -74,7 +80,7 @@ def store(entries: Iterable[Entry], now: dt.datetime, *, actor_id: str) -> Itera
         if entry.table == "clients":
             outcome = _store_client(client_values(entry), now, actor_id)
         else:
-            outcome = _store_purpose(_purpose_values(entry), now, actor_id)
+            outcome = _store_purpose(purpose_values(entry), now, actor_id)
         yield Stored(entry.table, entry.name, outcome)
     db.session.flush()
 
@@ -82,13 +88,14 @@ def store(entries: Iterable[Entry], now: dt.datetime, *, actor_id: str) -> Itera
 def client_values(entry: Entry) -> dict[str, Any]:
     """The columns of a client as its entry gives them; how it authenticates follows from its profile if not said."""
     values = {k: v for k, v in entry.content.items() if k not in NOT_STORED["clients"]}
-    options = {name: values.pop(name) for name in OPTIONS if name in values}
+    options = values.pop("options", {}) | {name: values.pop(name) for name in OPTIONS if name in values}
     method = METHODS[Profile(values["profile"])]
     values = CLIENT_DEFAULTS | {"token_endpoint_auth_method": method.value} | values
     return values | ({"options": ClientOptions.from_document(options).to_document()} if options else {})
 
 
-def _purpose_values(entry: Entry) -> dict[str, Any]:
+def purpose_values(entry: Entry) -> dict[str, Any]:
+    """The columns of a purpose as its entry gives them."""
     return PURPOSE_DEFAULTS | {k: v for k, v in entry.content.items() if k not in NOT_STORED["purposes"]}
 
 
@@ -141,6 +148,13 @@ def _twice(entries: list[Entry]) -> list[str]:
 
 
 def _check_client(entry: Entry, *, allow_loopback: bool) -> list[str]:
+    options = entry.content.get("options", {})
+    if unknown := sorted(set(options) - set(client_options.KINDS)):
+        return [entry.problem(f"options.{unknown[0]}", "is not known here")]
+    try:
+        client_options.parse(options)
+    except WrongKind as error:
+        return [entry.problem(f"options.{error.flaw[0]}", error.flaw[1])]
     client = Client(**client_values(entry))
     flaws = clients.flaws(client, allow_loopback=allow_loopback, keys_follow=True)
     return [entry.problem(flaw.field, flaw.detail) for flaw in flaws]

@@ -60,17 +60,26 @@ def read(
     problems: list[str] = []
     for path in paths:
         content = _parse(path, problems)
-        if content is None:
-            continue
-        broken: set[tuple[str, int]] = set()
-        for error in sorted(
-            validator.iter_errors(content), key=lambda e: [(isinstance(p, int), p) for p in e.absolute_path]
-        ):
-            problems.append(_line(path.name, content, error, names))
-            if len(error.absolute_path) > 1:
-                broken.add((str(error.absolute_path[0]), int(error.absolute_path[1])))
-        entries += _entries(path.name, content, names, broken)
+        if content is not None:
+            found, wrong = judge(path.name, content, validator, names)
+            entries += found
+            problems += wrong
     return entries, problems
+
+
+def judge(
+    file: str, content: dict[str, Any], validator: Draft202012Validator, names: Mapping[str, str]
+) -> tuple[list[Entry], list[str]]:
+    """The entries of one document that is called ``file``, and its problems."""
+    problems: list[str] = []
+    broken: set[tuple[str, int]] = set()
+    for error in sorted(
+        validator.iter_errors(content), key=lambda e: [(isinstance(p, int), p) for p in e.absolute_path]
+    ):
+        problems.append(_line(file, content, error, names))
+        if len(error.absolute_path) > 1:
+            broken.add((str(error.absolute_path[0]), int(error.absolute_path[1])))
+    return _entries(file, content, names, broken), problems
 
 
 def _parse(path: Path, problems: list[str]) -> dict[str, Any] | None:

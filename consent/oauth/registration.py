@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oauth2.rfc6750 import InvalidTokenError
 
-from consent import client_names, client_options, clients, lifecycle, scenarios
+from consent import client_names, client_options, clients, lifecycle, proposals, purposes, scenarios
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
 from consent.keys import ALGORITHMS, KeyUse
@@ -97,6 +97,7 @@ def register(unverified: object, permitted: Permit, now: dt.datetime, *, rules: 
             values | {"client_id": client_id, "profile": permitted.profile}, now,
             actor_id=None, allow_loopback=rules.allow_loopback, reason_code=SELF,
         )  # fmt: skip
+        _propose(client, document, now)
     except InvalidClientData as error:
         raise _refused(error) from None
     if permitted.digest is not None and not initial_access.use(permitted.digest, client_id, now):
@@ -129,6 +130,7 @@ def replace(client: Client, unverified: object, now: dt.datetime, *, rules: Rule
     had_secret = client.token_endpoint_auth_method in clients.SECRET_METHODS
     try:
         clients.change_by_itself(client, values, now, allow_loopback=rules.allow_loopback)
+        _propose(client, document, now)
     except InvalidClientData as error:
         raise _refused(error) from None
     secret = None
@@ -162,6 +164,10 @@ def describe(registered: Registered, *, issuer: str) -> dict[str, Any]:
         "registration_access_token": registered.access_token,
         "registration_client_uri": f"{issuer}{PATH}/{client.client_id}",
     }
+    if client.profile == Profile.DATA:
+        proposed = purposes.of_client(client.client_id)
+        answer[proposals.MEMBER] = [proposals.document(purpose) for purpose in proposed]
+        answer["data_space_purposes_approved"] = [p.code for p in proposed if p.approved_at is not None]
     if registered.secret is not None:
         answer |= {"client_secret": registered.secret, "client_secret_expires_at": 0}
     return answer
@@ -244,6 +250,18 @@ def _texts_are_texts(document: Mapping[str, Any]) -> None:
             raise _wrong(name, "must be a string")
     if not isinstance(document.get("jwks"), dict | None):
         raise _wrong("jwks", "must be a JWK set")
+
+
+def _propose(client: Client, document: Mapping[str, Any], now: dt.datetime) -> None:
+    """What a client that reads data wants to ask for; an administrator decides. One for sign-in asks for none."""
+    proposed = document.get(proposals.MEMBER)
+    if client.profile != Profile.DATA:
+        if proposed:
+            raise _wrong(proposals.MEMBER, "this client is registered for sign-in only")
+    elif proposed:
+        proposals.propose(client, proposed, now)
+    else:
+        proposals.withdraw(client.client_id)
 
 
 def _check_identity(client: Client, document: Mapping[str, Any]) -> None:

@@ -8,10 +8,12 @@ from flask import Flask
 
 from consent import keys
 from consent.keys import Keyring, KeyUse, ServerKey
-from dataspace import jose
+from dataspace import jose, jwk
 from dataspace.db import db
 from dataspace.errors import Conflict
+from dataspace.settings import Settings
 from dataspace.vault import Unreadable, Vault
+from wsgi import create_app
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
@@ -196,3 +198,35 @@ def test_a_clock_that_goes_backwards_brings_no_key_back(ring: Keyring) -> None:
     assert in_use(ring, "tokens", NOW)
     with pytest.raises(keys.NoKey):
         in_use(ring, "tokens", NOW - SECOND)
+
+
+def test_breaks_16_keys_rotate_with_the_process_running(app: Flask, settings: Settings, now: dt.datetime) -> None:
+    """One process rotates by command; another, which runs on, publishes, signs and verifies accordingly."""
+    running: Keyring = app.extensions["consent"].keyring
+    old = {key["kid"] for key in running.public_jwk_set(now)["keys"]}
+    first = running.signing_key(KeyUse.ID_TOKEN, now)
+    signed = jose.sign({"iss": "us"}, first, typ="JWT")
+
+    other = create_app(settings)
+    run = other.test_cli_runner().invoke(args=["keys", "rotate", "--text", "yearly"])
+    assert run.exit_code == 0, run.output
+    with other.app_context():
+        db.engine.dispose()
+
+    db.session.rollback()  # the next request has a transaction of its own
+    noticed = now + keys.RING_AGE + SECOND
+    published = running.public_jwk_set(noticed)["keys"]
+    kids = [key["kid"] for key in published]
+    assert len(kids) == len(set(kids)) == 2 * len(old), "old and new, each once"
+    assert old < set(kids)
+    assert not any(jwk.PRIVATE_MEMBERS & key.keys() for key in published)
+    assert running.signing_key(KeyUse.ID_TOKEN, noticed).kid == first.kid, "the new one is not in every cache yet"
+
+    handover = now + keys.OVERLAP + 2 * SECOND
+    second = running.signing_key(KeyUse.ID_TOKEN, handover)
+    assert second.kid not in old
+    assert jose.read(jose.sign({}, second, typ="JWT")).header["kid"] == second.kid
+    theirs = jose.parse_jwk_set(running.public_jwk_set(handover))
+    jose.verify_bytes(signed, theirs, algorithms={first.alg}, expected_typ="JWT")
+    long_after = handover + dt.timedelta(days=1)
+    assert first.kid not in {key["kid"] for key in running.public_jwk_set(long_after)["keys"]}

@@ -1,5 +1,6 @@
 """Metadata: the documents are well-formed, agree with each other, and every address in them answers."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,8 +14,9 @@ from consent.clients import CERTIFICATE_METHODS, AuthMethod, Profile
 from dataspace import clock, jwk
 from dataspace.db import db
 from tests import factories
-from tests.conftest import ISSUER
+from tests.conftest import ISSUER, make_settings
 from tests.consent.third_party import ThirdParty, tokens_for
+from wsgi import create_app
 
 
 @pytest.fixture
@@ -93,3 +95,56 @@ def test_userinfo_needs_openid(world: factories.World, client: FlaskClient) -> N
     headers = {"Authorization": f"DPoP {token}", "DPoP": bank.proof("GET", "/userinfo", access_token=token)}
     answer = client.get("/userinfo", headers=headers)
     assert (answer.status_code, answer.json["error"]) == (403, "insufficient_scope")
+
+
+# RFC 8414, OpenID Connect Discovery, and the registrations of the specifications that we speak.
+REGISTERED = {
+    "issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "registration_endpoint", "scopes_supported",
+    "response_types_supported", "response_modes_supported", "grant_types_supported", "service_documentation",
+    "token_endpoint_auth_methods_supported", "token_endpoint_auth_signing_alg_values_supported",
+    "revocation_endpoint", "revocation_endpoint_auth_methods_supported",
+    "revocation_endpoint_auth_signing_alg_values_supported", "introspection_endpoint",
+    "introspection_endpoint_auth_methods_supported", "introspection_endpoint_auth_signing_alg_values_supported",
+    "code_challenge_methods_supported", "op_policy_uri", "op_tos_uri",
+    "userinfo_endpoint", "acr_values_supported", "subject_types_supported", "id_token_signing_alg_values_supported",
+    "userinfo_signing_alg_values_supported", "request_object_signing_alg_values_supported", "display_values_supported",
+    "claim_types_supported", "claims_supported", "claims_locales_supported", "ui_locales_supported",
+    "claims_parameter_supported", "request_parameter_supported", "request_uri_parameter_supported",
+    "require_request_uri_registration", "prompt_values_supported",
+    "mtls_endpoint_aliases", "tls_client_certificate_bound_access_tokens",  # RFC 8705
+    "require_signed_request_object",  # RFC 9101
+    "pushed_authorization_request_endpoint", "require_pushed_authorization_requests",  # RFC 9126
+    "authorization_response_iss_parameter_supported",  # RFC 9207
+    "authorization_details_types_supported",  # RFC 9396
+    "dpop_signing_alg_values_supported",  # RFC 9449
+    "introspection_signing_alg_values_supported",  # RFC 9701
+    "protected_resources",  # RFC 9728
+    "authorization_signing_alg_values_supported",  # JARM
+    "end_session_endpoint", "backchannel_logout_supported", "backchannel_logout_session_supported",
+    "frontchannel_logout_supported", "frontchannel_logout_session_supported",
+    "grant_management_endpoint", "grant_management_actions_supported", "grant_management_action_required",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["oauth-authorization-server", "openid-configuration"])
+def test_breaks_15_every_member_is_a_registered_one_and_has_a_value(client: FlaskClient, name: str) -> None:
+    found = document(client, name)
+    assert set(found) <= REGISTERED
+    assert not [member for member, value in found.items() if value in (None, "", [], {})]
+
+
+def test_breaks_15_locales_are_language_tags(client: FlaskClient) -> None:
+    for tag in document(client, "openid-configuration")["ui_locales_supported"]:
+        assert re.fullmatch(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-[A-Z]{2})?", tag), tag
+
+
+def test_breaks_15_addresses_are_https_behind_a_proxy(database_url: str) -> None:
+    """The issuer is a setting: what the proxy or a stranger says of host and scheme changes nothing."""
+    issuer = "https://as.example"
+    app = create_app(make_settings(database_url, mode="production", issuer=issuer, fetch_loopback=False))
+    headers = {"Host": "10.0.0.7:8000", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "http"}
+    for name in ("oauth-authorization-server", "openid-configuration"):
+        found = app.test_client().get(f"/.well-known/{name}", headers=headers).json
+        addresses = [v for n, v in found.items() if n.endswith(("_endpoint", "_uri")) or n == "issuer"]
+        assert len(addresses) > 8
+        assert all(address == issuer or address.startswith(f"{issuer}/") for address in addresses)

@@ -3,6 +3,7 @@
 routes      every address, on one screen
 consents    find a consent, look at it, revoke it
 clients     the registry: register, change, suspend, reinstate
+invitations initial access tokens: issue, see who used which, revoke
 forms       what the client forms send, and the reason that every change needs
 activity    what happened lately, and counts per day
 keys        the keys of the service

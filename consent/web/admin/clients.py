@@ -1,5 +1,6 @@
 """The client registry: list, register, look, change, suspend, reinstate. Every change asks for a reason."""
 
+import json
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -7,7 +8,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import clients, interventions, purposes, supervision
+from consent import clients, interventions, proposals, purposes, supervision
 from consent.clients import (
     CERTIFICATE_METHODS,
     SECRET_METHODS,
@@ -141,6 +142,23 @@ def replace_secret(client_id: str) -> AnyResponse | tuple[str, int]:
     return redirect(url_for("admin.client", client_id=client_id), 303)
 
 
+def decide_purpose(client_id: str, code: str) -> AnyResponse | tuple[str, int]:
+    """Approve or refuse what the client proposes, as it was shown on the page."""
+    form = ClientForm.of(request.form)
+    try:
+        reason = form.reason(interventions.APPROVE)
+    except ReasonMissing as error:
+        return _page(client_id, form.refused(error)), error.status
+    decide = proposals.approve if form.typed.get("decision") == "approve" else proposals.refuse
+    decide(
+        client_id, code, clock.now(), expected_digest=form.typed.get("digest", ""),
+        actor_id=the_actor().person_id, reason_code=reason.ground, text=reason.text,
+    )  # fmt: skip
+    db.session.commit()
+    flash(_("Approved.") if decide is proposals.approve else _("Refused."))
+    return redirect(url_for("admin.client", client_id=client_id), 303)
+
+
 def _loopback() -> bool:
     return services().settings.mode == "development"
 
@@ -204,6 +222,10 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         counts=[(label, counts[state]) for state, label in words.STATES.items() if state in counts],
         missed=sessions.undelivered(client_id),
         events=[_event(e, known) for e in events],
+        proposed=[_proposal(purpose) for purpose in proposals.pending(client_id)],
+        approve_grounds=grounds.options(interventions.APPROVE),
+        options=_options(client),
+        deleted=client.standing == Standing.DELETED,
         grounds=grounds.options(interventions.REINSTATE if suspended else interventions.SUSPEND),
         change_grounds=grounds.options(interventions.CHANGE),
         form=form or ClientForm({}),
@@ -226,6 +248,19 @@ def _purposes(rows: list[Purpose]) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _proposal(purpose: Purpose) -> dict[str, Any]:
+    """Everything that the client proposes, in its own words, for whoever decides."""
+    text = json.dumps(proposals.document(purpose), ensure_ascii=False, indent=2)
+    name = plain(in_language(purpose.text, str(get_locale())))
+    return {"code": purpose.code, "name": name, "text": plain(text), "digest": proposals.digest(purpose)}
+
+
+def _options(client: Client) -> list[tuple[str, str]]:
+    """What is registered beyond the defaults, under the names of the specifications."""
+    said = client.options.items()
+    return [(name, plain(" ".join(map(str, value)) if isinstance(value, list) else str(value))) for name, value in said]
 
 
 def _event(event: ClientEvent, known: dict[str, Masked]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from consent.web import grounds
 from consent.web.admin import labels
 from dataspace import clock
 from dataspace.db import db
+from dataspace.web.passkeys import FRESH
 from dataspace.web.shell import services
-from dataspace.web.signin import the_actor
+from dataspace.web.signin import require_fresh, the_actor
 
 
 def index() -> str:
@@ -22,6 +23,7 @@ def index() -> str:
 def rotate() -> AnyResponse | tuple[str, int]:
     """Publish the next keys; they take over when every cache has seen them."""
     form, now = request.form, clock.now()
+    require_fresh(the_actor(), now, max_age=FRESH)
     try:
         reason = interventions.state(form.get("ground", ""), form.get("text", ""), allowed=interventions.ROTATE)
     except ReasonMissing as error:

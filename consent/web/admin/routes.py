@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from consent.web.admin import activity, clients, consents, keys
+from consent.web.admin import activity, clients, consents, invitations, keys
 from dataspace.web.signin import require_administrator
 
 ROUTES = (
@@ -19,6 +19,10 @@ ROUTES = (
     ("POST", "/clients/<client_id>/edit", "change_client", clients.change),
     ("POST", "/clients/<client_id>/standing", "client_standing", clients.change_standing),
     ("POST", "/clients/<client_id>/secret", "client_secret", clients.replace_secret),
+    ("POST", "/clients/<client_id>/purposes/<code>", "decide_purpose", clients.decide_purpose),
+    ("GET", "/invitations", "invitations", invitations.index),
+    ("POST", "/invitations", "issue_invitation", invitations.issue),
+    ("POST", "/invitations/<digest>/revoke", "revoke_invitation", invitations.revoke),
     ("GET", "/activity", "activity", activity.index),
     ("GET", "/keys", "keys", keys.index),
     ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
