@@ -68,7 +68,7 @@ def test_every_command_explains_itself(run, group: list[str]) -> None:
 def test_catalogue_load_and_show(run) -> None:
     assert run("catalogue", "show").output.strip() == "The catalogue is empty."
     folder = str(ROOT / "demonstration" / "catalogue")
-    assert "42 loaded, 0 unchanged." in run("catalogue", "load", folder).output
+    assert "44 loaded, 0 unchanged." in run("catalogue", "load", folder).output
     assert "0 loaded, 43 unchanged." in run("catalogue", "load", folder).output
     shown = run("catalogue", "show", "--language", "en").output
     assert re.search(r"p\.housing\.fund +v1 +SPI +L3 C sensitive +Housing provident fund ·", shown)
