@@ -28,8 +28,7 @@ test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on S
 	tools/setup_clients.sh
 	$(VENV)/bin/python -m pytest -n 2 -m "not browser and not clients"
 	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 -m "not browser and not clients"
-	$(VENV)/bin/python -m pytest -m browser
-	$(VENV)/bin/python -m pytest -m clients
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "browser or clients"
 
 lint: set-up-dev  ## Check style and types
 	$(VENV)/bin/ruff check .

@@ -22,6 +22,8 @@ from dataspace.web import guard, shell
 from tests.documents import DOCUMENTS, INTEGRATORS, OPERATORS, README, ROOT, blocks, rows
 from tools import state_picture
 
+pytestmark = pytest.mark.wire
+
 # For operators
 
 

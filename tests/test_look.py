@@ -16,6 +16,8 @@ from axe_playwright_python.sync_playwright import Axe
 from flask import Flask, render_template
 from playwright.sync_api import Page, Route, ViewportSize, sync_playwright
 
+pytestmark = pytest.mark.wire
+
 ROOT = Path(__file__).resolve().parent.parent
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
 PARTS = [ROOT / f"templates/parts/{name}.html" for name in ("icon", "who", "items", "forms", "lists")]

@@ -35,6 +35,8 @@ from tests.conftest import ISSUER
 from tests.consent.third_party import ThirdParty, code_for, tokens_for
 from tests.documents import INTEGRATORS, blocks
 
+pytestmark = pytest.mark.wire
+
 DESCRIBED = re.compile(r"/api/|/userinfo|/oauth/(grants|par|token|introspect|revoke|register)")
 SCOPE = "openid grant_management_query grant_management_revoke"
 CHECKS = [

@@ -26,6 +26,8 @@ from tests.consent.third_party import ThirdParty, code_for, parameters_of, token
 from tests.consent.visitor import Page, Visitor
 from tests.documents import ROOT
 
+pytestmark = pytest.mark.wire
+
 ELSEWHERE = "https://evil.example"
 
 

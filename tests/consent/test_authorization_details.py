@@ -19,6 +19,8 @@ from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.third_party import DETAILS, ThirdParty, code_for, tokens_for
 
+pytestmark = pytest.mark.wire
+
 LEDGER = "https://ledger.example"  # takes JWT access tokens
 
 

@@ -22,6 +22,8 @@ from tests.consent.relying_party import answer_of, arrive, claims_of, signed_in,
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, parameters_of, tokens_for
 from tests.consent.visitor import Visitor
 
+pytestmark = pytest.mark.wire
+
 PASSKEY = "urn:dataspace:acr:passkey"
 FIELDS = {
     identity.IDENTITY: ("name", "sex", "birth_date", "nationality_group", "id_no"),

@@ -18,6 +18,8 @@ from tests.conftest import ISSUER, make_settings
 from tests.consent.third_party import ThirdParty, tokens_for
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 
 @pytest.fixture
 def world(app: Flask) -> factories.World:

@@ -26,6 +26,8 @@ from tests.consent.relying_party import arrive, asks_to_sign_in, claims_of, sign
 from tests.consent.third_party import DETAILS, ThirdParty, parameters_of, tokens_for
 from tests.consent.visitor import Visitor, answer_of
 
+pytestmark = pytest.mark.wire
+
 
 @dataclass
 class Truth:

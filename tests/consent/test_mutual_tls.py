@@ -26,6 +26,8 @@ from tests.consent.certified import (
 from tests.consent.third_party import LEFT_OUT, ThirdParty, code_for, tokens_for
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 AUTHORITY = authority()
 SHOWN = certificate(by=AUTHORITY, hosts=("bank.example",), uris=("https://bank.example/client",))
 OTHER = certificate("CN=other.example,O=Example Bank,C=CN", by=AUTHORITY, hosts=("other.example",))

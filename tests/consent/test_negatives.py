@@ -37,6 +37,8 @@ from tests.consent.refusals import (
 from tests.consent.third_party import LEFT_OUT, parameters_of
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 AT_LEAST = 150
 FORM = "application/x-www-form-urlencoded"
 DATA = "/api/v1/data"

@@ -23,6 +23,8 @@ from tests.conftest import make_settings
 from tests.consent.third_party import LEFT_OUT, ThirdParty, code_for, tokens_for
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 SECRET = "s" * 43
 NOW = dt.datetime(2026, 3, 1, 12, 0, 30, tzinfo=dt.UTC)
 

@@ -33,6 +33,8 @@ from tests.consent.relying_party import (
 from tests.consent.third_party import LEFT_OUT, ThirdParty, parameters_of, tokens_for
 from tests.consent.visitor import Visitor
 
+pytestmark = pytest.mark.wire
+
 
 @pytest.fixture
 def world(app: Flask) -> factories.World:

@@ -20,6 +20,8 @@ from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, challenge, proof_key
 
+pytestmark = pytest.mark.wire
+
 FORM = "application/x-www-form-urlencoded"
 RAR = "invalid_authorization_details"
 

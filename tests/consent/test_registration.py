@@ -29,6 +29,8 @@ from tests.consent.desk import Desk
 from tests.consent.third_party import ThirdParty, tokens_for
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 PATH = "/oauth/register"
 URI = "https://rp.example/back"
 GONE: Any = object()

@@ -23,6 +23,8 @@ from tests.conftest import ISSUER, make_settings
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, challenge, parameters_of
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 INVALID = "invalid_request_object"
 Make = Callable[[ThirdParty], str]
 

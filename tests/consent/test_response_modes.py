@@ -18,6 +18,8 @@ from tests.conftest import ISSUER
 from tests.consent.third_party import LEFT_OUT, ThirdParty, parameters_of
 from tests.consent.visitor import Page, Visitor, answer_of, delivered
 
+pytestmark = pytest.mark.wire
+
 STATE = "a state & more"
 MODES = [mode.value for mode in ResponseMode]
 BY_FORM, SIGNED = {"form_post", "form_post.jwt"}, {"jwt", "query.jwt", "form_post.jwt"}

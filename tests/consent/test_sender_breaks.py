@@ -27,6 +27,8 @@ from tests.consent.certified import SETTINGS, SUBJECT, Credential, authority, by
 from tests.consent.third_party import LEFT_OUT, ThirdParty, tokens_for
 from wsgi import create_app
 
+pytestmark = pytest.mark.wire
+
 ENDPOINTS = ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke")
 
 

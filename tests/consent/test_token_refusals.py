@@ -18,6 +18,8 @@ from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.third_party import LEFT_OUT, ThirdParty, code_for, proof_key
 
+pytestmark = pytest.mark.wire
+
 PATH = "/oauth/token"
 OTHER_KEY = proof_key()
 

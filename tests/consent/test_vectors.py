@@ -28,6 +28,8 @@ from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.third_party import ThirdParty, code_for, tokens_for
 
+pytestmark = pytest.mark.wire
+
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "oauth.json").read_text("utf-8"))
 SIGNED = [*VECTORS["request_objects"], *VECTORS["id_tokens"]]
 ISSUED = dt.datetime.fromtimestamp(1311281000, dt.UTC)  # while the ID tokens of the examples are valid

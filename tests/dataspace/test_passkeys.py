@@ -21,6 +21,8 @@ from examples.authenticator import Knobs, SoftAuthenticator, decode, encode
 from tests import factories
 from tests.conftest import make_settings
 
+pytestmark = pytest.mark.wire
+
 ORIGIN = "http://localhost:8000"
 PARTY = RelyingParty(rp_id="localhost", name="数字空间", origin=ORIGIN)
 MINUTE = dt.timedelta(minutes=1)
