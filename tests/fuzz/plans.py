@@ -78,10 +78,10 @@ class Route:
     def examples(self) -> int:
         """How many requests it is worth."""
         if self.endpoint in HONEST:
-            return 70
+            return 40
         if self.rule.startswith("/api/"):
-            return 30
-        return 12 if self.arguments or "POST" in self.methods else 5
+            return 20
+        return 6 if self.arguments or "POST" in self.methods else 3
 
 
 def honest(route: Route) -> list[Plan]:
