@@ -15,9 +15,7 @@ from consent.oauth.response_modes import Answer, ResponseMode, WayBack
 from consent.records import Consent, State
 from dataspace.errors import Conflict, NotAllowed
 from dataspace.mandates import Actor
-
-# RFC 8176: possession of a key was proved, the person was there, and so there were two factors.
-AMR = "pop user mfa"
+from dataspace.signins import AMR_PASSKEY
 
 
 def with_code(
@@ -44,7 +42,7 @@ def with_code(
         nonce=asked.get("nonce"),
         jkt=request.jkt,
         x5t=asked.get("x5t"),
-        signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=AMR),
+        signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=" ".join(AMR_PASSKEY)),
         now=now,
         resource=asked.get("resource", ""),
         claims=_agreed_claims(asked.get("claims", {}), agreed["claims"]),

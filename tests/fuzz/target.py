@@ -212,7 +212,8 @@ class Target(logging.Handler):
         now = int(clock.now().timestamp())
         claims: dict[str, Any] = {"jti": secrets.token_hex(8), "iat": now}
         header: dict[str, Any] = {"alg": "ES256"}
-        key = self.bank.party.key
+        third = self.shop if path == "/authorize" else self.bank  # who asks through the browser signs people in
+        key = third.party.key
         if real.what.startswith("proof"):
             key = self.bank.proof_key
             header |= {"typ": "dpop+jwt", "jwk": jwk.public_jwk(key.private_key)}
@@ -222,9 +223,8 @@ class Target(logging.Handler):
                 claims["ath"] = jwk.b64encode(digest)
         else:
             header |= {"typ": "JWT", "kid": key.kid}
-            claims |= {"iss": "bank", "sub": "bank", "aud": ISSUER, "exp": now + 60, "nbf": now}
-            if real.what == "request_object":
-                claims |= self.bank.request()
+            claims |= {"iss": third.client_id, "aud": ISSUER, "exp": now + 60, "nbf": now}
+            claims |= third.request() if real.what == "request_object" else {"sub": third.client_id}
         return _signed(_with(header, real.headers), _with(claims, real.claims), key.private_key)
 
 
