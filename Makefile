@@ -26,8 +26,8 @@ demo: set-up-dev  ## Walk through lending, reading and stopping without a browse
 test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, journeys
 	tools/setup_browser.sh
 	tools/setup_clients.sh
-	$(VENV)/bin/python -m pytest -n 2 -m "not browser and not clients"
-	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 -m "not browser and not clients"
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
+	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "browser or clients"
 
 lint: set-up-dev  ## Check style and types
