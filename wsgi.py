@@ -8,8 +8,8 @@ import functools
 from flask import Flask
 from flask_migrate import Migrate
 
+from consent.history import Registry
 from consent.keys import Keyring
-from consent.lifecycle import Registry
 from consent.oauth import nonces, server, validator
 from consent.web import authorize, dashboard, endpoints, logout, registration
 from consent.web import commands as consent_commands

@@ -1,55 +1,36 @@
 """Every change of a consent: give, replace, refuse, approve, withdraw, give back, revoke, expire. The caller commits.
 
-Each change appends an event under a lock on the consent's head (the UPDATE in :func:`_append`), so that concurrent
+Each change appends an event under a lock on the consent's head (:func:`consent.history.append`), so that concurrent
 changes queue up and each sees what the one before it decided.
 """
 
 import datetime as dt
-import hashlib
-import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from consent import documents
+from consent import documents, history
 from consent.clients import Client, Standing
 from consent.documents import Choices, Shown, Subject
-from consent.keys import Keyring
+from consent.history import Registry
 from consent.purposes import Ask
 from consent.records import (
     APPROVAL_LAPSES,
     OPEN,
-    TRANSITIONS,
     Consent,
-    ConsentEvent,
-    ConsentNotice,
-    ConsentVersion,
     Event,
     State,
     facts_of,
     facts_query,
     why_inactive,
 )
-from dataspace import catalogue, jose
+from dataspace import catalogue
 from dataspace.accesses import Access
 from dataspace.db import db, new_id
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.holders import Holder
-from dataspace.identifiers import BlindIndex
 from dataspace.mandates import Actor, Capacity
-from dataspace.vault import Vault, seal
-
-
-@dataclass(frozen=True, kw_only=True)
-class Registry:
-    """What the lifecycle needs of its surroundings: keys to seal and sign with, and our own name."""
-
-    vault: Vault
-    index: BlindIndex
-    keyring: Keyring
-    issuer: str
 
 
 def give(ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime, *, registry: Registry) -> Consent:
@@ -78,17 +59,17 @@ def replace(
     if actor.capacity == Capacity.AGENT:
         raise NotAllowed("what needs a second person is not replaced")
     subject = _subject(ask, actor)
-    _append(consent_id, Event.REPLACED, now, actor=actor, channel="page")
+    history.append(consent_id, Event.REPLACED, now, actor=actor, channel="page")
     db.session.refresh(consent)
     if why_inactive(facts_of(consent_id), now) is not None:
         raise Conflict("the consent is not active any more")
-    previous, digest = current_document(consent)
+    previous, digest = history.current_document(consent)
     consent.person_id, consent.mandate_id, consent.capacity = actor.person_id, actor.mandate_id, actor.capacity
     consent.purpose_text, consent.reference_no, consent.max_reads = ask.purpose_text, ask.reference_no, ask.max_reads
     consent.not_before, consent.expires_at = now, now + dt.timedelta(days=choices.duration_days)
     document = _document(consent, subject, choices, actor, shown, now, registry) | {"version": previous["version"]}
-    _add_version(consent, documents.next_version(document, digest, now), now, registry)
-    _keep_notice(consent, shown.text, registry)
+    history.add_version(consent, documents.next_version(document, digest, now), now, registry)
+    history.keep_notice(consent, shown.text, registry)
     return consent
 
 
@@ -104,23 +85,25 @@ def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Regist
     Raises NotFound, NotAllowed (the preparer cannot approve), Conflict (decided or lapsed meanwhile).
     """
     consent = _second_person(consent_id, actor, now)
-    document, digest = current_document(consent)
+    document, digest = history.current_document(consent)
     days = dt.timedelta(days=document["request"]["given_days"])
     use = document["use"] | {"not_before": documents.stamp(now), "expires_at": documents.stamp(now + days)}
     approvals = document["approvals"] | {
         "steps": [*document["approvals"]["steps"], documents.approval("approve", actor, "approved", now)]
     }
-    _append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard")
+    history.append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard")
     db.session.refresh(consent)
     consent.not_before, consent.expires_at = now, now + days
-    _add_version(consent, documents.next_version(document, digest, now, use=use, approvals=approvals), now, registry)
+    history.add_version(
+        consent, documents.next_version(document, digest, now, use=use, approvals=approvals), now, registry
+    )
     return consent
 
 
 def reject(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
     """The second person of a company refuses. Raises NotFound, NotAllowed, Conflict."""
     consent = _second_person(consent_id, actor, now)
-    _append(consent_id, Event.CO_REJECTED, now, actor=actor, channel="dashboard")
+    history.append(consent_id, Event.CO_REJECTED, now, actor=actor, channel="dashboard")
     db.session.refresh(consent)
     return consent
 
@@ -131,9 +114,9 @@ def withdraw(consent_id: str, actor: Actor, now: dt.datetime, *, ask_deletion: b
     Raises NotFound when it is not the actor's, Conflict when it has ended already.
     """
     consent = of_space(consent_id, actor.space_id)
-    _append(consent_id, Event.WITHDRAWN, now, actor=actor, channel="dashboard")
+    history.append(consent_id, Event.WITHDRAWN, now, actor=actor, channel="dashboard")
     if ask_deletion:
-        _append(consent_id, Event.DELETION_REQUESTED, now, actor=actor, channel="dashboard")
+        history.append(consent_id, Event.DELETION_REQUESTED, now, actor=actor, channel="dashboard")
     db.session.refresh(consent)
     return consent
 
@@ -142,7 +125,7 @@ def give_back(consent_id: str, client_id: str, now: dt.datetime) -> None:
     """The client wants no more of what it was given. Raises NotFound when it is not its own, Conflict when ended."""
     if get(consent_id).client_id != client_id:
         raise NotFound("not a consent of this client")
-    _append(consent_id, Event.WITHDRAWN, now, actor=None, channel="client")
+    history.append(consent_id, Event.WITHDRAWN, now, actor=None, channel="client")
 
 
 def revoke(consent_id: str, actor: Actor, now: dt.datetime, *, reason_code: str, text: str) -> Consent:
@@ -150,7 +133,7 @@ def revoke(consent_id: str, actor: Actor, now: dt.datetime, *, reason_code: str,
     if actor.capacity != Capacity.ADMINISTRATOR:
         raise NotAllowed("only an administrator revokes")
     consent = get(consent_id)
-    _append(consent_id, Event.INVALIDATED, now, actor=actor, channel="admin", reason_code=reason_code, text=text)
+    history.append(consent_id, Event.INVALIDATED, now, actor=actor, channel="admin", reason_code=reason_code, text=text)
     db.session.refresh(consent)
     return consent
 
@@ -164,7 +147,7 @@ def sweep(now: dt.datetime, limit: int = 500) -> int:
     for consent_id, event in _due(now, limit):
         try:
             with db.session.begin_nested():
-                _append(consent_id, event, now, actor=None, channel="system")
+                history.append(consent_id, event, now, actor=None, channel="system")
         except Conflict:
             continue
         ended += 1
@@ -175,7 +158,7 @@ def terminate(client_id: str, now: dt.datetime, limit: int = 500) -> int:
     """Write down that the consents of a deleted client have ended; returns how many. :func:`sweep` does the rest."""
     left = db.session.scalars(_left_behind(limit).where(Consent.client_id == client_id)).all()
     for consent_id in left:
-        _append(consent_id, Event.TERMINATED, now, actor=None, channel="client")
+        history.append(consent_id, Event.TERMINATED, now, actor=None, channel="client")
     return len(left)
 
 
@@ -216,12 +199,6 @@ def active_sign_in(space_id: str, client_id: str, now: dt.datetime) -> Consent |
     return found
 
 
-def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
-    """The document of the current version and its digest."""
-    version = db.session.get_one(ConsentVersion, (consent.consent_id, consent.version))
-    return json.loads(version.document), version.digest
-
-
 def _check_choices(ask: Ask, choices: Choices) -> None:
     asked = {i.item_id for i in ask.items}
     required = {i.item_id for i in ask.items if i.necessity == "required"}
@@ -245,12 +222,12 @@ def _record(
     db.session.add(consent)
     db.session.flush()
     document = _document(consent, subject, choices, actor, shown, now, registry, refused=decisive == Event.REFUSED)
-    _append(consent.consent_id, Event.REQUESTED, shown.requested_at, actor=None, channel="client")
-    _append(consent.consent_id, Event.PAGE_OPENED, shown.opened_at, actor=actor, channel="page")
-    _append(consent.consent_id, decisive, now, actor=actor, channel="page")
+    history.append(consent.consent_id, Event.REQUESTED, shown.requested_at, actor=None, channel="client")
+    history.append(consent.consent_id, Event.PAGE_OPENED, shown.opened_at, actor=actor, channel="page")
+    history.append(consent.consent_id, decisive, now, actor=actor, channel="page")
     db.session.refresh(consent)
-    _add_version(consent, document, now, registry)
-    _keep_notice(consent, shown.text, registry)
+    history.add_version(consent, document, now, registry)
+    history.keep_notice(consent, shown.text, registry)
     return consent
 
 
@@ -273,7 +250,7 @@ def _document(
     """What was asked and decided, as a document of version 1."""
     document = documents.build(
         subject, choices, actor, shown,
-        consent_id=consent.consent_id, kind=_kind(subject.ask, choices), notice_digest=digest_of(shown.text),
+        consent_id=consent.consent_id, kind=_kind(subject.ask, choices), notice_digest=history.digest_of(shown.text),
         not_before=consent.not_before, expires_at=consent.expires_at, now=now, index=registry.index,
         issuer=registry.issuer,
     )  # fmt: skip
@@ -289,49 +266,6 @@ def _kind(ask: Ask, choices: Choices) -> str:
     return "separate_consent" if sensitive or ask.cross_border else "consent"
 
 
-def _add_version(consent: Consent, document: dict[str, Any], now: dt.datetime, registry: Registry) -> None:
-    payload = jose.canonical(document)
-    consent.version = document["version"]
-    db.session.add(
-        ConsentVersion(
-            consent_id=consent.consent_id,
-            version=consent.version,
-            document=payload.decode(),
-            digest=digest_of(payload.decode()),
-            signature=_detached(payload, registry, now),
-            granted=documents.granted(document),
-            created_at=now,
-        )
-    )
-    db.session.flush()
-
-
-def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:
-    """A JWS with detached content (RFC 7515 appendix F): the document stands beside it."""
-    key = registry.keyring.signing_key("records", now)
-    head, _payload, signature = jose.sign_bytes(payload, key, typ="dsa-consent+json").split(".")
-    return f"{head}..{signature}"
-
-
-def digest_of(text: str) -> str:
-    """SHA-256 of a text, in hex."""
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _keep_notice(consent: Consent, text: str, registry: Registry) -> None:
-    key = registry.vault.key(consent.space_id)
-    identity = f"{consent.consent_id}:{consent.version}"
-    db.session.add(
-        ConsentNotice(
-            consent_id=consent.consent_id,
-            version=consent.version,
-            sealed=seal(key, text.encode(), identity=identity),
-            digest=digest_of(text),
-        )
-    )
-    db.session.flush()
-
-
 def _second_person(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
     consent = of_space(consent_id, actor.space_id)
     if consent.person_id == actor.person_id:
@@ -339,55 +273,6 @@ def _second_person(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
     if consent.state == State.PENDING_APPROVAL and now >= consent.state_since + APPROVAL_LAPSES:
         raise Conflict("lapsed")
     return consent
-
-
-def _append(
-    consent_id: str,
-    event: Event,
-    at: dt.datetime,
-    *,
-    actor: Actor | None,
-    channel: str,
-    reason_code: str | None = None,
-    text: str = "",
-) -> None:
-    """Lock the head, move the state, append the event. Raises Conflict when the event is not possible any more."""
-    # The UPDATE takes the row lock (SQLite: the write lock) before the state is looked at, so nobody decides on a
-    # state that another transaction is changing.
-    seq, before = db.session.execute(
-        update(Consent)
-        .where(Consent.consent_id == consent_id)
-        .values(last_seq=Consent.last_seq + 1)
-        .returning(Consent.last_seq, Consent.state)
-        .execution_options(synchronize_session=False)
-    ).one()
-    after = TRANSITIONS.get((State(before), event))
-    if after is None:
-        raise Conflict(f"{event} is not possible in state {before}")
-    if after != before:
-        db.session.execute(
-            update(Consent)
-            .where(Consent.consent_id == consent_id)
-            .values(state=after, state_since=at)
-            .execution_options(synchronize_session=False)
-        )
-    previous = db.session.scalar(
-        select(ConsentEvent.digest).where(ConsentEvent.consent_id == consent_id, ConsentEvent.seq == seq - 1)
-    )
-    row = {
-        "consent_id": consent_id,
-        "seq": seq,
-        "kind": event.value,
-        "actor_id": actor.person_id if actor else None,
-        "capacity": actor.capacity.value if actor else None,
-        "channel": channel,
-        "reason_code": reason_code,
-        "text": text,
-        "previous_digest": previous,
-    }
-    digest = jose.digest(row | {"at": documents.stamp(at)})
-    db.session.add(ConsentEvent(**row, at=at, digest=digest))
-    db.session.flush()
 
 
 def _due(now: dt.datetime, limit: int) -> Iterable[tuple[str, Event]]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from sqlalchemy.exc import SQLAlchemyError
 
 from consent import keys, lifecycle
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, sessions, tokens
 from consent.oauth.backchannel import Letter
 from dataspace import ceremonies, passkeys, signins

@@ -10,7 +10,7 @@ from flask import current_app
 from consent import clients, lifecycle
 from consent.clients import Client, Profile
 from consent.documents import Choices, Shown
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.purposes import Ask, Purpose, admit, sign_in
 from consent.records import Consent
 from consent.terms import Terms

@@ -8,8 +8,8 @@ import secrets
 from dataclasses import replace
 from typing import Any
 
+from consent.history import Registry
 from consent.keys import KeyUse
-from consent.lifecycle import Registry
 from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.id_tokens import subject
 from consent.oauth.tokens import Issue

@@ -6,8 +6,8 @@ How the answer travels, and that it carries ``state`` and ``iss``, is :mod:`cons
 import datetime as dt
 from typing import Any
 
-from consent import clients, lifecycle, subjects
-from consent.lifecycle import Registry
+from consent import clients, history, subjects
+from consent.history import Registry
 from consent.oauth import response_modes, sessions, tokens
 from consent.oauth.errors import plain
 from consent.oauth.par import AuthorizationRequest
@@ -31,7 +31,7 @@ def with_code(
         raise Conflict(f"the consent is {consent.state}")
     asked = request.parameters
     # A code carries nothing that the holder's consent does not name: an older sign-in may have been for less.
-    agreed, _digest = lifecycle.current_document(consent)
+    agreed, _digest = history.current_document(consent)
     scope = " ".join(name for name in asked["scope"].split() if name in agreed["scope"])
     code = tokens.issue_code(
         consent_id=consent.consent_id,

@@ -5,9 +5,9 @@ import datetime as dt
 from authlib.oauth2.rfc6749 import InvalidClientError, UnauthorizedClientError
 from authlib.oidc.core.errors import ConsentRequiredError, InvalidRequestURIError, LoginRequiredError
 
-from consent import clients, lifecycle, subjects
+from consent import clients, history, lifecycle, subjects
 from consent.clients import Standing
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.oauth import answers, par, registered_client, requests
 from consent.oauth.client_auth import ClientKeys
 from consent.oauth.par import AuthorizationRequest
@@ -117,6 +117,6 @@ def earlier_consent(request: AuthorizationRequest, actor: Actor, now: dt.datetim
     known = lifecycle.active_sign_in(actor.space_id, request.client_id, now)
     if known is None:
         return None
-    agreed, _digest = lifecycle.current_document(known)
+    agreed, _digest = history.current_document(known)
     asked = request.asked
     return known if set(asked.scope) <= set(agreed["scope"]) and set(asked.claims) <= set(agreed["claims"]) else None

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from sqlalchemy import case, select, update
 
 from consent.client_options import ClientOptions
+from consent.history import Registry
 from consent.keys import KeyUse
-from consent.lifecycle import Registry
 from consent.oauth import registered_client
 from consent.oauth.sessions import LogoutNotice
 from dataspace import fetching, jose

@@ -14,7 +14,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
-from consent import lifecycle
+from consent import history, lifecycle
 from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.errors import as_refused_token
 from consent.oauth.possession import Presented, check_possession
@@ -44,7 +44,7 @@ def query(unverified_grant_id: str, presented: Presented, now: dt.datetime, *, i
     """
     bound = _grant(unverified_grant_id, presented, now, scope=QUERY, issuer=issuer)
     consent = lifecycle.get(bound.consent_id)
-    document, _digest = lifecycle.current_document(consent)
+    document, _digest = history.current_document(consent)
     said: dict[str, Any] = {
         "created_at": int(consent.created_at.timestamp()),
         "last_updated_at": int(dt.datetime.fromisoformat(document["created_at"]).timestamp()),

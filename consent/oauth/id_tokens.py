@@ -7,8 +7,8 @@ from authlib.oidc.core.grants import OpenIDToken
 from authlib.oidc.core.util import create_half_hash
 
 from consent import subjects
+from consent.history import Registry
 from consent.keys import ALGORITHMS, KeyUse
-from consent.lifecycle import Registry
 from consent.oauth import identity
 from consent.oauth.forms import FormRequest
 from consent.oauth.tokens import Bound

@@ -10,7 +10,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.oauth.tokens import Bound
 from consent.oauth.validator import permission_of
 from dataspace import holders, spaces

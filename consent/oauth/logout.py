@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, UnauthorizedClientError
 
 from consent.clients import Standing
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.oauth import id_tokens, registered_client, sessions
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.requests import MAX_STATE

@@ -23,7 +23,7 @@ from authlib.oidc.core.errors import RegistrationNotSupportedError
 from consent import claims, lifecycle, purposes, terms
 from consent.claims import NOTHING, AskedClaims
 from consent.clients import Profile, Standing
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.oauth import grant_management, id_tokens, request_objects, resources, response_modes
 from consent.oauth.client_auth import ClientKeys
 from consent.oauth.errors import (

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
+from consent.history import Registry
 from consent.keys import ALGORITHMS, KeyUse
-from consent.lifecycle import Registry
 from dataspace import jose
 
 SIGNED_LIFE = dt.timedelta(minutes=5)  # JARM section 2.1 recommends at most 10 minutes

@@ -11,7 +11,7 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAuth2Error
 from flask import Flask, Response, current_app, request
 
-from consent.lifecycle import Registry
+from consent.history import Registry
 from consent.oauth import (  # noqa: F401
     client_auth,
     dpop,

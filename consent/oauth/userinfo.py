@@ -7,8 +7,8 @@ from authlib.oauth2.rfc6749 import InvalidRequestError, MissingAuthorizationErro
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
 from consent.claims import AskedClaims, told
+from consent.history import Registry
 from consent.keys import KeyUse
-from consent.lifecycle import Registry
 from consent.oauth import identity, resources, tokens
 from consent.oauth.dpop import ALGORITHMS
 from consent.oauth.errors import InvalidProofError, as_refused_token, plain

@@ -7,7 +7,7 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, lifecycle, overview, subjects
+from consent import clients, history, overview, subjects
 from consent.clients import Client
 from consent.overview import Card
 from consent.records import (
@@ -84,7 +84,7 @@ class Detail:
     def of(cls, consent: Consent, locale: str, now: dt.datetime, *, vault: Vault | None = None) -> "Detail":
         """With ``vault`` also what the records say at present."""
         client = clients.get(consent.client_id)
-        document, _digest = lifecycle.current_document(consent)
+        document, _digest = history.current_document(consent)
         inactive = why_inactive(facts_of(consent.consent_id), now)
         label, tone = words.standing(inactive)
         ask = ask_of(document, kind=consent.kind)

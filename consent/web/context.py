@@ -2,7 +2,7 @@
 
 from flask import current_app
 
-from consent.lifecycle import Registry
+from consent.history import Registry
 
 
 def registry() -> Registry:

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from consent import clients, lifecycle, terms
+from consent import clients, history, terms
 from consent.clients import Client, Profile
 from consent.oauth.par import READING
 from consent.purposes import Ask, Purpose, sign_in
@@ -207,7 +207,7 @@ def test_c12_refusing_all_optional_items_still_completes(scene: Scene) -> None:
     scene.shows()
     scene.visitor.tap("Agree")
     (consent,) = scene.consents()
-    document, _digest = lifecycle.current_document(consent)
+    document, _digest = history.current_document(consent)
     assert [i["item_id"] for i in document["items"] if i["chosen"]] == [PLAIN]
     assert "code" in scene.returned()
 
@@ -215,7 +215,7 @@ def test_c12_refusing_all_optional_items_still_completes(scene: Scene) -> None:
 def test_c12_a_ticked_item_is_given(scene: Scene) -> None:
     scene.shows()
     scene.visitor.tap("Agree", share=[EXTRA, "p.tax.income"])
-    document, _digest = lifecycle.current_document(scene.consents()[0])
+    document, _digest = history.current_document(scene.consents()[0])
     assert {i["item_id"] for i in document["items"] if i["chosen"]} == {PLAIN, EXTRA}
 
 
@@ -246,7 +246,7 @@ def test_c14_a_sensitive_item_has_a_screen_of_its_own(scene: Scene) -> None:
     scene.visitor.tap("Do not give this item")
     page = scene.visitor.tap("Agree")
     assert page.status == 200
-    document, _digest = lifecycle.current_document(scene.consents()[0])
+    document, _digest = history.current_document(scene.consents()[0])
     assert [i["item_id"] for i in document["items"] if i["chosen"]] == [PLAIN]
 
 
@@ -289,7 +289,7 @@ def test_c15_the_transfer_abroad_has_a_screen_of_its_own(scene: Scene) -> None:
     scene.visitor.tap("Let it leave the country")
     assert "It leaves the country: Macau." in scene.visitor.page.says
     scene.visitor.tap("Agree")
-    document, _digest = lifecycle.current_document(scene.consents()[0])
+    document, _digest = history.current_document(scene.consents()[0])
     assert document["cross_border"] == CROSS_BORDER
     assert document["notice"]["screens"] == ["first", "cross-border", "confirm"]
 
@@ -359,8 +359,8 @@ def test_c26_what_was_shown_is_stored(scene: Scene) -> None:
     scene.visitor.tap("Agree")
     (consent,) = scene.consents()
     text = notice(consent)
-    document, _digest = lifecycle.current_document(consent)
-    assert document["notice"]["digest"] == lifecycle.digest_of(text)
+    document, _digest = history.current_document(consent)
+    assert document["notice"]["digest"] == history.digest_of(text)
     for page in pages:
         said = [
             words for words in statements(page) if not re.match(r"Step \d|You are about to agree|Not given$", words)
@@ -377,7 +377,7 @@ def test_c26_the_text_is_in_the_language_of_the_reader(scene: Scene) -> None:
     scene.visitor.tap(page.buttons[-1].text)
     consent = scene.consents()[0]
     assert "审核本次贷款申请" in notice(consent)
-    document, _digest = lifecycle.current_document(consent)
+    document, _digest = history.current_document(consent)
     assert document["language"] == "zh-Hans"
 
 
@@ -497,7 +497,7 @@ def test_back_loses_no_choice(scene: Scene) -> None:
     assert scene.visitor.path.endswith("/confirm")  # what was decided is not asked again
     assert "It can be read for 7 days." in scene.visitor.page.says
     scene.visitor.tap("Agree")
-    document, _digest = lifecycle.current_document(scene.consents()[0])
+    document, _digest = history.current_document(scene.consents()[0])
     assert {i["item_id"] for i in document["items"] if i["chosen"]} == {PLAIN, EXTRA, LAB}
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from consent import clients, lifecycle
+from consent import clients, history, lifecycle
 from consent.documents import Choices
 from consent.records import (
     TRANSITIONS,
@@ -203,7 +203,7 @@ def test_an_agent_prepares_and_another_person_approves(app: Flask, now: dt.datet
     approved = lifecycle.approve(consent.consent_id, second, later, registry=factories.registry())
     assert (approved.state, approved.version) == (State.ACTIVE, 2)
     assert approved.expires_at == later + dt.timedelta(days=30)
-    document, _digest = lifecycle.current_document(approved)
+    document, _digest = history.current_document(approved)
     assert [s["decision"] for s in document["approvals"]["steps"]] == ["agreed", "approved"]
     first_version = db.session.get_one(ConsentVersion, (consent.consent_id, 1))
     assert document["previous_version_digest"] == f"sha-256:{first_version.digest}"

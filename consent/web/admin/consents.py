@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Row
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import interventions, lifecycle, supervision
+from consent import history, interventions, lifecycle, supervision
 from consent.interventions import ReasonMissing
 from consent.records import TRANSITIONS, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
@@ -189,7 +189,7 @@ def _page(consent_id: str, *, error: str = "") -> str:
     row = supervision.overview(consent_id)
     if row is None:
         raise NotFound("no such consent")
-    document, digest = lifecycle.current_document(lifecycle.get(consent_id))
+    document, digest = history.current_document(lifecycle.get(consent_id))
     events = supervision.history(consent_id)
     steps = document["approvals"]["steps"]
     log = accesses.log_of(row.space_id, consent_id=consent_id, before=lists.before())

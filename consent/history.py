@@ -1,0 +1,130 @@
+"""The history of a consent: its events as a chain, its signed versions, the text as it was shown. Only ever appended.
+
+Every change of a consent ends here, whoever makes it, so what has to follow each of them follows here as well.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+
+from consent import documents
+from consent.keys import Keyring
+from consent.records import TRANSITIONS, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event, State
+from dataspace import jose
+from dataspace.db import db
+from dataspace.errors import Conflict
+from dataspace.identifiers import BlindIndex
+from dataspace.mandates import Actor
+from dataspace.vault import Vault, seal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """What a change of a consent needs of its surroundings: keys to seal and sign with, and our own name."""
+
+    vault: Vault
+    index: BlindIndex
+    keyring: Keyring
+    issuer: str
+
+
+def append(
+    consent_id: str,
+    event: Event,
+    at: dt.datetime,
+    *,
+    actor: Actor | None,
+    channel: str,
+    reason_code: str | None = None,
+    text: str = "",
+) -> None:
+    """Lock the head, move the state, append the event. Raises Conflict when the event is not possible any more."""
+    # The UPDATE takes the row lock (SQLite: the write lock) before the state is looked at, so nobody decides on a
+    # state that another transaction is changing.
+    seq, before = db.session.execute(
+        update(Consent)
+        .where(Consent.consent_id == consent_id)
+        .values(last_seq=Consent.last_seq + 1)
+        .returning(Consent.last_seq, Consent.state)
+        .execution_options(synchronize_session=False)
+    ).one()
+    after = TRANSITIONS.get((State(before), event))
+    if after is None:
+        raise Conflict(f"{event} is not possible in state {before}")
+    if after != before:
+        db.session.execute(
+            update(Consent)
+            .where(Consent.consent_id == consent_id)
+            .values(state=after, state_since=at)
+            .execution_options(synchronize_session=False)
+        )
+    previous = db.session.scalar(
+        select(ConsentEvent.digest).where(ConsentEvent.consent_id == consent_id, ConsentEvent.seq == seq - 1)
+    )
+    row = {
+        "consent_id": consent_id,
+        "seq": seq,
+        "kind": event.value,
+        "actor_id": actor.person_id if actor else None,
+        "capacity": actor.capacity.value if actor else None,
+        "channel": channel,
+        "reason_code": reason_code,
+        "text": text,
+        "previous_digest": previous,
+    }
+    digest = jose.digest(row | {"at": documents.stamp(at)})
+    db.session.add(ConsentEvent(**row, at=at, digest=digest))
+    db.session.flush()
+
+
+def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
+    """The document of the current version and its digest."""
+    version = db.session.get_one(ConsentVersion, (consent.consent_id, consent.version))
+    return json.loads(version.document), version.digest
+
+
+def add_version(consent: Consent, document: dict[str, Any], now: dt.datetime, registry: Registry) -> None:
+    payload = jose.canonical(document)
+    consent.version = document["version"]
+    db.session.add(
+        ConsentVersion(
+            consent_id=consent.consent_id,
+            version=consent.version,
+            document=payload.decode(),
+            digest=digest_of(payload.decode()),
+            signature=_detached(payload, registry, now),
+            granted=documents.granted(document),
+            created_at=now,
+        )
+    )
+    db.session.flush()
+
+
+def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:
+    """A JWS with detached content (RFC 7515 appendix F): the document stands beside it."""
+    key = registry.keyring.signing_key("records", now)
+    head, _payload, signature = jose.sign_bytes(payload, key, typ="dsa-consent+json").split(".")
+    return f"{head}..{signature}"
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of a text, in hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def keep_notice(consent: Consent, text: str, registry: Registry) -> None:
+    key = registry.vault.key(consent.space_id)
+    identity = f"{consent.consent_id}:{consent.version}"
+    db.session.add(
+        ConsentNotice(
+            consent_id=consent.consent_id,
+            version=consent.version,
+            sealed=seal(key, text.encode(), identity=identity),
+            digest=digest_of(text),
+        )
+    )
+    db.session.flush()
