@@ -38,7 +38,7 @@ def with_code(
         client_id=request.client_id,
         redirect_uri=asked["redirect_uri"],
         scope=scope,
-        code_challenge=asked["code_challenge"],
+        code_challenge=asked.get("code_challenge"),
         nonce=asked.get("nonce"),
         jkt=request.jkt,
         x5t=asked.get("x5t"),

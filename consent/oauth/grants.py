@@ -55,7 +55,10 @@ class HeldToken(TokenMixin):  # type: ignore[misc]
 
 
 class S256Challenge(CodeChallenge):  # type: ignore[misc]
-    """PKCE with S256 and nothing else (RFC 9700 section 2.1.1). The challenge was checked with the request."""
+    """PKCE with S256 and nothing else (RFC 9700 section 2.1.1). The challenge was checked with the request.
+
+    Authlib refuses a challenge without its verifier, and a verifier where no challenge was (section 4.8.2).
+    """
 
     DEFAULT_CODE_CHALLENGE_METHOD = "S256"
     SUPPORTED_CODE_CHALLENGE_METHOD = ("S256",)

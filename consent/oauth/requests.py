@@ -226,7 +226,14 @@ def response_mode_is_offered(draft: Draft) -> None:
 
 
 def challenge_is_s256(draft: Draft) -> None:
-    """RFC 7636 with S256 for everyone (RFC 9700 section 2.1.1)."""
+    """RFC 7636, S256 only (RFC 9700 section 2.1.1): data clients must, others may.
+
+    Every client here is confidential, so that one which signs people in may protect itself by the nonce instead. What
+    is begun with a challenge ends with its verifier, and without one there is none: the token endpoint sees to that.
+    """
+    named = draft.get("code_challenge") or draft.get("code_challenge_method")
+    if not named and not draft.party.is_data:
+        return
     if not draft.get("code_challenge"):
         raise InvalidRequestError("code_challenge is missing")
     if draft.get("code_challenge_method") != "S256":

@@ -55,7 +55,7 @@ class AuthorizationCode(Model):
     client_id: Mapped[str] = mapped_column(String(80))
     redirect_uri: Mapped[str] = mapped_column(String(1000))
     scope: Mapped[str] = mapped_column(String(200))
-    code_challenge: Mapped[str] = mapped_column(String(43))  # S256
+    code_challenge: Mapped[str | None] = mapped_column(String(43))  # S256; None: sent without
     nonce: Mapped[str | None] = mapped_column(String(500))
     jkt: Mapped[str | None] = mapped_column(String(43))
     x5t: Mapped[str | None] = mapped_column(String(43))  # thumbprint of a certificate (RFC 8705)
@@ -144,7 +144,7 @@ class BoundCode(Bound, Protocol):
     """One authorization code."""
 
     redirect_uri: str
-    code_challenge: str
+    code_challenge: str | None
     nonce: str | None
     used_at: dt.datetime | None
 
@@ -259,7 +259,7 @@ class SignInFacts:
 
 
 def issue_code(
-    *, consent_id: str, client_id: str, redirect_uri: str, scope: str, code_challenge: str, nonce: str | None,
+    *, consent_id: str, client_id: str, redirect_uri: str, scope: str, code_challenge: str | None, nonce: str | None,
     jkt: str | None, x5t: str | None = None, signed_in: SignInFacts, now: dt.datetime, resource: str = "",
     claims: dict[str, Any] | None = None, sid: str | None = None,
 ) -> str:  # fmt: skip

@@ -417,7 +417,7 @@ def upgrade():
         sa.Column("client_id", sa.String(length=80), nullable=False),
         sa.Column("redirect_uri", sa.String(length=1000), nullable=False),
         sa.Column("scope", sa.String(length=200), nullable=False),
-        sa.Column("code_challenge", sa.String(length=43), nullable=False),
+        sa.Column("code_challenge", sa.String(length=43), nullable=True),
         sa.Column("nonce", sa.String(length=500), nullable=True),
         sa.Column("jkt", sa.String(length=43), nullable=True),
         sa.Column("auth_time", sa.DateTime(timezone=True), nullable=False),

@@ -30,7 +30,10 @@ KEPT = (AuthorizationRequest, AuthorizationCode, Token, Consent, ConsentEvent)
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """``bank`` reads data, ``shop`` signs people in and authenticates with Basic, ``mart`` is a second data client."""
+    """``bank`` reads data, ``shop`` signs people in and authenticates with Basic, ``mart`` is a second data client.
+
+    ``bare_code``: the shop's, of a request without a code_challenge.
+    """
 
     app: Flask
     bank: ThirdParty
@@ -40,6 +43,7 @@ class Scene:
     access: str
     refresh: str
     shop_code: str
+    bare_code: str
     shop_access: str
     stranger: jwk.SigningKey = field(default_factory=proof_key)
 
@@ -73,12 +77,14 @@ def stage(app: Flask) -> Scene:
     bearer = tokens_for(shop, world.actor, give=signed_in)["access_token"]
     code, _consent = code_for(bank, world.actor, give=world.consent)
     shop_code, _consent = code_for(shop, world.actor, give=signed_in)
+    bare = {"code_challenge": LEFT_OUT, "code_challenge_method": LEFT_OUT}
+    bare_code, _consent = code_for(shop, world.actor, give=signed_in, **bare)
     for model in (AuthorizationCode, Token):
         db.session.execute(update(model).values(expires_at=now + HOUR))
     db.session.commit()
     return Scene(
         app=app, bank=bank, shop=shop, mart=mart, code=code, access=given["access_token"],
-        refresh=given["refresh_token"], shop_code=shop_code, shop_access=bearer,
+        refresh=given["refresh_token"], shop_code=shop_code, bare_code=bare_code, shop_access=bearer,
     )  # fmt: skip
 
 

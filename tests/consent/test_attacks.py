@@ -22,7 +22,7 @@ from examples.bank import keys as bank_keys
 from examples.bank.fapi import DataSpaceClient, OAuthRefused
 from tests import factories
 from tests.conftest import ISSUER
-from tests.consent.third_party import ThirdParty, code_for, parameters_of, tokens_for
+from tests.consent.third_party import LEFT_OUT, ThirdParty, code_for, parameters_of, tokens_for
 from tests.consent.visitor import Page, Visitor
 from tests.documents import ROOT
 
@@ -170,6 +170,17 @@ def test_4_8_there_is_no_way_down_from_s256(shop: ThirdParty, method: str) -> No
     said = parameters_of(shop.http.get(shop.authorize_url(code_challenge_method=method)).location)
     assert said["error"] == "invalid_request"
     assert shop.push(code_challenge_method=method).json["error"] == "invalid_request"
+
+
+def test_4_8_a_challenge_and_its_verifier_come_together_or_not_at_all(shop: ThirdParty, world: factories.World) -> None:
+    bare = {"code_challenge": LEFT_OUT, "code_challenge_method": LEFT_OUT}
+    signed_in = factories.sign_in_consent("shop", world.actor, clock.now())
+    with_challenge, _ = code_for(shop, world.actor, give=signed_in)
+    without, _ = code_for(shop, world.actor, give=signed_in, **bare)
+    for answer in (shop.token(with_challenge, code_verifier=LEFT_OUT), shop.token(without)):
+        assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
+    assert shop.token(with_challenge).status_code == 200
+    assert shop.token(without, code_verifier=LEFT_OUT).status_code == 200
 
 
 def test_4_8_the_metadata_offers_s256_alone(client: FlaskClient) -> None:

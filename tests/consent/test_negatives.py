@@ -225,7 +225,7 @@ ASKED: Rows = {
     "the hybrid flow": (ask(response_type="code id_token"), 303, "unsupported_response_type"),
     "no response at all": (ask(response_type="none"), 303, "unsupported_response_type"),
     "an unknown response_mode": (ask(response_mode="carrier.pigeon"), 303, "invalid_request"),
-    "no code_challenge": (ask(code_challenge=LEFT_OUT), 303, "invalid_request"),
+    "a code_challenge_method without a challenge": (ask(code_challenge=LEFT_OUT), 303, "invalid_request"),
     "a plain code_challenge": (ask(code_challenge_method="plain"), 303, "invalid_request"),
     "no code_challenge_method": (ask(code_challenge_method=LEFT_OUT), 303, "invalid_request"),
     "a short code_challenge": (ask(code_challenge="abc"), 303, "invalid_request"),
@@ -308,6 +308,7 @@ EXCHANGED: Rows = {
     "a secret twice": (exchange_by_secret(client_id="shop", client_secret="x"), 400, "invalid_request"),
     "another shop's redirect_uri": (exchange_by_secret(redirect_uri="https://evil.example/"), 400, "invalid_grant"),
     "no code_verifier from a shop": (exchange_by_secret(code_verifier=LEFT_OUT), 400, "invalid_request"),
+    "a code_verifier where no challenge was": (lambda s: s.shop.token(s.bare_code), 400, "invalid_request"),
     **unauthenticated(exchange),
     **malformed("/oauth/token"),
 }  # fmt: skip
