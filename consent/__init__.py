@@ -2,6 +2,7 @@
 
 clients       third parties: standing, keys, redirect URIs
 subjects      whom a client knows a holder as: pairwise by sector, or public
+installation  what the settings make possible for clients
 client_options  what a client may register beyond who it is, and what of it is possible here
 client_names  its names by language, as metadata writes them
 claims        the standard claims of OpenID Connect, by scope and by the claims parameter

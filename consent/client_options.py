@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any, Self, get_type_hints
 from urllib.parse import urlsplit
 
+from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
 from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
 from dataspace.jwk import KEY_TYPES
@@ -134,7 +135,7 @@ def _is_of_kind(value: object, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-def flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:
+def flaws(options: ClientOptions, *, here: Installation) -> Iterator[Flaw]:
     """Everything that is wrong with the values. What lies behind sector_identifier_uri is not looked at here."""
     for name, kind in KINDS.items():
         value = getattr(options, name)
@@ -144,16 +145,18 @@ def flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:
             yield name, f"at most {MAX_LIST} entries, each one line of at most {limit} characters"
         elif kind is str and value and name in CHOICES and value not in CHOICES[name]:
             yield name, f"must be one of {', '.join(CHOICES[name])}"
-        elif name in OPENED and value and not is_web_address(value, allow_loopback=allow_loopback):
+        elif name in OPENED and value and not is_web_address(value, allow_loopback=here.loopback):
             yield name, "must be an https address"
-        elif name in FETCHED and any(not _may_be_fetched(url, allow_loopback=allow_loopback) for url in texts if url):
+        elif name in FETCHED and any(not _may_be_fetched(url, allow_loopback=here.loopback) for url in texts if url):
             yield name, "must be an https address on port 443 that this service may fetch"
     if options.require_signed_request_object and options.request_object_signing_alg == NO_SIGNATURE:
         yield "request_object_signing_alg", "none is no signature, and require_signed_request_object asks for one"
     yield from _grant_flaws(options)
-    yield from _return_flaws(options, allow_loopback=allow_loopback)
+    yield from _return_flaws(options, allow_loopback=here.loopback)
     if options.default_max_age is not None and not 0 <= options.default_max_age <= MAX_AGE:
         yield "default_max_age", "must be seconds, not negative"
+    if options.tls_client_certificate_bound_access_tokens and not here.certificates:
+        yield "tls_client_certificate_bound_access_tokens", "client certificates are not offered here"
 
 
 def is_web_address(url: str, *, allow_loopback: bool) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import certificates, client_options
 from consent.client_options import ClientOptions, WrongKind, is_web_address
+from consent.installation import Installation
 from dataspace import jwk
 from dataspace.db import Model, RowId, db
 from dataspace.errors import Conflict, DomainError, InvalidIdentifier, NotFound
@@ -47,6 +48,16 @@ class AuthMethod(enum.StrEnum):
 CERTIFICATE_METHODS = frozenset({AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS})
 SECRET_METHODS = frozenset({AuthMethod.SECRET_BASIC, AuthMethod.SECRET_POST})
 OWN_KEY_METHODS = frozenset({AuthMethod.PRIVATE_KEY_JWT, AuthMethod.SELF_SIGNED_TLS})  # the keys are registered
+
+
+def offered_methods(here: Installation) -> tuple[AuthMethod, ...]:
+    """The methods that work in this installation: those with certificates need a proxy that is set up for them."""
+    missing: frozenset[AuthMethod] = frozenset()
+    if not here.certificates:
+        missing = CERTIFICATE_METHODS
+    elif not here.authorities:
+        missing = frozenset({AuthMethod.TLS})
+    return tuple(method for method in AuthMethod if method not in missing)
 
 
 class InvalidClientData(DomainError):
@@ -84,6 +95,11 @@ class InvalidRedirectUri(InvalidClientData):
 
 class InvalidAuthMethod(InvalidClientData):
     sentence = "A client that reads data proves itself by a key of its own."
+    field = "token_endpoint_auth_method"
+
+
+class MethodNotOffered(InvalidClientData):
+    sentence = "This service is not set up for client certificates of this kind."
     field = "token_endpoint_auth_method"
 
 
@@ -158,7 +174,7 @@ def register(
     now: dt.datetime,
     *,
     actor_id: str | None,
-    allow_loopback: bool,
+    here: Installation,
     reason_code: str | None = None,
     text: str = "",
     keys_follow: bool = False,
@@ -168,7 +184,7 @@ def register(
     ``keys_follow``: the client may come without the keys that it needs; until it has them it cannot authenticate.
     """
     client = Client(**values, standing=Standing.GOOD, standing_since=now, created_at=now)
-    check(client, allow_loopback=allow_loopback, keys_follow=keys_follow)
+    check(client, here=here, keys_follow=keys_follow)
     if db.session.get(Client, client.client_id) is not None:
         raise Conflict("client_id is taken")
     db.session.add(client)
@@ -185,7 +201,7 @@ def change(
     actor_id: str,
     reason_code: str,
     text: str,
-    allow_loopback: bool,
+    here: Installation,
 ) -> Client:
     """Set columns of :data:`CHANGEABLE`; the event names those that differ. Raises NotFound, InvalidClientData."""
     client = _locked(client_id)
@@ -194,30 +210,30 @@ def change(
         raise InvalidClientData("a field that cannot be changed")
     for name in changed:
         setattr(client, name, values[name])
-    check(client, allow_loopback=allow_loopback)
+    check(client, here=here)
     if changed:
         text = f"{', '.join(changed)}: {text}"
         note(client_id, "client:changed", now, actor_id=actor_id, reason_code=reason_code, text=text)
     return client
 
 
-def change_by_itself(client: Client, values: dict[str, Any], now: dt.datetime, *, allow_loopback: bool) -> None:
+def change_by_itself(client: Client, values: dict[str, Any], now: dt.datetime, *, here: Installation) -> None:
     """What a client registers anew about itself (RFC 7592). Raises InvalidClientData."""
     changed = sorted(name for name, value in values.items() if getattr(client, name) != value)
     for name in changed:
         setattr(client, name, values[name])
-    check(client, allow_loopback=allow_loopback)
+    check(client, here=here)
     if changed:
         note(client.client_id, "client:changed", now, actor_id=None, reason_code="self", text=", ".join(changed))
 
 
-def check(client: Client, *, allow_loopback: bool, keys_follow: bool = False) -> None:
+def check(client: Client, *, here: Installation, keys_follow: bool = False) -> None:
     """Refuse a registration that the client's profile does not allow. Raises the first of :func:`flaws`."""
-    for flaw in flaws(client, allow_loopback=allow_loopback, keys_follow=keys_follow):
+    for flaw in flaws(client, here=here, keys_follow=keys_follow):
         raise flaw
 
 
-def flaws(client: Client, *, allow_loopback: bool, keys_follow: bool = False) -> Iterator[InvalidClientData]:
+def flaws(client: Client, *, here: Installation, keys_follow: bool = False) -> Iterator[InvalidClientData]:
     """Everything that is wrong with a registration, in the order of its columns."""
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", client.client_id or ""):
         yield InvalidClientId("letters, digits, hyphens, dots and underscores only, at most 80")
@@ -228,24 +244,26 @@ def flaws(client: Client, *, allow_loopback: bool, keys_follow: bool = False) ->
         yield InvalidRedirectUri(f"needs 1 to {MAX_REDIRECT_URIS}")
     native = (client.options or {}).get("application_type") == "native"  # RFC 8252 section 7.3
     for uri in client.redirect_uris or []:
-        yield from _redirect_uri_flaws(uri, allow_loopback=allow_loopback or native)
+        yield from _redirect_uri_flaws(uri, allow_loopback=here.loopback or native)
     method = client.token_endpoint_auth_method
+    if method in CERTIFICATE_METHODS and method not in offered_methods(here):
+        yield MethodNotOffered("client certificates of this kind are not offered here")
     if client.profile == Profile.DATA and method in SECRET_METHODS:
         yield InvalidAuthMethod("a data client authenticates with private_key_jwt or a certificate (FAPI 2.0)")
     if method in OWN_KEY_METHODS and not client.jwks and not client.jwks_uri and not keys_follow:
         yield InvalidKeys(f"{method} needs jwks or jwks_uri")
-    yield from _key_flaws(client, allow_loopback=allow_loopback)
-    yield from _option_flaws(client, allow_loopback=allow_loopback)
+    yield from _key_flaws(client, here=here)
+    yield from _option_flaws(client, here=here)
 
 
-def _option_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
+def _option_flaws(client: Client, *, here: Installation) -> Iterator[InvalidClientData]:
     try:
         options = client_options.parse(client.options or {})
     except WrongKind as error:
         name, what = error.flaw
         yield InvalidOption(what, field=name)
         return
-    for name, what in client_options.flaws(options, allow_loopback=allow_loopback):
+    for name, what in client_options.flaws(options, here=here):
         yield InvalidOption(what, field=name)
     yield from _certificate_flaws(client, options)
     algorithms = {options.request_object_signing_alg, options.token_endpoint_auth_signing_alg}
@@ -285,14 +303,14 @@ def _redirect_uri_flaws(uri: object, *, allow_loopback: bool) -> Iterator[Invali
         yield InvalidRedirectUri("https only, without user name")
 
 
-def _key_flaws(client: Client, *, allow_loopback: bool) -> Iterator[InvalidClientData]:
+def _key_flaws(client: Client, *, here: Installation) -> Iterator[InvalidClientData]:
     if client.jwks and client.jwks_uri:
         yield InvalidKeys("jwks or jwks_uri, not both (RFC 7591 section 2)")
     try:
         if client.jwks is not None and not jwk.parse_jwk_set(client.jwks, skip_foreign=True):
             yield InvalidKeys("none of the keys is one that we verify with")
         if client.jwks_uri is not None:
-            check_url(client.jwks_uri, allow_loopback=allow_loopback)
+            check_url(client.jwks_uri, allow_loopback=here.loopback)
     except (jwk.InvalidToken, FetchRefused) as error:
         yield InvalidKeys(error.detail, field="jwks" if client.jwks is not None else "jwks_uri")
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from consent import clients, purposes, scenarios
 from consent.clients import Client, InvalidClientData
+from consent.installation import Installation
 from consent.purposes import Purpose
 from dataspace import datafiles, jose
 from dataspace.datafiles import Entry
@@ -105,7 +106,7 @@ def _checked(client: Client, unverified: object, now: dt.datetime) -> list[Entry
     said = [{**entry, **known} if isinstance(entry, dict) else entry for entry in unverified]
     validator = datafiles.schema(scenarios.SCHEMA)
     entries, problems = datafiles.judge(MEMBER, {"purposes": said}, validator, scenarios.NAMES)
-    problems += scenarios.check_meaning(entries, now, allow_loopback=False)
+    problems += scenarios.check_meaning(entries, now, here=Installation())
     if problems:
         raise InvalidProposal(problems[0].removeprefix(f"{MEMBER}: "))
     return entries

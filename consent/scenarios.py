@@ -16,6 +16,7 @@ from sqlalchemy import select
 from consent import client_options, clients
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import AuthMethod, Client, Profile
+from consent.installation import EVERYTHING, Installation
 from consent.purposes import Purpose
 from dataspace import catalogue, datafiles
 from dataspace.catalogue import DataItem
@@ -45,28 +46,28 @@ class Stored:
     outcome: str
 
 
-def load(paths: Iterable[Path], now: dt.datetime, *, actor_id: str, allow_loopback: bool) -> list[Stored]:
+def load(paths: Iterable[Path], now: dt.datetime, *, actor_id: str, here: Installation) -> list[Stored]:
     """Check and store; loading the same files again changes nothing. Raises InvalidFile; nothing is loaded then."""
-    return list(store(check(paths, now, allow_loopback=allow_loopback), now, actor_id=actor_id))
+    return list(store(check(paths, now, here=here), now, actor_id=actor_id))
 
 
-def check(paths: Iterable[Path], now: dt.datetime, *, allow_loopback: bool) -> list[Entry]:
+def check(paths: Iterable[Path], now: dt.datetime, *, here: Installation) -> list[Entry]:
     """The entries of files (or directories of them). Raises InvalidFile with one line per problem."""
     entries, problems = datafiles.read(datafiles.expand(paths), datafiles.schema(SCHEMA), NAMES)
-    problems += check_meaning(entries, now, allow_loopback=allow_loopback)
+    problems += check_meaning(entries, now, here=here)
     if problems:
         raise InvalidFile(problems)
     return entries
 
 
-def check_meaning(entries: list[Entry], now: dt.datetime, *, allow_loopback: bool) -> list[str]:
+def check_meaning(entries: list[Entry], now: dt.datetime, *, here: Installation) -> list[str]:
     """The problems that a schema cannot find."""
     problems = _twice(entries)
     named = {e.name for e in entries if e.table == "clients"} | set(db.session.scalars(select(Client.client_id)))
     items = {item.item_id: item for item in catalogue.all_current()}
     for entry in (e for e in entries if e.sound):
         if entry.table == "clients":
-            problems += _check_client(entry, allow_loopback=allow_loopback)
+            problems += _check_client(entry, here=here)
         else:
             problems += _check_purpose(entry, named, now.date())
             problems += _check_items(entry, items)
@@ -103,7 +104,7 @@ def _store_client(values: dict[str, Any], now: dt.datetime, actor_id: str) -> st
     client = db.session.get(Client, values["client_id"])
     if client is None:
         # What the settings allow was looked at in check().
-        clients.register(values, now, actor_id=actor_id, allow_loopback=True, reason_code=REASON_CODE, keys_follow=True)
+        clients.register(values, now, actor_id=actor_id, here=EVERYTHING, reason_code=REASON_CODE, keys_follow=True)
         return ADDED
     changed = _update(client, values)
     if not changed:
@@ -147,7 +148,7 @@ def _twice(entries: list[Entry]) -> list[str]:
     return problems
 
 
-def _check_client(entry: Entry, *, allow_loopback: bool) -> list[str]:
+def _check_client(entry: Entry, *, here: Installation) -> list[str]:
     options = entry.content.get("options", {})
     if unknown := sorted(set(options) - set(client_options.KINDS)):
         return [entry.problem(f"options.{unknown[0]}", "is not known here")]
@@ -156,7 +157,7 @@ def _check_client(entry: Entry, *, allow_loopback: bool) -> list[str]:
     except WrongKind as error:
         return [entry.problem(f"options.{error.flaw[0]}", error.flaw[1])]
     client = Client(**client_values(entry))
-    flaws = clients.flaws(client, allow_loopback=allow_loopback, keys_follow=True)
+    flaws = clients.flaws(client, here=here, keys_follow=True)
     return [entry.problem(flaw.field, flaw.detail) for flaw in flaws]
 
 

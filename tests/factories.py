@@ -11,6 +11,7 @@ from consent import clients, lifecycle
 from consent.clients import Client, Profile
 from consent.documents import Choices, Shown
 from consent.history import Registry
+from consent.installation import EVERYTHING
 from consent.purposes import Ask, Purpose, admit, sign_in
 from consent.records import Consent
 from consent.terms import Terms
@@ -146,7 +147,7 @@ def party(
         "jwks": {"keys": [public]},
         "options": options,
     }
-    client = clients.register(values, now, actor_id=None, allow_loopback=True)
+    client = clients.register(values, now, actor_id=None, here=EVERYTHING)
     secret = clients.new_secret(client) if method in clients.SECRET_METHODS else None
     return Party(client=client, key=key, secret=secret)
 

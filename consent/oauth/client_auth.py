@@ -28,7 +28,6 @@ from consent.oauth import replay
 from dataspace import jose
 from dataspace.errors import DomainError
 from dataspace.fetching import FetchRefused, fetch_json
-from dataspace.settings import Settings
 from dataspace.tls import ClientCertificate
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -223,19 +222,6 @@ def check_secret(secret: str, *, expected_digest: str | None) -> None:
 
 
 # tls_client_auth and self_signed_tls_client_auth
-
-
-def offered_methods(settings: Settings) -> tuple[AuthMethod, ...]:
-    """The methods that work in this installation: those with certificates need a proxy that is set up for them.
-
-    Without the proxy's verdict anybody could write a registered name into a certificate of his own making.
-    """
-    missing: frozenset[AuthMethod] = frozenset()
-    if not settings.mtls_issuer:
-        missing = CERTIFICATE_METHODS
-    elif not settings.client_certificate_verify_header:
-        missing = frozenset({AuthMethod.TLS})
-    return tuple(method for method in AuthMethod if method not in missing)
 
 
 def check_certificate(

@@ -4,7 +4,8 @@ from typing import Any
 
 from consent import claims, subjects
 from consent.client_options import GRANT_TYPES
-from consent.clients import CERTIFICATE_METHODS, AuthMethod
+from consent.clients import CERTIFICATE_METHODS, AuthMethod, offered_methods
+from consent.installation import Installation
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
 from consent.keys import KeyUse
 from consent.oauth import (
@@ -107,7 +108,7 @@ def with_certificates(document: dict[str, Any], settings: Settings) -> dict[str,
     """What the settings add: methods, aliases and bound tokens, where a proxy asks for certificates (RFC 8705)."""
     if not settings.mtls_issuer:
         return document
-    methods = [method.value for method in client_auth.offered_methods(settings)]
+    methods = [method.value for method in offered_methods(Installation.of(settings))]
     aliases = {
         name: settings.mtls_issuer + document[name].removeprefix(settings.issuer)
         for name in ALIASED

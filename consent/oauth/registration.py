@@ -19,6 +19,7 @@ from authlib.oauth2.rfc6750 import InvalidTokenError
 from consent import client_names, client_options, clients, lifecycle, proposals, purposes, scenarios
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
+from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import initial_access, requests
 from consent.oauth.errors import plain
@@ -48,10 +49,10 @@ class RegistrationError(OAuth2Error):  # type: ignore[misc]
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What the settings allow. ``allow_loopback``: redirects to this machine; ``fetch_loopback``: fetching from it."""
+    """What the settings allow. ``fetch_loopback``: fetching from this machine."""
 
     issuer: str
-    allow_loopback: bool
+    here: Installation
     fetch_loopback: bool
     open_registration: bool
 
@@ -95,7 +96,7 @@ def register(unverified: object, permitted: Permit, now: dt.datetime, *, rules: 
     try:
         client = clients.register(
             values | {"client_id": client_id, "profile": permitted.profile}, now,
-            actor_id=None, allow_loopback=rules.allow_loopback, reason_code=SELF,
+            actor_id=None, here=rules.here, reason_code=SELF,
         )  # fmt: skip
         _propose(client, document, now)
     except InvalidClientData as error:
@@ -129,7 +130,7 @@ def replace(client: Client, unverified: object, now: dt.datetime, *, rules: Rule
     _check_sector(values, rules)
     had_secret = client.token_endpoint_auth_method in clients.SECRET_METHODS
     try:
-        clients.change_by_itself(client, values, now, allow_loopback=rules.allow_loopback)
+        clients.change_by_itself(client, values, now, here=rules.here)
         _propose(client, document, now)
     except InvalidClientData as error:
         raise _refused(error) from None

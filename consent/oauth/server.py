@@ -11,7 +11,9 @@ from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAuth2Error
 from flask import Flask, Response, current_app, request
 
+from consent import clients
 from consent.history import Registry
+from consent.installation import Installation
 from consent.oauth import (  # noqa: F401
     client_auth,
     dpop,
@@ -69,7 +71,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.nonces = nonces.of_authorization_server(settings)
         self.resource_nonces = nonces.of_resource_server(settings)
         self.settings = settings
-        self.offered_methods = client_auth.offered_methods(settings)
+        self.offered_methods = clients.offered_methods(Installation.of(settings))
         self.register_client_auth_method("private_key_jwt", self._private_key_jwt)
         self.register_client_auth_method("client_secret_basic", self._secret_basic)
         self.register_client_auth_method("client_secret_post", self._secret_post)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from consent import clients, interventions, keys, lifecycle, purposes, scenarios, supervision
 from consent.client_options import ClientOptions
 from consent.clients import SECRET_METHODS, AuthMethod, Client, Profile, Standing
+from consent.installation import Installation
 from consent.interventions import COMMAND, Ground
 from consent.oauth import initial_access
 from consent.oauth.client_auth import LOGIN_ALGORITHMS
@@ -63,7 +64,7 @@ def register_client(path: Path | None, jwks_file: Path | None, jwks_uri: str | N
     for values in _from_file(path) if path else [_from_options(options)]:
         now = clock.now()
         client = clients.register(
-            values | given_keys, now, actor_id=COMMAND, allow_loopback=loopback(), reason_code=Ground.REGISTRATION
+            values | given_keys, now, actor_id=COMMAND, here=installation(), reason_code=Ground.REGISTRATION
         )
         click.echo(f"client_id: {client.client_id}")
         _give_secret(client)
@@ -196,13 +197,13 @@ def read_jwks(path: Path) -> dict[str, Any]:
     return found
 
 
-def loopback() -> bool:
-    """Whether clients on this machine itself are possible."""
-    return services().settings.mode == "development"
+def installation() -> Installation:
+    """What is possible for clients here."""
+    return Installation.of(services().settings)
 
 
 def _from_file(path: Path) -> list[dict[str, Any]]:
-    entries = scenarios.check([path], clock.now(), allow_loopback=loopback())
+    entries = scenarios.check([path], clock.now(), here=installation())
     found = [scenarios.client_values(entry) for entry in entries if entry.table == "clients"]
     if not found:
         raise click.ClickException(f"{path.name} has no [[clients]].")
@@ -245,7 +246,7 @@ def _give_secret(client: Client) -> None:
 def _change(client_id: str, values: dict[str, Any], ground: Ground) -> Client:
     client = clients.change(
         client_id, values, clock.now(),
-        actor_id=COMMAND, reason_code=ground, text="by command", allow_loopback=loopback(),
+        actor_id=COMMAND, reason_code=ground, text="by command", here=installation(),
     )  # fmt: skip
     db.session.commit()
     return client

@@ -18,7 +18,7 @@ from flask.cli import with_appcontext
 from consent import interventions, keys, scenarios, supervision, worker
 from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
-from consent.web.client_commands import clients_group, loopback
+from consent.web.client_commands import clients_group, installation
 from consent.web.messenger import deliver_all
 from consent.web.resource_commands import resources_group
 from dataspace import clock
@@ -48,7 +48,7 @@ def load_scenarios(paths: tuple[Path, ...]) -> None:
     Loading the same files again changes nothing. With any error in any file nothing is loaded.
     """
     now = clock.now()
-    entries = scenarios.check(paths, now, allow_loopback=loopback())
+    entries = scenarios.check(paths, now, here=installation())
     stored: list[Stored] = []
     with click.progressbar(
         scenarios.store(entries, now, actor_id=COMMAND), length=len(entries), label="Loading"

@@ -12,6 +12,7 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as AnyResponse
 
+from consent.installation import Installation
 from consent.oauth import registration
 from consent.oauth.errors import plain
 from consent.oauth.registration import PATH, Registered, RegistrationError, Rules
@@ -81,7 +82,7 @@ def _rules() -> Rules:
     settings = services().settings
     return Rules(
         issuer=settings.issuer,
-        allow_loopback=settings.mode == "development",
+        here=Installation.of(settings),
         fetch_loopback=settings.fetch_loopback,
         open_registration=settings.open_registration,
     )

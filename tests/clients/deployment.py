@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 
 from consent import clients
 from consent.clients import Profile
+from consent.installation import EVERYTHING
 from dataspace import clock
 from dataspace.db import db
 from dataspace.settings import Settings
@@ -61,7 +62,7 @@ class Deployment:
             )
             for name, value in columns.items():
                 setattr(party.client, name, value)
-            clients.check(party.client, allow_loopback=True)
+            clients.check(party.client, here=EVERYTHING)
             db.session.commit()
         pem = party.key.private_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

@@ -96,6 +96,8 @@ def test_what_is_refused_ends_with_one_sentence(run: Run, tmp_path: Path, key_fi
         ((*REGISTER, "--jwks", str(key_file), "--jwks-uri", "https://shop.example/jwks"), 1, "not both"),
         ((*REGISTER, "--jwks-uri", "http://shop.example/jwks"), 1, "not https"),
         ((*REGISTER, "--jwks", str(key_file), "--auth-method", "client_secret_basic"), 1, "private_key_jwt"),
+        ((*REGISTER, "--auth-method", "tls_client_auth", "--tls-san-dns", "shop.example"), 1, "not offered here"),
+        ((*REGISTER, "--jwks", str(key_file), "--certificate-bound"), 1, "certificates are not offered here"),
         (("clients", "register"), 2, "Give --file, or --client-id, --name, --contact, --redirect-uri."),
         (("clients", "register", "--file", str(wrong)), 1, "bank: uscc: is not a valid unified social credit code"),
         (("clients", "register", "--file", str(key_file)), 1, "keys.json: line 1"),

@@ -25,6 +25,7 @@ from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
 from tests import factories
 from tests.conftest import ISSUER, make_settings
+from tests.consent.certified import SETTINGS
 from tests.consent.desk import Desk
 from tests.consent.third_party import ThirdParty, tokens_for
 from wsgi import create_app
@@ -240,6 +241,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "hybrid": ({"response_types": ["code", "code id_token"]}, "invalid_client_metadata"),
     "responses as text": ({"response_types": "code"}, "invalid_client_metadata"),
     "public client": ({"token_endpoint_auth_method": "none"}, "invalid_client_metadata"),
+    "certificate of an authority": (
+        {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "rp.example"},
+        "invalid_client_metadata",
+    ),
+    "certificate of its own": (
+        {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": public_keys()},
+        "invalid_client_metadata",
+    ),
+    "bound to a certificate": ({"tls_client_certificate_bound_access_tokens": True}, "invalid_client_metadata"),
     "client_secret_jwt": ({"token_endpoint_auth_method": "client_secret_jwt"}, "invalid_client_metadata"),
     "method no text": ({"token_endpoint_auth_method": ["client_secret_basic"]}, "invalid_client_metadata"),
     "key method, no key": ({"token_endpoint_auth_method": "private_key_jwt"}, "invalid_client_metadata"),
@@ -318,6 +328,30 @@ DATA_REFUSED: dict[str, dict[str, Any]] = {
 def test_a_data_client_keeps_to_fapi(client: FlaskClient, now: dt.datetime, members: dict[str, Any]) -> None:
     answer = register(client, invitation(now, Profile.DATA), **({"jwks": public_keys()} | members))
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_client_metadata")
+
+
+OF_AN_AUTHORITY = {"token_endpoint_auth_method": "tls_client_auth", "tls_client_auth_san_dns": "rp.example"}
+OF_ITS_OWN = {"token_endpoint_auth_method": "self_signed_tls_client_auth", "jwks": public_keys()}
+BOUND = {"tls_client_certificate_bound_access_tokens": True}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "members", "status"),
+    [
+        ("X-Client-Verify", OF_AN_AUTHORITY, 201),
+        ("", OF_AN_AUTHORITY, 400),  # nobody vouches for a name in a certificate
+        ("", OF_ITS_OWN, 201),
+        ("", BOUND, 201),
+    ],
+    ids=["an authority vouches", "no authority", "its own", "bound tokens"],
+)
+def test_certificates_where_a_proxy_shows_them(
+    database_url: str, now: dt.datetime, verdict: str, members: dict[str, Any], status: int
+) -> None:
+    app = create_app(make_settings(database_url, **(SETTINGS | {"client_certificate_verify_header": verdict})))
+    with app.app_context():
+        assert register(app.test_client(), invitation(now), **members).status_code == status
+        db.session.remove()
 
 
 BODIES = {

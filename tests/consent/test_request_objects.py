@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from consent import clients
 from consent.clients import Profile
+from consent.installation import EVERYTHING
 from consent.oauth.par import AuthorizationRequest
 from dataspace import clock, jose, jwk
 from dataspace.db import db
@@ -311,7 +312,7 @@ def test_unsigned_objects_are_for_login_clients_that_registered_them(
     shop: ThirdParty, registered: str, make: Make, error: str
 ) -> None:
     shop.registers(request_object_signing_alg=registered)
-    clients.check(shop.party.client, allow_loopback=True)  # all of these can be registered
+    clients.check(shop.party.client, here=EVERYTHING)  # all of these can be registered
     answer = ask(shop, **shop.request(), request=make(shop))
     if error:
         assert refusal(answer)["error"] == error

@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from consent import clients, purposes, scenarios
 from consent.clients import Client, ClientEvent
+from consent.installation import EVERYTHING, Installation
 from consent.purposes import Purpose
 from consent.terms import Terms
 from dataspace import catalogue
@@ -77,6 +78,10 @@ WRONG = [
     ('"https://bank.example/callback"', '"https://*/"', "bank: redirect_uris: absolute URLs without"),
     ('"https://bank.example/callback"', "", "bank: redirect_uris: needs at least 1"),
     ('privacy_officer = "privacy@bank.example"', "", "bank: privacy_officer: is missing"),
+    (
+        'redirect_uris', 'token_endpoint_auth_method = "self_signed_tls_client_auth"\nredirect_uris',
+        "bank: token_endpoint_auth_method: client certificates of this kind are not offered here",
+    ),
     ('address = "', 'adress = "', "bank: adress: is not known here"),
     ('client_id = "bank"\ncode', 'client_id = "banc"\ncode', "tenant-check: client_id: is no client in these files"),
     ('"p.edu.degree"', '"p.edu.degrees"', "tenant-check: items[1].item: is not in the catalogue"),
@@ -108,7 +113,7 @@ def items(app: Flask, now: dt.datetime) -> None:
 
 
 def load(path: Path, now: dt.datetime) -> list[str]:
-    stored = scenarios.load([path], now, actor_id="command", allow_loopback=False)
+    stored = scenarios.load([path], now, actor_id="command", here=Installation())
     db.session.commit()
     return [s.outcome for s in stored]
 
@@ -197,9 +202,9 @@ def test_an_item_that_is_not_shared_cannot_be_registered(app: Flask, tmp_path: P
 def test_the_demonstration_loads(app: Flask, now: dt.datetime) -> None:
     catalogue.load([ROOT / "demonstration/catalogue"], now)
     path = ROOT / "demonstration/scenarios.toml"
-    stored = scenarios.load([path], now, actor_id="command", allow_loopback=True)
+    stored = scenarios.load([path], now, actor_id="command", here=EVERYTHING)
     assert {s.outcome for s in stored} == {"added"}
-    again = scenarios.load([path], now, actor_id="command", allow_loopback=True)
+    again = scenarios.load([path], now, actor_id="command", here=EVERYTHING)
     assert {s.outcome for s in again} == {"unchanged"}
     numbers = set(db.session.scalars(select(Purpose.scenario)))
     assert {n.rstrip("ab") for n in numbers} == {str(n) for n in range(1, 12)}

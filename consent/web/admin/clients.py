@@ -19,6 +19,7 @@ from consent.clients import (
     Profile,
     Standing,
 )
+from consent.installation import Installation
 from consent.interventions import Ground, ReasonMissing
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import sessions
@@ -68,7 +69,7 @@ def register() -> AnyResponse | tuple[str, int]:
         reason = form.reason(REGISTER)
         client = clients.register(
             _known_words(form.registration()), now,
-            actor_id=the_actor().person_id, allow_loopback=_loopback(), reason_code=reason.ground, text=reason.text,
+            actor_id=the_actor().person_id, here=_here(), reason_code=reason.ground, text=reason.text,
         )  # fmt: skip
     except (InvalidClientData, ReasonMissing) as error:
         db.session.rollback()
@@ -99,7 +100,7 @@ def change(client_id: str) -> AnyResponse | tuple[str, int]:
         reason = form.reason(interventions.CHANGE)
         clients.change(
             client_id, form.changes(), clock.now(),
-            actor_id=the_actor().person_id, reason_code=reason.ground, text=reason.text, allow_loopback=_loopback(),
+            actor_id=the_actor().person_id, reason_code=reason.ground, text=reason.text, here=_here(),
         )  # fmt: skip
     except (InvalidClientData, ReasonMissing) as error:
         db.session.rollback()
@@ -159,8 +160,8 @@ def decide_purpose(client_id: str, code: str) -> AnyResponse | tuple[str, int]:
     return redirect(url_for("admin.client", client_id=client_id), 303)
 
 
-def _loopback() -> bool:
-    return services().settings.mode == "development"
+def _here() -> Installation:
+    return Installation.of(services().settings)
 
 
 def _known_words(values: dict[str, Any]) -> dict[str, Any]:
