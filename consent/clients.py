@@ -47,6 +47,8 @@ class AuthMethod(enum.StrEnum):
 
 CERTIFICATE_METHODS = frozenset({AuthMethod.TLS, AuthMethod.SELF_SIGNED_TLS})
 SECRET_METHODS = frozenset({AuthMethod.SECRET_BASIC, AuthMethod.SECRET_POST})
+# What FAPI 2.0 section 5.4.1 lets us sign with for a data client; its first choice stands in for any other.
+DATA_ALGORITHMS = ("ES256", "PS256")
 OWN_KEY_METHODS = frozenset({AuthMethod.PRIVATE_KEY_JWT, AuthMethod.SELF_SIGNED_TLS})  # the keys are registered
 
 
@@ -266,9 +268,10 @@ def _option_flaws(client: Client, *, here: Installation) -> Iterator[InvalidClie
     for name, what in client_options.flaws(options, here=here):
         yield InvalidOption(what, field=name)
     yield from _certificate_flaws(client, options)
-    algorithms = {options.request_object_signing_alg, options.token_endpoint_auth_signing_alg}
-    if client.profile == Profile.DATA and algorithms & {"RS256", client_options.NO_SIGNATURE}:
-        yield InvalidOption("RS256 and none are not for clients that read data", field="request_object_signing_alg")
+    if client.profile == Profile.DATA:
+        for name in (name for name in client_options.CHOICES if name.endswith("_alg")):
+            if getattr(options, name) in ("RS256", client_options.NO_SIGNATURE):
+                yield InvalidOption("RS256 and none are not for clients that read data", field=name)
 
 
 def _certificate_flaws(client: Client, options: ClientOptions) -> Iterator[InvalidClientData]:

@@ -30,9 +30,14 @@ class KeyUse(enum.StrEnum):
 
 
 # The first algorithm of each use is its default. RS256 for ID tokens because every relying party's library knows it
-# (OpenID Connect Core section 15.1); ES256 elsewhere because it signs ten times as fast.
+# (OpenID Connect Core section 15.1); ES256 elsewhere because it signs ten times as fast. Answers are signed with what
+# the client has registered, access tokens and records with the default.
 ALGORITHMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {KeyUse.TOKENS: ("ES256",), KeyUse.ID_TOKEN: ("RS256", "ES256", "PS256"), KeyUse.RECORDS: ("ES256",)}
+    {
+        KeyUse.TOKENS: ("ES256", "PS256", "RS256"),
+        KeyUse.ID_TOKEN: ("RS256", "ES256", "PS256"),
+        KeyUse.RECORDS: ("ES256",),
+    }
 )
 # How long a retired key stays published. Access tokens live 10 minutes at most; an ID token 5 minutes, but it comes
 # back as id_token_hint for as long as a session may last.

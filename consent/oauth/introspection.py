@@ -11,7 +11,7 @@ from authlib.consts import default_json_headers
 from authlib.oauth2.rfc6749 import InvalidRequestError, TokenMixin
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
-from consent.keys import ALGORITHMS, KeyUse
+from consent.keys import KeyUse
 from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.forms import FormRequest
 from consent.oauth.id_tokens import subject
@@ -97,9 +97,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
 
     def _signed(self, body: dict[str, Any], client: RegisteredClient, now: dt.datetime) -> str:
         """RFC 9701 section 5: no sub and no exp of its own, so that it is no access token and no ID token."""
-        wanted = client.options.introspection_signed_response_alg
-        alg = wanted if wanted in ALGORITHMS[KeyUse.TOKENS] else None
-        key = self.server.registry.keyring.signing_key(KeyUse.TOKENS, now, alg)
+        key = self.server.registry.keyring.signing_key(KeyUse.TOKENS, now, client.introspection_alg)
         claims = {
             "iss": self.server.issuer,
             "aud": client.client_id,

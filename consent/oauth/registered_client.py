@@ -12,12 +12,11 @@ from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import bindparam, select
 
 from consent.client_options import ClientOptions
-from consent.clients import CERTIFICATE_METHODS, SECRET_METHODS, Client, Profile, Standing
+from consent.clients import CERTIFICATE_METHODS, DATA_ALGORITHMS, SECRET_METHODS, Client, Profile, Standing
 from dataspace.db import connection, table_of
 
 RESPONSE_TYPES = ("code",)
-# What FAPI 2.0 section 5.4.1 lets us sign with for a data client; its first choice stands in for any other.
-DATA_ALGORITHMS = ("ES256", "PS256")
+DEFAULT_ALGORITHM = "RS256"  # of everything that is signed for a client which has registered no other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +42,21 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
     @property
     def id_token_alg(self) -> str:
         """The algorithm that its ID tokens are signed with."""
-        if self.is_data and self.id_token_signed_response_alg not in DATA_ALGORITHMS:
-            return DATA_ALGORITHMS[0]
-        return self.id_token_signed_response_alg
+        return self._possible(self.id_token_signed_response_alg)
+
+    @property
+    def response_alg(self) -> str:
+        """The algorithm of signed answers through the browser (JARM section 3)."""
+        return self._possible(self.options.authorization_signed_response_alg)
+
+    @property
+    def introspection_alg(self) -> str:
+        """The algorithm of signed introspection answers (RFC 9701 section 6)."""
+        return self._possible(self.options.introspection_signed_response_alg)
+
+    def _possible(self, registered: str) -> str:
+        alg = registered or DEFAULT_ALGORITHM
+        return DATA_ALGORITHMS[0] if self.is_data and alg not in DATA_ALGORITHMS else alg
 
     # Authlib's client interface (authlib.oauth2.rfc6749.ClientMixin)
 

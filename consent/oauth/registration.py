@@ -18,12 +18,12 @@ from authlib.oauth2.rfc6750 import InvalidTokenError
 
 from consent import client_names, client_options, clients, lifecycle, proposals, purposes, scenarios
 from consent.client_options import ClientOptions, WrongKind
-from consent.clients import Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
+from consent.clients import DATA_ALGORITHMS, Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
 from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import initial_access, requests
 from consent.oauth.errors import plain
-from consent.oauth.registered_client import DATA_ALGORITHMS, RESPONSE_TYPES
+from consent.oauth.registered_client import DEFAULT_ALGORITHM, RESPONSE_TYPES
 from dataspace.db import db
 from dataspace.errors import NotFound
 from dataspace.fetching import FetchRefused, fetch_json
@@ -182,7 +182,7 @@ def read(document: Mapping[str, Any], *, profile: Profile) -> dict[str, Any]:
     for check in (_has_no_statement, _responds_by_code, _is_not_encrypted, _has_redirect_uris, _texts_are_texts):
         check(document)
     method = document.get("token_endpoint_auth_method") or scenarios.METHODS[profile].value
-    default_alg = DATA_ALGORITHMS[0] if profile == Profile.DATA else ALGORITHMS[KeyUse.ID_TOKEN][0]
+    default_alg = DATA_ALGORITHMS[0] if profile == Profile.DATA else DEFAULT_ALGORITHM
     alg = document.get("id_token_signed_response_alg") or default_alg
     if method not in tuple(clients.AuthMethod):
         raise _wrong("token_endpoint_auth_method", "is not supported")

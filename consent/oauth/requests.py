@@ -104,8 +104,7 @@ class Draft:
     @property
     def response_mode(self) -> ResponseMode | None:
         """How the client wants to be answered, if that is a way which we offer to it."""
-        alg = self.party.options.authorization_signed_response_alg
-        return response_modes.find(self.get("response_mode"), signing_alg=alg)
+        return response_modes.find(self.get("response_mode"), signing_alg=self.party.response_alg)
 
     @property
     def way_back(self) -> WayBack | None:
@@ -120,7 +119,7 @@ class Draft:
             client_id=client.client_id,
             redirect_uri=redirect_uri,
             mode=self.response_mode or ResponseMode.QUERY,
-            signing_alg=client.options.authorization_signed_response_alg,
+            signing_alg=client.response_alg,
             state=self.get("state") or None,
         )
 
@@ -154,7 +153,7 @@ def check(draft: Draft) -> CheckedRequest:
     if draft.resource:
         kept["resource"] = draft.resource
     if draft.response_mode is not None and draft.response_mode.signed:
-        kept["authorization_signed_response_alg"] = draft.party.options.authorization_signed_response_alg
+        kept["authorization_signed_response_alg"] = draft.party.response_alg
     if draft.x5t:
         kept["x5t"] = draft.x5t
     if draft.ask is None:

@@ -96,7 +96,7 @@ def origin_of(redirect_uri: str) -> str:
 
 
 def find(name: str, *, signing_alg: str) -> ResponseMode | None:
-    """The mode of this name, "" for the default, if we offer it to a client that has registered ``signing_alg``."""
+    """The mode of this name, "" for the default; None if it is not offered, or not signed with ``signing_alg``."""
     try:
         mode = ResponseMode(name or ResponseMode.QUERY)
     except ValueError:

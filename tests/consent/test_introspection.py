@@ -105,7 +105,7 @@ def claims_of(answer: TestResponse) -> dict[str, Any]:
     token = jose.read(answer.get_data(as_text=True))
     key = factories.registry().keyring.verification_key(token.header["kid"], purpose=KeyUse.TOKENS, now=clock.now())
     return jose.verify(
-        token, [key], algorithms={"ES256"}, expected_typ="token-introspection+jwt", expected_iss=ISSUER,
+        token, [key], algorithms={"ES256", "PS256"}, expected_typ="token-introspection+jwt", expected_iss=ISSUER,
         expected_aud="bank", now=clock.now(),
     ).claims  # fmt: skip
 
@@ -113,6 +113,7 @@ def claims_of(answer: TestResponse) -> dict[str, Any]:
 SIGNED: dict[str, tuple[dict[str, str], str | None]] = {
     "rfc9701 4 accept": ({}, "application/token-introspection+jwt"),
     "rfc9701 4 accept among others": ({}, "application/json;q=0.5, Application/Token-Introspection+JWT;q=1"),
+    "rfc9701 6 registered PS256": ({"introspection_signed_response_alg": "PS256"}, None),
     "rfc9701 6 registered": ({"introspection_signed_response_alg": "ES256"}, None),
     "rfc9701 6 registered, json accepted": ({"introspection_signed_response_alg": "ES256"}, "application/json"),
 }
@@ -125,7 +126,10 @@ def test_a_signed_answer(
     bank.party.client.options = ClientOptions(**registered).to_document()
     db.session.commit()
     token = tokens_for(bank, world.actor)["access_token"]
-    said = claims_of(ask(bank, token, accept))
+    answer = ask(bank, token, accept)
+    alg = registered.get("introspection_signed_response_alg", "ES256")  # FAPI 2.0 section 5.4.1: never RS256
+    assert jose.read(answer.get_data(as_text=True)).header["alg"] == alg
+    said = claims_of(answer)
     assert said.keys() == {"iss", "aud", "iat", "token_introspection"}  # RFC 9701 section 5: no sub, no exp
     assert said["token_introspection"]["active"] is True
     assert said["token_introspection"]["cnf"] == {"jkt": bank.jkt}

@@ -46,8 +46,9 @@ def in_use(ring: Keyring, purpose: str, now: dt.datetime) -> str | None:
 def test_the_first_keys_are_those_that_clients_expect(bare: None) -> None:
     made = keys.generate_missing(NOW, VAULT)
     ring = Keyring(VAULT)
-    assert len(made) == 5
+    assert len(made) == 7
     assert ring.signing_key("tokens", NOW).alg == "ES256"
+    assert ring.signing_key("tokens", NOW, "RS256").alg == "RS256"
     assert ring.signing_key("records", NOW).alg == "ES256"
     assert ring.signing_key("id_token", NOW).alg == "RS256"
     assert ring.signing_key("id_token", NOW, "PS256").alg == "PS256"

@@ -322,8 +322,8 @@ def proofs(truth: Truth, value: list[str]) -> None:
 @exercises("introspection_signing_alg_values_supported")
 def signed_introspection(truth: Truth, value: list[str]) -> None:
     for alg in value:
-        bank = truth.bank(introspection_signed_response_alg=alg)
-        answer = bank.introspect(tokens_for(bank, truth.world.actor)["access_token"])
+        shop = truth.shop(introspection_signed_response_alg=alg)
+        answer = shop.introspect(signed_in(shop, truth.world.person)["access_token"])
         assert answer.mimetype == "application/token-introspection+jwt"
         assert jwt.get_unverified_header(answer.text)["alg"] == alg
 

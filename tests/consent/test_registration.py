@@ -272,7 +272,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "must sign, by none": (
         {"request_object_signing_alg": "none", "require_signed_request_object": True}, "invalid_client_metadata",
     ),
-    "JARM RS256": ({"authorization_signed_response_alg": "RS256"}, "invalid_client_metadata"),
+    "JARM HS256": ({"authorization_signed_response_alg": "HS256"}, "invalid_client_metadata"),
     "introspection none": ({"introspection_signed_response_alg": "none"}, "invalid_client_metadata"),
     "subject type": ({"subject_type": "transient"}, "invalid_client_metadata"),
     "application type": ({"application_type": "browser"}, "invalid_client_metadata"),
@@ -319,6 +319,9 @@ DATA_REFUSED: dict[str, dict[str, Any]] = {
     "RS256": {"id_token_signed_response_alg": "RS256"},
     "RS256 assertions": {"token_endpoint_auth_signing_alg": "RS256"},
     "RS256 requests": {"request_object_signing_alg": "RS256"},
+    "RS256 userinfo": {"userinfo_signed_response_alg": "RS256"},
+    "RS256 responses": {"authorization_signed_response_alg": "RS256"},
+    "RS256 introspection": {"introspection_signed_response_alg": "RS256"},
     "unsigned requests": {"request_object_signing_alg": "none"},
     "no key": {"jwks": GONE},
 }

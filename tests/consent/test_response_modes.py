@@ -178,24 +178,42 @@ def test_a_signed_response_says_who_for_whom_and_how_long(shop: ThirdParty, visi
     assert 0 < claims["exp"] - clock.now().timestamp() <= 10 * 60
 
 
-REFUSED_MODES: dict[str, tuple[str, dict[str, Any]]] = {
-    "fragment": ("fragment", {}),
-    "a signed fragment": ("fragment.jwt", {}),
-    "unknown": ("carrier_pigeon", {}),
-    "several": ("query form_post", {}),
-    "in capitals": ("FORM_POST", {}),
-    "signed, without a registered algorithm": ("jwt", {"authorization_signed_response_alg": ""}),
-    "signed, with an algorithm that we do not sign with": ("jwt", {"authorization_signed_response_alg": "RS256"}),
-    "signed, with none": ("form_post.jwt", {"authorization_signed_response_alg": "none"}),
+@pytest.mark.parametrize("alg", ["RS256", "PS256", "ES256", ""])
+def test_a_signed_response_by_the_registered_algorithm(shop: ThirdParty, visitor: Visitor, alg: str) -> None:
+    shop.registers(authorization_signed_response_alg=alg)
+    answer = answer_of(visitor.get(shop.authorize_url(response_mode="jwt", prompt="none")))
+    assert jose.read(answer["response"]).header["alg"] == (alg or "RS256")  # JARM section 3
+    assert shop.read_response(answer["response"])["error"]
+
+
+@pytest.mark.parametrize("registered", ["PS256", "ES256", "", "RS256"])
+def test_a_data_client_keeps_to_fapi(bank: ThirdParty, visitor: Visitor, registered: str) -> None:
+    bank.registers(authorization_signed_response_alg=registered)
+    visitor.get(bank.authorize_url(response_mode="jwt"))
+    answer = answer_of(visitor.tap("Refuse"))
+    alg = registered if registered == "PS256" else "ES256"
+    assert jose.read(answer["response"]).header["alg"] == alg
+    assert bank.read_response(answer["response"])["error"] == "access_denied"
+
+
+@pytest.mark.parametrize("alg", ["none", "HS256"])
+def test_no_signed_response_by_what_is_no_signature(shop: ThirdParty, visitor: Visitor, alg: str) -> None:
+    shop.registers(authorization_signed_response_alg=alg)
+    answer = said(visitor.get(shop.authorize_url(response_mode="form_post.jwt")), "query", shop)
+    assert (answer["error"], answer["iss"], answer["state"]) == ("invalid_request", ISSUER, STATE)
+
+
+REFUSED_MODES: dict[str, str] = {
+    "fragment": "fragment",
+    "a signed fragment": "fragment.jwt",
+    "unknown": "carrier_pigeon",
+    "several": "query form_post",
+    "in capitals": "FORM_POST",
 }
 
 
-@pytest.mark.parametrize(("mode", "options"), REFUSED_MODES.values(), ids=REFUSED_MODES.keys())
-def test_modes_that_are_refused(
-    bank: ThirdParty, shop: ThirdParty, visitor: Visitor, mode: str, options: dict[str, Any]
-) -> None:
-    for third in (bank, shop):
-        third.registers(**options)
+@pytest.mark.parametrize("mode", REFUSED_MODES.values(), ids=REFUSED_MODES.keys())
+def test_modes_that_are_refused(bank: ThirdParty, shop: ThirdParty, visitor: Visitor, mode: str) -> None:
     pushed = bank.push() if not mode else bank.post("/oauth/par", bank.request(response_mode=mode), proof=LEFT_OUT)
     assert (pushed.status_code, pushed.json["error"]) == (400, "invalid_request")
     answer = said(visitor.get(shop.authorize_url(response_mode=mode)), "query", shop)
