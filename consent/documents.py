@@ -146,6 +146,7 @@ def next_version(
 
 def granted(document: dict[str, Any]) -> list[dict[str, Any]]:
     """The part of a document that a read needs: the chosen items."""
+    looks_only = document["use"]["mode"] == "view_once"
     return [
         {
             "item": i["item_id"],
@@ -154,6 +155,7 @@ def granted(document: dict[str, Any]) -> list[dict[str, Any]]:
             "from": i["range"]["from"],
             "to": i["range"]["to"],
             "sensitive": i["separate_step"],
+            "delivery": "view_only" if looks_only and i["delivery"] == "raw" else i["delivery"],
         }
         for i in document["items"]
         if i["chosen"]
@@ -188,5 +190,5 @@ def _item(item: AskItem, catalogue: dict[tuple[str, int], DataItem], *, chosen: 
         "separate_step": item.sensitive,
         "impact_text": entry.impact if item.sensitive else None,
         "range": {"from": item.period_from, "to": item.period_to},
-        "delivery": "raw",
+        "delivery": item.delivery,
     }

@@ -23,7 +23,7 @@ Texts = dict[str, str]  # zh_hans, zh_hant, en
 
 
 class Purpose(Model):
-    """A registered purpose of one client. ``items``: [{item, fields, necessity, reason{3}, max_months?}]."""
+    """A registered purpose of one client. ``items``: [{item, fields, necessity, reason{3}, max_months?, delivery?}]."""
 
     __tablename__ = "purposes"
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"), primary_key=True)
@@ -59,6 +59,7 @@ class AskItem:
     reason: Texts
     period_from: str | None = None
     period_to: str | None = None
+    delivery: str = "raw"  # raw, derived (an answer that was computed), verify_only (compared, nothing leaves)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +187,21 @@ def _admit_item(
         reason=registered["reason"],
         period_from=period_from,
         period_to=period_to,
+        delivery=_admit_delivery(asked, registered, item),
     )
+
+
+def most_of(registered: dict[str, Any], item: DataItem) -> str:
+    """The form in which a registered item may leave at most."""
+    return str(registered.get("delivery") or ("derived" if item.derived else "raw"))
+
+
+def _admit_delivery(asked: AskedItem, registered: dict[str, Any], item: DataItem) -> str:
+    """A client may ask for less than registered: only to compare. An answer is computed at the source, or not."""
+    most = most_of(registered, item)
+    if asked.delivery in (None, most, "verify_only"):
+        return asked.delivery or most
+    raise InvalidTerms(f"delivery {asked.delivery} of item {asked.item_id} is not registered for this purpose")
 
 
 def _admit_mode(terms: Terms, purpose: Purpose) -> str:

@@ -138,7 +138,7 @@ class Consent(Model):
 class ConsentVersion(Model):
     """One immutable version. ``document``: canonical JSON (RFC 8785) as text; ``signature``: JWS over exactly it.
 
-    ``granted``: [{item, version, fields, from, to, sensitive}], the part that a read needs.
+    ``granted``: [{item, version, fields, from, to, sensitive, delivery}], the part that a read needs.
     """
 
     __tablename__ = "consent_versions"

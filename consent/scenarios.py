@@ -201,6 +201,10 @@ def _item_flaws(asked: dict[str, Any], item: DataItem, subjects: set[str]) -> It
         yield "item", "does not fit holder_kinds"
     if item.share == "N":
         yield "item", "is not shared with anybody"
+    if asked.get("delivery") == "derived" and not item.derived:
+        yield "delivery", "makes no sense: the item is no answer computed from other data"
+    if asked.get("delivery") == "raw" and item.derived:
+        yield "delivery", "makes no sense: the item is an answer computed from other data"
     if "max_months" in asked and item.period_field is None:
         yield "max_months", "makes no sense: the item has no period"
 

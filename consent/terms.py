@@ -34,6 +34,7 @@ class AskedItem:
     fields: tuple[str, ...] = ()
     necessity: str | None = None
     months: int | None = None
+    delivery: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,7 @@ def _terms(detail: dict[str, Any]) -> Terms:
             fields=tuple(i.get("fields", ())),
             necessity=i.get("necessity"),
             months=i.get("period", {}).get("months"),
+            delivery=i.get("delivery"),
         )
         for i in detail.get("items", ())
     )

@@ -18,6 +18,7 @@ spaces        Space, Record (versions, source, digest); what one permission may 
 permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read
+comparisons   values that a third party brings, compared with a record: match or no match, and nothing else leaves
 delivery      the envelope around what leaves
 tls           the certificate of a caller, as a proxy that we trust tells it
 fetching      the only way out to a URL that somebody else gave us (SSRF guard)

@@ -16,6 +16,11 @@ from dataspace.errors import Conflict
 from dataspace.permission import Permission
 
 
+class Action(enum.StrEnum):
+    READ = "read"
+    COMPARE = "compare"  # values that the caller brought were compared; none left
+
+
 class Outcome(enum.StrEnum):
     ANSWERED = "answered"
     REFUSED = "refused"
@@ -45,6 +50,7 @@ class Access(Model):
     purpose: Mapped[str] = mapped_column(String(400))
     reference_no: Mapped[str | None] = mapped_column(String(80))
     item_ids: Mapped[list[Any]]
+    action: Mapped[str] = mapped_column(String(10), default=Action.READ)
     outcome: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str | None] = mapped_column(String(40))
     read_no: Mapped[int | None]
@@ -60,13 +66,16 @@ class QuotaExhausted(Conflict):
 _INSERT = insert(table_of(Access))
 
 
-def record_answered(permission: Permission, item_ids: list[str], now: dt.datetime) -> str:
+def record_answered(
+    permission: Permission, item_ids: list[str], now: dt.datetime, *, action: Action = Action.READ
+) -> str:
     """Write the row of an answered read and return its delivery id.
 
     Raises QuotaExhausted when the consent's reads are used up.
     """
     delivery_id = new_id("dlv")
-    row = _row(permission, item_ids, now) | {"outcome": Outcome.ANSWERED, "delivery_id": delivery_id}
+    row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
+    row["delivery_id"] = delivery_id
     if permission.max_reads is None:
         connection().execute(_INSERT, row)
         return delivery_id
@@ -104,6 +113,13 @@ def answered(consent_id: str) -> int:
     """How many reads of a limited consent were answered: the highest number, for they have no gaps."""
     numbered = (Access.consent_id == consent_id, Access.read_no.is_not(None))
     return db.session.scalar(select(func.max(Access.read_no)).where(*numbered)) or 0
+
+
+def comparisons(consent_id: str, since: dt.datetime) -> int:
+    """How many comparisons a consent has answered after ``since``."""
+    mine = (Access.consent_id == consent_id, Access.at > since, Access.action == Action.COMPARE)
+    answered_ones = select(func.count()).where(*mine, Access.outcome == Outcome.ANSWERED)
+    return db.session.scalar(answered_ones) or 0
 
 
 @dataclass(frozen=True)

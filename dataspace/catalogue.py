@@ -22,7 +22,7 @@ from dataspace.errors import InvalidFile, NotFound
 
 SCHEMA = Path(__file__).parent / "schemas" / "catalogue.schema.json"
 NAMES = {"items": "item_id", "rule_sets": "name"}
-OPTIONAL = {"period_field": None, "impact": None, "important": False}
+OPTIONAL = {"period_field": None, "impact": None, "important": False, "derived": False}
 PREFIXES = {"natural_person": "p.", "body": "e."}
 
 
@@ -41,7 +41,8 @@ class DataItem(Model):
 
     Texts are ``{zh_hans, zh_hant, en}``; ``fields`` is ``[{id, label, sensitive?, masked?}]`` in the order of display;
     ``period_field`` names the field by which the rows of an item with cardinality ``many`` are cut to a period;
-    ``digest`` is the SHA-256 of the canonical entry (RFC 8785).
+    ``derived``: the item is an answer that was computed from other data; ``digest`` is the SHA-256 of the canonical
+    entry (RFC 8785).
     """
 
     __tablename__ = "data_items"
@@ -64,6 +65,7 @@ class DataItem(Model):
     impact: Mapped[dict[str, Any] | None]
     share: Mapped[str] = mapped_column(String(1))  # U unconditional | C conditional | N not shared
     important: Mapped[bool]
+    derived: Mapped[bool] = mapped_column(default=False)
     frequency: Mapped[str] = mapped_column(String(2))  # RT | D | M | Q | Y | E
     rule_set: Mapped[str] = mapped_column(String(40))
     digest: Mapped[str] = mapped_column(String(64))

@@ -26,6 +26,7 @@ class GrantedItem:
     period_from: str | None = None
     period_to: str | None = None
     sensitive: bool = False  # it had a step of its own on the consent page
+    delivery: str = "raw"  # raw, derived, view_only, verify_only (values may be compared, none leaves)
 
 
 @dataclass(frozen=True, kw_only=True)

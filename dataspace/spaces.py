@@ -129,6 +129,7 @@ class Delivered:
     rows: list[Row]
     withheld: list[str]
     empty: list[str]
+    delivery: str = "raw"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,21 +144,39 @@ class Delivery:
 def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault) -> Delivery:
     """Read granted items (all, or the ``wanted`` ones) and write the access row in the same transaction.
 
-    Raises ReadRefused (``item_not_granted``, ``data_erased``), QuotaExhausted. The caller commits before it answers.
+    Raises ReadRefused (``item_not_granted``, ``item_verify_only``, ``data_erased``), QuotaExhausted. The caller
+    commits before it answers.
     """
-    granted = _granted(permission, wanted)
-    rows = {row.item_id: row for row in _select(permission.space_id, granted)}
-    wrapped = next(iter(rows.values())).wrapped if rows else None
-    try:
-        key = vault.unwrap(wrapped, identity=permission.space_id) if rows else b""
-        items = [_deliver(grant, rows.get(grant.item_id), key) for grant in granted]
-    except Unreadable as error:
-        raise ReadRefused("data_erased", permission=permission, detail=error.detail) from error
+    granted = _readable(granted_items(permission, wanted), permission, named=wanted is not None)
+    items = deliver(permission, granted, vault=vault)
     delivery_id = accesses.record_answered(permission, [g.item_id for g in granted], now)
     return Delivery(delivery_id=delivery_id, permission=permission, items=items)
 
 
-def _granted(permission: Permission, wanted: Iterable[str] | None) -> list[GrantedItem]:
+def deliver(permission: Permission, granted: list[GrantedItem], *, vault: Vault) -> list[Delivered]:
+    """What these items hold for a permission, in one query. It writes no access row: the caller does.
+
+    Raises ReadRefused (``data_erased``).
+    """
+    rows = {row.item_id: row for row in _select(permission.space_id, granted)}
+    wrapped = next(iter(rows.values())).wrapped if rows else None
+    try:
+        key = vault.unwrap(wrapped, identity=permission.space_id) if rows else b""
+        return [_deliver(grant, rows.get(grant.item_id), key) for grant in granted]
+    except Unreadable as error:
+        raise ReadRefused("data_erased", permission=permission, detail=error.detail) from error
+
+
+def _readable(granted: list[GrantedItem], permission: Permission, *, named: bool) -> list[GrantedItem]:
+    """Without those that may only be compared: left out when all were asked for, refused when they were named."""
+    readable = [g for g in granted if g.delivery != "verify_only"]
+    if not readable or (named and len(readable) < len(granted)):
+        raise ReadRefused("item_verify_only", permission=permission)
+    return readable
+
+
+def granted_items(permission: Permission, wanted: Iterable[str] | None) -> list[GrantedItem]:
+    """The granted items, all or the named ones. Raises ReadRefused (``item_not_granted``)."""
     if wanted is None:
         return list(permission.items)
     by_id = {g.item_id: g for g in permission.items}
@@ -203,11 +222,13 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
         return Delivered(
             item_id=grant.item_id, item_version=grant.item_version, authority={}, system="", classification={},
             many=False, as_of=None, record_digest=None, period=None, rows=[], withheld=[], empty=list(grant.fields),
+            delivery=grant.delivery,
         )  # fmt: skip
     rows: list[Row] = orjson.loads(unseal(key, row.sealed, identity=row.record_id))["rows"]
     if row.period_field and grant.period_from and grant.period_to:
         rows = [r for r in rows if in_period(r.get(row.period_field), grant.period_from, grant.period_to)]
-    masked = {f["id"] for f in row.fields if f.get("masked")}
+    # What is only compared is compared with the full value: nothing of it leaves.
+    masked = {f["id"] for f in row.fields if f.get("masked") and grant.delivery != "verify_only"}
     known = [f["id"] for f in row.fields]
     allowed = [f for f in known if f in grant.fields]
     kept = [{f: _value(r.get(f), masked=f in masked) for f in allowed} for r in rows]
@@ -224,6 +245,7 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
         rows=kept,
         withheld=[f for f in known if f not in grant.fields],
         empty=[f for f in allowed if all(r[f] is None for r in kept)],
+        delivery=grant.delivery,
     )
 
 

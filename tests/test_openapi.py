@@ -49,6 +49,7 @@ CHECKS = [
 OPERATIONS = [
     ("GET", "/api/v1/data"),
     ("GET", "/api/v1/data/{item_id}"),
+    ("POST", "/api/v1/comparisons"),
     ("GET", "/oauth/grants"),
     ("GET", "/oauth/grants/{grant_id}"),
     ("DELETE", "/oauth/grants/{grant_id}"),
@@ -64,7 +65,7 @@ OPERATIONS = [
     ("DELETE", "/oauth/register/{client_id}"),
 ]
 IDS = [" ".join(one) for one in OPERATIONS]
-BY_CLIENT = [one for one in OPERATIONS if re.search("par|token|introspect|revoke", one[1])]
+BY_CLIENT = [one for one in OPERATIONS if re.search("oauth/(par|token|introspect|revoke)", one[1])]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
 BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF]
 
@@ -189,6 +190,31 @@ def test_a_read_of_several_rows(scene: Scene, now: dt.datetime) -> None:
     assert len(scene.call("GET", "/api/v1/data").json()["items"][0]["rows"]) == 2
     told = scene.call("POST", "/oauth/introspect", body={"token": scene.body["access_token"]}).json()
     assert told["authorization_details"][0]["reference_no"] == "LN-7"
+
+
+def test_every_described_comparison(scene: Scene, now: dt.datetime) -> None:
+    purpose = factories.purpose(now, code="compare", required=[scene.world.item])
+    purpose.items = [i | {"delivery": "verify_only"} for i in purpose.items]
+    db.session.commit()
+    details = json.dumps([{"type": "data_space_access", "purpose": "compare"}])
+    scene.body = tokens_for(scene.bank, scene.world.actor, authorization_details=details)
+
+    def compare(item: str, row: dict[str, Any]) -> Any:
+        path = "/api/v1/comparisons"
+        body = {"items": [{"item": item, "rows": [row]}]}
+        case = scene.operation("POST", path).Case(
+            body=body, media_type="application/json", headers=scene.credentials("POST", path)
+        )
+        return case.call_and_validate(checks=CHECKS)
+
+    row = {"school": "示例大学", "major": "会计", "level": None}
+    assert compare("p.edu.degree", row).json()["items"][0]["match"] is True
+    assert compare("p.edu.degree", {"school": "x"}).status_code == 400
+    assert compare("p.other", row).status_code == 403
+    (record,) = spaces.holdings(scene.world.person.space_id, vault=services().vault)
+    db.session.delete(record.record)
+    db.session.commit()
+    assert compare("p.edu.degree", row).json()["items"][0]["status"] == "missing"
 
 
 @pytest.mark.parametrize("reason", ["consent_withdrawn", "client_suspended", "insufficient_user_authentication"])

@@ -22,6 +22,7 @@ def granted(bound: Bound) -> list[dict[str, Any]]:
 
 def _item(item: dict[str, Any]) -> dict[str, Any]:
     said = {"item": item["item"], "item_version": item["version"], "fields": item["fields"]}
+    said["delivery"] = item.get("delivery", "raw")
     if item["from"] and item["to"]:
         said["period"] = {"from": item["from"], "to": item["to"]}
     return said

@@ -77,6 +77,7 @@ def permission_of(bound: Bound) -> Permission:
                 period_from=i["from"],
                 period_to=i["to"],
                 sensitive=i.get("sensitive", False),
+                delivery=i.get("delivery", "raw"),
             )
             for i in bound.granted
         ),

@@ -56,7 +56,8 @@ class ShownItem:
     """One data group. ``period``, ``between``: how many and which months may be read; ``covers``: what there is of it.
 
     ``held``: None when the record was not looked at. ``preview``: (label, value) of the very values; ``more``: rows
-    that the preview leaves out.
+    that the preview leaves out. ``form``, ``how``: in what form it leaves, in two words and in a sentence; empty for a
+    copy of the data.
     """
 
     item_id: str
@@ -67,6 +68,8 @@ class ShownItem:
     sensitive: bool
     reason: str
     impact: str
+    form: str
+    how: str
     period: str
     between: str
     held: bool | None
@@ -180,12 +183,13 @@ def _items(ask: Ask, locale: str, space_id: str, vault: Vault | None) -> tuple[S
     if space_id and vault is not None and ask.items:
         found = spaces.holdings(space_id, vault=vault, item_ids=[i.item_id for i in ask.items])
         held = {h.record.item_id: h for h in found}
-    return tuple(_item(i, entries[i.item_id, i.item_version], locale, held) for i in ask.items)
+    return tuple(_item(i, entries[i.item_id, i.item_version], ask.mode, locale, held) for i in ask.items)
 
 
-def _item(asked: AskItem, entry: DataItem, locale: str, held: dict[str, Held] | None) -> ShownItem:
+def _item(asked: AskItem, entry: DataItem, mode: str, locale: str, held: dict[str, Held] | None) -> ShownItem:
     own = held.get(asked.item_id) if held is not None else None
     rows = _cut(asked, own) if own else []
+    form, how = words.delivery(asked.delivery, mode)
     return ShownItem(
         item_id=asked.item_id,
         label=entry.label(locale),
@@ -195,6 +199,8 @@ def _item(asked: AskItem, entry: DataItem, locale: str, held: dict[str, Held] | 
         sensitive=asked.sensitive,
         reason=plain(in_language(asked.reason, locale)),
         impact=entry.impact_text(locale),
+        form=form,
+        how=how,
         period=values.how_many(asked.period_from, asked.period_to),
         between=values.between(asked.period_from, asked.period_to),
         held=None if held is None else own is not None,
@@ -228,4 +234,5 @@ def _ask_item(item: dict[str, Any]) -> AskItem:
         reason=item["reason"],
         period_from=item["range"]["from"],
         period_to=item["range"]["to"],
+        delivery=item["delivery"],
     )

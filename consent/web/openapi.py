@@ -48,6 +48,7 @@ def _paths() -> dict[str, Any]:
     return {
         "/api/v1/data": {"get": _read_all()},
         "/api/v1/data/{item_id}": {"parameters": [_in_path("item_id", ITEM_ID)], "get": _read_one()},
+        "/api/v1/comparisons": {"post": _compare()},
         "/oauth/grants": {"get": _no_grant()},
         "/oauth/grants/{grant_id}": {
             "parameters": [_in_path("grant_id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"})],
@@ -126,6 +127,26 @@ def _read_responses() -> Schema:
         "401": refusal("The token or its proof has to be another one.", reasons(401)),
         "403": refusal("The consent does not allow this read.", reasons(403)),
         **problems(404),
+    }
+
+
+def _compare() -> Schema:
+    body = {"required": True, "content": {JSON: {"schema": ref("ComparisonRequest")}}}
+    return {
+        "operationId": "compare",
+        "tags": ["data"],
+        "summary": "Compare values with items that may only be compared; nothing but match or no match leaves.",
+        "requestBody": body,
+        "security": [BOUND],
+        "responses": with_proof(
+            {
+                "200": answer("Per item: match or no match; one read of max_reads.", JSON, ref("Comparison")),
+                "400": answer("The body is not as described.", PROBLEM, ref("Problem")),
+                "401": refusal("The token or its proof has to be another one.", reasons(401)),
+                "403": refusal("The consent does not allow this comparison.", reasons(403)),
+                **problems(413),
+            }
+        ),
     }
 
 

@@ -14,7 +14,7 @@ from consent.oauth.resources import MAX_NAMED
 from consent.oauth.response_modes import ResponseMode
 from consent.terms import SCHEMA as ASKED
 from consent.terms import TYPE
-from dataspace import delivery
+from dataspace import comparisons, delivery
 from dataspace.web import guard
 
 Schema = dict[str, Any]
@@ -30,6 +30,10 @@ SCOPE: Schema = {"type": "string", "description": "Names, separated by spaces (R
 NAMES: Schema = {"type": "array", "items": TEXT}
 ITEM_ID: Schema = _ASKED_ITEM["item"]
 FIELDS: Schema = {"type": "array", "items": _ASKED_ITEM["fields"]["items"]}
+DELIVERY: Schema = {
+    "enum": ["raw", "derived", "view_only", "verify_only"],
+    "description": "derived: an answer computed at the source; view_only: no copy may be kept; verify_only: compared.",
+}
 PERIOD = ("from", "to")  # both inclusive
 
 
@@ -54,6 +58,9 @@ def schemas() -> dict[str, Schema]:
         "Nothing": {"type": "object", "maxProperties": 0},
         "Delivery": _delivery(),
         "DeliveredItem": {"oneOf": [_delivered(), _missing()]},
+        "ComparisonRequest": {k: v for k, v in comparisons.REQUEST_SCHEMA.items() if k != "$schema"},
+        "Comparison": _comparison(),
+        "ComparedItem": _compared(),
         "Grant": _grant(),
         "ActiveToken": _active_token(),
         "InactiveToken": record({"active": {"const": False}}),
@@ -87,7 +94,7 @@ def reasons(status: int) -> list[str]:
 
 def _granted_detail() -> Schema:
     item = record(
-        {"item": ITEM_ID, "item_version": {"type": "integer", "minimum": 1}, "fields": FIELDS},
+        {"item": ITEM_ID, "item_version": {"type": "integer", "minimum": 1}, "fields": FIELDS, "delivery": DELIVERY},
         {"period": record(dict.fromkeys(PERIOD, MONTH))},
     )
     return record(
@@ -103,13 +110,17 @@ def _granted_detail() -> Schema:
 
 
 def _delivery() -> Schema:
+    return _delivery_like(delivery.SCHEMA, "DeliveredItem")
+
+
+def _delivery_like(schema: str, item: str) -> Schema:
     return record(
         {
-            "schema": {"const": delivery.SCHEMA},
+            "schema": {"const": schema},
             "delivery_id": {"type": "string", "description": "Names this read in the holder's access log."},
             "consent": record({"id": TEXT, "version": {"type": "integer", "minimum": 1}}),
             "reference_no": {"type": ["string", "null"]},
-            "items": {"type": "array", "items": ref("DeliveredItem")},
+            "items": {"type": "array", "items": ref(item)},
         }
     )
 
@@ -118,7 +129,7 @@ def _item_head(status: str) -> dict[str, Schema]:
     return {
         "item": ITEM_ID,
         "item_version": {"type": "integer", "minimum": 1},
-        "delivery": {"const": "raw"},
+        "delivery": DELIVERY,
         "status": {"const": status},
         "withheld": FIELDS | {"description": "Fields of the item that were not granted."},
         "empty": FIELDS | {"description": "Granted fields without a value."},
@@ -144,6 +155,28 @@ def _delivered() -> Schema:
     }
     rows = {"fields": row, "rows": {"type": "array", "items": row}}
     return record(said, rows, oneOf=[{"required": ["fields"]}, {"required": ["rows"]}])
+
+
+def _compared() -> Schema:
+    head: dict[str, Schema] = {
+        "item": ITEM_ID,
+        "item_version": {"type": "integer", "minimum": 1},
+        "delivery": {"const": "verify_only"},
+        "status": {"enum": ["compared", "missing"]},
+    }
+    languages = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
+    compared: dict[str, Schema] = {
+        "source": record({"authority": record(languages), "system": TEXT}),
+        "as_of": MOMENT,
+        "period": {"oneOf": [record(dict.fromkeys(PERIOD, MONTH)), {"type": "null"}]},
+        "classification": record({"rule_set": TEXT, "class": TEXT, "level": {"type": "integer"}}),
+        "match": {"type": "boolean", "description": "Whether every row that was sent is in the record."},
+    }
+    return record(head, compared)
+
+
+def _comparison() -> Schema:
+    return _delivery_like(comparisons.SCHEMA, "ComparedItem")
 
 
 def _grant() -> Schema:

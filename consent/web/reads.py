@@ -16,7 +16,7 @@ from consent import overview
 from consent.purposes import Texts
 from consent.web import asking, words
 from dataspace import accesses
-from dataspace.accesses import Access, Outcome
+from dataspace.accesses import Access, Action, Outcome
 from dataspace.catalogue import in_language
 from dataspace.web.limits import limited
 from dataspace.web.signin import the_actor
@@ -110,11 +110,17 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
         purpose=plain(in_language(known[1], locale) if known else row.purpose),
         items=[labels[i] for i in dict.fromkeys(row.item_ids)],
         answered=answered,
-        result=str(_("Read") if answered else _("Refused")),
+        result=_result(row),
         reason="" if answered else words.why(row.reason or ""),
         reference_no=plain(row.reference_no or ""),
         consent_id=row.consent_id,
     )
+
+
+def _result(row: Access) -> str:
+    if row.outcome != Outcome.ANSWERED:
+        return str(_("Refused"))
+    return str(_("Compared") if row.action == Action.COMPARE else _("Read"))
 
 
 def _rows(space_id: str, locale: str, chosen: dict[str, Any]) -> Iterator[str]:

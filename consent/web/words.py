@@ -127,6 +127,8 @@ CAPACITIES: dict[str, Label] = {
 REFUSALS: dict[str, Label] = {
     "item_not_granted": lazy_gettext("It asked for data that you have not given it."),
     "insufficient_user_authentication": lazy_gettext("Your sign-in was too long ago for sensitive data."),
+    "item_verify_only": lazy_gettext("It wanted to read what it may only compare."),
+    "too_many_comparisons": lazy_gettext("It wanted to compare too often in one day."),
     "data_erased": lazy_gettext("The data of this space has been erased."),
 }
 
@@ -140,6 +142,19 @@ MODES: dict[str, Label] = {
     "one_time": lazy_gettext("To receive a copy"),
     "periodic": lazy_gettext("Repeatedly"),
     "view_once": lazy_gettext("To look only, without keeping a copy"),
+}
+
+# In what form an item leaves, if not as it is: in two words, and in a sentence.
+DELIVERIES: dict[str, tuple[Label, Label]] = {
+    "derived": (
+        lazy_gettext("Answer only"),
+        lazy_gettext("They get only this answer, not the data behind it."),
+    ),
+    "view_only": (lazy_gettext("Look only"), lazy_gettext("Only to look at. They may keep no copy.")),
+    "verify_only": (
+        lazy_gettext("Compare only"),
+        lazy_gettext("They may only compare what they have. They learn yes or no; nothing else leaves."),
+    ),
 }
 
 AUTOMATED: dict[str, Label] = {
@@ -230,6 +245,13 @@ def _frequency(number: int, unit: str) -> str:
         "year": ngettext("at most %(num)s time a year", "at most %(num)s times a year", number),
     }
     return str(sentences.get(unit, ""))
+
+
+def delivery(form: str, mode: str) -> tuple[str, str]:
+    """In what form an item leaves, in two words and in a sentence; both empty for a copy of the data."""
+    looks_only = form == "raw" and mode == "view_once"
+    short, sentence = DELIVERIES.get("view_only" if looks_only else form, ("", ""))
+    return str(short), str(sentence)
 
 
 def kinds(holder_kinds: tuple[str, ...]) -> str:

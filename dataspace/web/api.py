@@ -1,20 +1,22 @@
 """The data API: what a consent allows, read by the third party that holds its token.
 
-``GET /api/v1/data`` answers all granted items, or those named by ``?items=a,b``; ``GET /api/v1/data/<item>`` one.
-A read counts, so a query that cannot have been meant is refused and not repaired.
+``GET /api/v1/data`` answers all granted items, or those named by ``?items=a,b``; ``GET /api/v1/data/<item>`` one;
+``POST /api/v1/comparisons`` compares what the caller brings with items that may only be compared. A read counts, so a
+query that cannot have been meant is refused and not repaired.
 """
 
+import datetime as dt
 from collections.abc import Iterable
 
 import orjson
 from flask import Blueprint, Response, g, request
 
-from dataspace import clock, spaces
+from dataspace import clock, comparisons, spaces
 from dataspace.accesses import QuotaExhausted
 from dataspace.db import db
 from dataspace.delivery import envelope
 from dataspace.errors import DomainError
-from dataspace.permission import ReadRefused
+from dataspace.permission import Permission, ReadRefused
 from dataspace.web import guard
 from dataspace.web.shell import services
 
@@ -39,6 +41,21 @@ def read_one(item_id: str) -> Response:
     return _answer([item_id])
 
 
+@bp.post("/comparisons")
+def compare() -> Response:
+    """Compare values with granted items: match or no match."""
+    claims = comparisons.parse(request.get_data())
+    now = clock.now()
+    wanted = [claim.item_id for claim in claims]
+    permission = _permission(wanted, now)
+    try:
+        comparison = comparisons.compare(permission, claims, now, vault=services().vault)
+    except QuotaExhausted:
+        raise ReadRefused("quota_exhausted", permission=permission) from None
+    db.session.commit()
+    return Response(orjson.dumps(comparisons.envelope(comparison)), mimetype="application/json")
+
+
 def _named(values: list[str]) -> list[str] | None:
     """The items that the query names, None for all. Raises InvalidItems."""
     if not values:
@@ -51,9 +68,7 @@ def _named(values: list[str]) -> list[str] | None:
 
 def _answer(wanted: Iterable[str] | None) -> Response:
     now = clock.now()
-    g.wanted = _printable(wanted)
-    permission = guard.permission(now)
-    permission.demand_sign_in(wanted, now)
+    permission = _permission(wanted, now)
     try:
         delivery = spaces.read(permission, wanted, now, vault=services().vault)
     except QuotaExhausted:
@@ -61,6 +76,14 @@ def _answer(wanted: Iterable[str] | None) -> Response:
     # The access row is in this transaction: without it, nothing leaves.
     db.session.commit()
     return Response(orjson.dumps(envelope(delivery)), mimetype="application/json")
+
+
+def _permission(wanted: Iterable[str] | None, now: dt.datetime) -> Permission:
+    """The permission of this request for these items. Raises ReadRefused."""
+    g.wanted = _printable(wanted)
+    permission = guard.permission(now)
+    permission.demand_sign_in(wanted, now)
+    return permission
 
 
 def _printable(wanted: Iterable[str] | None) -> list[str]:

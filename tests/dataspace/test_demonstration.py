@@ -267,6 +267,10 @@ def check_purpose(purpose: dict[str, Any]) -> None:
             assert item.period_field
             assert item.period_field in asked["fields"]
     assert any(i["necessity"] == "required" for i in purpose["items"])
+    assert purpose["scenario"] != "4" or purpose["mode"] == "view_once"
+    assert {i.get("delivery") for i in purpose["items"]} == ({"verify_only"} if purpose["scenario"] == "7b" else {None})
+    if purpose["scenario"] == "2":
+        assert items["p.social.months6"].derived
 
 
 def test_every_scenario_can_be_played(loaded: Flask, now: dt.datetime) -> None:
