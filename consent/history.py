@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from consent import documents
+from consent import documents, receipts
 from consent.keys import Keyring
 from consent.records import TRANSITIONS, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event, State
 from dataspace import jose
@@ -20,6 +20,9 @@ from dataspace.errors import Conflict
 from dataspace.identifiers import BlindIndex
 from dataspace.mandates import Actor
 from dataspace.vault import Vault, seal
+
+# These make a new version of the consent: what the holder decided is only told when both are there.
+WITH_VERSION = frozenset({Event.GIVEN, Event.REFUSED, Event.REPLACED, Event.CO_APPROVAL_PENDING, Event.CO_APPROVED})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +44,13 @@ def append(
     channel: str,
     reason_code: str | None = None,
     text: str = "",
+    registry: Registry,
 ) -> None:
-    """Lock the head, move the state, append the event. Raises Conflict when the event is not possible any more."""
+    """Lock the head, move the state, append the event, and hand the holder a receipt of it.
+
+    An event of WITH_VERSION has its receipt from :func:`add_version`, which has to follow. Raises Conflict when the
+    event is not possible any more.
+    """
     # The UPDATE takes the row lock (SQLite: the write lock) before the state is looked at, so nobody decides on a
     # state that another transaction is changing.
     seq, before = db.session.execute(
@@ -79,6 +87,8 @@ def append(
     digest = jose.digest(row | {"at": documents.stamp(at)})
     db.session.add(ConsentEvent(**row, at=at, digest=digest))
     db.session.flush()
+    if event not in WITH_VERSION | receipts.WITHOUT:
+        _receipt(consent_id, at, registry)
 
 
 def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
@@ -87,7 +97,13 @@ def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
     return json.loads(version.document), version.digest
 
 
-def add_version(consent: Consent, document: dict[str, Any], now: dt.datetime, registry: Registry) -> None:
+def add_version(
+    consent: Consent, document: dict[str, Any], now: dt.datetime, registry: Registry, *, notice: str | None = None
+) -> None:
+    """Add the version that the last event has led to, and the receipt of both.
+
+    ``notice``: the text as it was shown, when there is a new one; it is kept sealed.
+    """
     payload = jose.canonical(document)
     consent.version = document["version"]
     db.session.add(
@@ -102,6 +118,13 @@ def add_version(consent: Consent, document: dict[str, Any], now: dt.datetime, re
         )
     )
     db.session.flush()
+    if notice is not None:
+        _keep_notice(consent, notice, registry)
+    _receipt(consent.consent_id, now, registry)
+
+
+def _receipt(consent_id: str, now: dt.datetime, registry: Registry) -> None:
+    receipts.issue(consent_id, now, vault=registry.vault, keyring=registry.keyring, issuer=registry.issuer)
 
 
 def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:
@@ -116,7 +139,7 @@ def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def keep_notice(consent: Consent, text: str, registry: Registry) -> None:
+def _keep_notice(consent: Consent, text: str, registry: Registry) -> None:
     key = registry.vault.key(consent.space_id)
     identity = f"{consent.consent_id}:{consent.version}"
     db.session.add(

@@ -59,7 +59,7 @@ def replace(
     if actor.capacity == Capacity.AGENT:
         raise NotAllowed("what needs a second person is not replaced")
     subject = _subject(ask, actor)
-    history.append(consent_id, Event.REPLACED, now, actor=actor, channel="page")
+    history.append(consent_id, Event.REPLACED, now, actor=actor, channel="page", registry=registry)
     db.session.refresh(consent)
     if why_inactive(facts_of(consent_id), now) is not None:
         raise Conflict("the consent is not active any more")
@@ -68,8 +68,7 @@ def replace(
     consent.purpose_text, consent.reference_no, consent.max_reads = ask.purpose_text, ask.reference_no, ask.max_reads
     consent.not_before, consent.expires_at = now, now + dt.timedelta(days=choices.duration_days)
     document = _document(consent, subject, choices, actor, shown, now, registry) | {"version": previous["version"]}
-    history.add_version(consent, documents.next_version(document, digest, now), now, registry)
-    history.keep_notice(consent, shown.text, registry)
+    history.add_version(consent, documents.next_version(document, digest, now), now, registry, notice=shown.text)
     return consent
 
 
@@ -91,7 +90,7 @@ def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Regist
     approvals = document["approvals"] | {
         "steps": [*document["approvals"]["steps"], documents.approval("approve", actor, "approved", now)]
     }
-    history.append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard")
+    history.append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard", registry=registry)
     db.session.refresh(consent)
     consent.not_before, consent.expires_at = now, now + days
     history.add_version(
@@ -100,45 +99,52 @@ def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Regist
     return consent
 
 
-def reject(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
+def reject(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Registry) -> Consent:
     """The second person of a company refuses. Raises NotFound, NotAllowed, Conflict."""
     consent = _second_person(consent_id, actor, now)
-    history.append(consent_id, Event.CO_REJECTED, now, actor=actor, channel="dashboard")
+    history.append(consent_id, Event.CO_REJECTED, now, actor=actor, channel="dashboard", registry=registry)
     db.session.refresh(consent)
     return consent
 
 
-def withdraw(consent_id: str, actor: Actor, now: dt.datetime, *, ask_deletion: bool = False) -> Consent:
+def withdraw(
+    consent_id: str, actor: Actor, now: dt.datetime, *, ask_deletion: bool = False, registry: Registry
+) -> Consent:
     """The holder stops the authorization at once; what was lawful before stays lawful (PIPL article 15).
 
     Raises NotFound when it is not the actor's, Conflict when it has ended already.
     """
     consent = of_space(consent_id, actor.space_id)
-    history.append(consent_id, Event.WITHDRAWN, now, actor=actor, channel="dashboard")
+    history.append(consent_id, Event.WITHDRAWN, now, actor=actor, channel="dashboard", registry=registry)
     if ask_deletion:
-        history.append(consent_id, Event.DELETION_REQUESTED, now, actor=actor, channel="dashboard")
+        history.append(consent_id, Event.DELETION_REQUESTED, now, actor=actor, channel="dashboard", registry=registry)
     db.session.refresh(consent)
     return consent
 
 
-def give_back(consent_id: str, client_id: str, now: dt.datetime) -> None:
+def give_back(consent_id: str, client_id: str, now: dt.datetime, *, registry: Registry) -> None:
     """The client wants no more of what it was given. Raises NotFound when it is not its own, Conflict when ended."""
     if get(consent_id).client_id != client_id:
         raise NotFound("not a consent of this client")
-    history.append(consent_id, Event.WITHDRAWN, now, actor=None, channel="client")
+    history.append(consent_id, Event.WITHDRAWN, now, actor=None, channel="client", registry=registry)
 
 
-def revoke(consent_id: str, actor: Actor, now: dt.datetime, *, reason_code: str, text: str) -> Consent:
+def revoke(
+    consent_id: str, actor: Actor, now: dt.datetime, *, reason_code: str, text: str, registry: Registry
+) -> Consent:
     """An administrator ends a consent; the holder sees reason and text. Raises NotFound, NotAllowed, Conflict."""
     if actor.capacity != Capacity.ADMINISTRATOR:
         raise NotAllowed("only an administrator revokes")
     consent = get(consent_id)
-    history.append(consent_id, Event.INVALIDATED, now, actor=actor, channel="admin", reason_code=reason_code, text=text)
+    history.append(
+        consent_id, Event.INVALIDATED, now, actor=actor, channel="admin", reason_code=reason_code, text=text,
+        registry=registry,
+    )  # fmt: skip
     db.session.refresh(consent)
     return consent
 
 
-def sweep(now: dt.datetime, limit: int = 500) -> int:
+def sweep(now: dt.datetime, limit: int = 500, *, registry: Registry) -> int:
     """Write down what time and use have ended; returns how many. Correctness never waits for it.
 
     Several workers may run it at once: each consent is locked by its own event, and who comes second skips it.
@@ -147,18 +153,18 @@ def sweep(now: dt.datetime, limit: int = 500) -> int:
     for consent_id, event in _due(now, limit):
         try:
             with db.session.begin_nested():
-                history.append(consent_id, event, now, actor=None, channel="system")
+                history.append(consent_id, event, now, actor=None, channel="system", registry=registry)
         except Conflict:
             continue
         ended += 1
     return ended
 
 
-def terminate(client_id: str, now: dt.datetime, limit: int = 500) -> int:
+def terminate(client_id: str, now: dt.datetime, limit: int = 500, *, registry: Registry) -> int:
     """Write down that the consents of a deleted client have ended; returns how many. :func:`sweep` does the rest."""
     left = db.session.scalars(_left_behind(limit).where(Consent.client_id == client_id)).all()
     for consent_id in left:
-        history.append(consent_id, Event.TERMINATED, now, actor=None, channel="client")
+        history.append(consent_id, Event.TERMINATED, now, actor=None, channel="client", registry=registry)
     return len(left)
 
 
@@ -222,12 +228,13 @@ def _record(
     db.session.add(consent)
     db.session.flush()
     document = _document(consent, subject, choices, actor, shown, now, registry, refused=decisive == Event.REFUSED)
-    history.append(consent.consent_id, Event.REQUESTED, shown.requested_at, actor=None, channel="client")
-    history.append(consent.consent_id, Event.PAGE_OPENED, shown.opened_at, actor=actor, channel="page")
-    history.append(consent.consent_id, decisive, now, actor=actor, channel="page")
+    asked = (Event.REQUESTED, shown.requested_at)
+    history.append(consent.consent_id, *asked, actor=None, channel="client", registry=registry)
+    opened = (Event.PAGE_OPENED, shown.opened_at)
+    history.append(consent.consent_id, *opened, actor=actor, channel="page", registry=registry)
+    history.append(consent.consent_id, decisive, now, actor=actor, channel="page", registry=registry)
     db.session.refresh(consent)
-    history.add_version(consent, document, now, registry)
-    history.keep_notice(consent, shown.text, registry)
+    history.add_version(consent, document, now, registry, notice=shown.text)
     return consent
 
 

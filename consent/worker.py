@@ -26,7 +26,6 @@ LETTERS = 32  # posted together: four rounds of 3 s at worst, well before any of
 MAX_BATCHES = 100  # of one sweep in one pass, so that a backlog of one does not keep the others waiting
 SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
     {
-        "consents": lambda now: lifecycle.sweep(now, BATCH),
         "requests": lambda now: par.sweep(now, BATCH),
         "tokens": lambda now: tokens.sweep(now, BATCH),
         "replay": lambda now: replay.sweep(now, BATCH),
@@ -47,14 +46,14 @@ class SweepFailed(DomainError):
     status = 503
 
 
-def run_once(now: dt.datetime) -> dict[str, int]:
+def run_once(now: dt.datetime, *, registry: Registry) -> dict[str, int]:
     """One pass over everything; returns how many each sweep has done. Commits after every batch.
 
     A sweep that fails does not keep the others from running. Raises SweepFailed at the end, naming those that did.
     """
     done: dict[str, int] = {}
     failed: list[str] = []
-    for name, sweep in SWEEPS.items():
+    for name, sweep in _sweeps(registry).items():
         try:
             done[name] = _batches(sweep, now)
         except SQLAlchemyError as error:
@@ -87,6 +86,11 @@ def deliver(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -> in
         log.error("delivery failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
         raise SweepFailed("logout") from None
     return len(notices)
+
+
+def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
+    """All of them; what ends is written down with a signed receipt, which takes our keys."""
+    return {"consents": lambda now: lifecycle.sweep(now, BATCH, registry=registry), **SWEEPS}
 
 
 def _batches(sweep: Callable[[dt.datetime], int], now: dt.datetime) -> int:

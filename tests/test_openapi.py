@@ -221,7 +221,7 @@ def test_every_described_comparison(scene: Scene, now: dt.datetime) -> None:
 def test_every_described_refusal_of_a_read(scene: Scene, now: dt.datetime, reason: str) -> None:
     consent_id = scene.body["grant_id"]
     if reason == "consent_withdrawn":
-        lifecycle.withdraw(consent_id, scene.world.actor, now)
+        lifecycle.withdraw(consent_id, scene.world.actor, now, registry=factories.registry())
     elif reason == "client_suspended":
         clients.suspend("bank", now, actor_id="adm", reason_code=interventions.SUSPEND[0], text="")
     else:

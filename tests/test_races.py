@@ -99,7 +99,7 @@ def read(bank: ThirdParty, token: str) -> Request:
 
 
 def withdraw(_app: Flask, *, consent_id: str, actor: Actor) -> None:
-    lifecycle.withdraw(consent_id, actor, clock.now())
+    lifecycle.withdraw(consent_id, actor, clock.now(), registry=factories.registry())
     db.session.commit()
 
 
@@ -263,7 +263,7 @@ def counted(model: type[Any]) -> int:
 
 
 def sweep(_app: Flask, *, now: dt.datetime) -> dict[str, int]:
-    return worker.run_once(now)
+    return worker.run_once(now, registry=factories.registry())
 
 
 def test_two_workers_sweep_each_row_once_and_nothing_that_is_alive(

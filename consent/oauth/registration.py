@@ -19,6 +19,7 @@ from authlib.oauth2.rfc6750 import InvalidTokenError
 from consent import client_names, client_options, clients, lifecycle, proposals, purposes, scenarios
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import DATA_ALGORITHMS, Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
+from consent.history import Registry
 from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import initial_access, requests
@@ -142,11 +143,11 @@ def replace(client: Client, unverified: object, now: dt.datetime, *, rules: Rule
     return Registered(client=client, access_token=_new_access_token(client), secret=secret)
 
 
-def delete(client: Client, now: dt.datetime) -> None:
+def delete(client: Client, now: dt.datetime, *, registry: Registry) -> None:
     """RFC 7592 section 2.3: the client is gone, and what it was given has ended."""
     clients.delete(client.client_id, now, actor_id=None, reason_code=SELF, text="")
     db.session.flush()
-    lifecycle.terminate(client.client_id, now)
+    lifecycle.terminate(client.client_id, now, registry=registry)
 
 
 def describe(registered: Registered, *, issuer: str) -> dict[str, Any]:

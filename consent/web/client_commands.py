@@ -17,6 +17,7 @@ from consent.installation import Installation
 from consent.interventions import COMMAND, Ground
 from consent.oauth import initial_access
 from consent.oauth.client_auth import LOGIN_ALGORITHMS
+from consent.web.context import registry
 from dataspace import clock, jwk
 from dataspace.db import db
 from dataspace.web.commands import Commands
@@ -95,7 +96,7 @@ def delete_client(client_id: str, reason_code: str, text: str) -> None:
     reason, now = interventions.state(reason_code, text, allowed=interventions.SUSPEND), clock.now()
     clients.delete(client_id, now, actor_id=COMMAND, reason_code=reason.ground, text=reason.text)
     db.session.flush()
-    lifecycle.terminate(client_id, now)
+    lifecycle.terminate(client_id, now, registry=registry())
     db.session.commit()
     click.echo(f"{client_id} is deleted.")
 

@@ -19,6 +19,7 @@ from consent import interventions, keys, scenarios, supervision, worker
 from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
 from consent.web.client_commands import clients_group, installation
+from consent.web.context import registry
 from consent.web.messenger import deliver_all
 from consent.web.resource_commands import resources_group
 from dataspace import clock
@@ -112,7 +113,7 @@ def worker_command(*, once: bool, interval: float) -> None:
     """
     if once:
         try:
-            done = worker.run_once(clock.now()) | {"logout": deliver_all()}
+            done = worker.run_once(clock.now(), registry=registry()) | {"logout": deliver_all()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
@@ -130,7 +131,7 @@ def _pass() -> None:
     try:
         if count := deliver_all():  # first: somebody waits for it
             log.info("delivered", extra={"detail": "logout", "count": count})
-        for name, count in worker.run_once(clock.now()).items():
+        for name, count in worker.run_once(clock.now(), registry=registry()).items():
             if count:
                 log.info("swept", extra={"detail": name, "count": count})
     except worker.SweepFailed as error:

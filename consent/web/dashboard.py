@@ -107,7 +107,7 @@ def withdraw(consent_id: str) -> Response:
     now, actor = clock.now(), the_actor()
     ask_deletion = request.form.get("deletion") == "yes"
     try:
-        lifecycle.withdraw(consent_id, actor, now, ask_deletion=ask_deletion)
+        lifecycle.withdraw(consent_id, actor, now, ask_deletion=ask_deletion, registry=registry())
         db.session.commit()
         flash(_("Stopped. From now on nothing can be read."))
     except Conflict:
@@ -147,7 +147,7 @@ def approve(consent_id: str) -> Response:
 def reject(consent_id: str) -> Response:
     """The second person does not agree."""
     now, actor = clock.now(), the_actor()
-    _decide(lambda: lifecycle.reject(consent_id, actor, now))
+    _decide(lambda: lifecycle.reject(consent_id, actor, now, registry=registry()))
     return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
 
 

@@ -93,7 +93,7 @@ def query_grant(grant_id: str) -> AnyResponse:
 def give_grant_back(grant_id: str) -> AnyResponse:
     """Grant Management for OAuth 2.0 section 6.5."""
     try:
-        grant_management.give_back(grant_id, _presented({}), clock.now(), issuer=services().settings.issuer)
+        grant_management.give_back(grant_id, _presented({}), clock.now(), registry=registry())
         answer = Response(status=204)
     except OAuth2Error as error:
         answer = _challenged(error)

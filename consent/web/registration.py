@@ -16,6 +16,7 @@ from consent.installation import Installation
 from consent.oauth import registration
 from consent.oauth.errors import plain
 from consent.oauth.registration import PATH, Registered, RegistrationError, Rules
+from consent.web.context import registry
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.limits import limited
@@ -60,7 +61,7 @@ def replace(client_id: str) -> AnyResponse:
 @limited("30/minute")
 def delete(client_id: str) -> AnyResponse:
     """RFC 7592 section 2.3."""
-    registration.delete(registration.authenticate(client_id, _token()), clock.now())
+    registration.delete(registration.authenticate(client_id, _token()), clock.now(), registry=registry())
     db.session.commit()
     return Response(status=204)
 

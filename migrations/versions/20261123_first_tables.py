@@ -472,6 +472,20 @@ def upgrade():
         sa.PrimaryKeyConstraint("consent_id", "version", name=op.f("pk_consent_notices")),
     )
     op.create_table(
+        "receipts",
+        sa.Column("receipt_id", sa.String(length=40), nullable=False),
+        sa.Column("consent_id", sa.String(length=40), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.ForeignKeyConstraint(["consent_id"], ["consents.consent_id"], name=op.f("fk_receipts_consent_id_consents")),
+        sa.PrimaryKeyConstraint("receipt_id", name=op.f("pk_receipts")),
+        sa.UniqueConstraint("consent_id", "seq", name=op.f("uq_receipts_consent_id_seq")),
+    )
+    op.create_table(
         "consent_versions",
         sa.Column("consent_id", sa.String(length=40), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -520,6 +534,7 @@ def downgrade():
 
     op.drop_table("tokens")
     op.drop_table("consent_versions")
+    op.drop_table("receipts")
     op.drop_table("consent_notices")
     with op.batch_alter_table("consent_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_consent_events_at"))

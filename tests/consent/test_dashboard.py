@@ -363,7 +363,7 @@ def test_an_administrators_revocation_is_shown_with_reason_text_and_appeal(desk:
     admin = factories.administrator(desk.now)
     lifecycle.revoke(
         desk.world.consent.consent_id, factories.supervisor(admin, desk.now), desk.now,
-        reason_code="client_misuse", text="<b>The bank</b> sold data.",
+        reason_code="client_misuse", text="<b>The bank</b> sold data.", registry=factories.registry(),
     )  # fmt: skip
     db.session.commit()
     page = desk.opened()

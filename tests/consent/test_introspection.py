@@ -66,10 +66,12 @@ def test_a_token_is_dead_with_its_consent(bank: ThirdParty, world: factories.Wor
     now = clock.now()
     body = tokens_for(bank, world.actor, give=world.consent)
     if ended == "withdrawn":
-        lifecycle.withdraw(world.consent.consent_id, world.actor, now)
+        lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     elif ended == "revoked":
         admin = factories.supervisor(factories.administrator(now), now)
-        lifecycle.revoke(world.consent.consent_id, admin, now, reason_code="complaint", text="")
+        lifecycle.revoke(
+            world.consent.consent_id, admin, now, reason_code="complaint", text="", registry=factories.registry()
+        )
     elif ended == "suspended":
         clients.suspend("bank", now, actor_id="adm", reason_code="complaint", text="")
     elif ended == "expired":

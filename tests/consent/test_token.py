@@ -219,7 +219,7 @@ def test_a_code_is_dead_after_sixty_seconds(bank: ThirdParty, world: factories.W
 def test_codes_and_tokens_die_with_the_consent(bank: ThirdParty, world: factories.World, early: bool) -> None:
     code, consent = code_for(bank, world.actor)
     refresh_token = "" if early else bank.token(code).json["refresh_token"]
-    lifecycle.withdraw(consent.consent_id, world.actor, consent.created_at + SECOND)
+    lifecycle.withdraw(consent.consent_id, world.actor, consent.created_at + SECOND, registry=factories.registry())
     db.session.commit()
     refused = bank.token(code) if early else bank.refresh(refresh_token)
     assert refused.json == {"error": "invalid_grant", "error_description": "consent_withdrawn"}

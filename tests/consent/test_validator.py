@@ -63,10 +63,12 @@ def test_the_very_next_read_is_refused_with_its_reason(
     now = clock.now()
     assert bank.read(token).status_code == 200
     if change == "withdraw":
-        lifecycle.withdraw(world.consent.consent_id, world.actor, now)
+        lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     elif change == "revoke":
         admin = factories.supervisor(factories.administrator(now), now)
-        lifecycle.revoke(world.consent.consent_id, admin, now, reason_code="complaint", text="")
+        lifecycle.revoke(
+            world.consent.consent_id, admin, now, reason_code="complaint", text="", registry=factories.registry()
+        )
     elif change == "expire":
         # The token goes at the same moment, and still the consent's reason is told.
         world.consent.expires_at = now
@@ -166,6 +168,8 @@ def test_a_limited_consent_is_used_up(app: Flask, client: FlaskClient) -> None:
 
 def test_withdrawing_one_consent_stops_nothing_else(bank: ThirdParty, world: factories.World, token: str) -> None:
     other = tokens_for(bank, world.actor)["access_token"]
-    lifecycle.withdraw(world.consent.consent_id, world.actor, clock.now() + dt.timedelta(seconds=1))
+    lifecycle.withdraw(
+        world.consent.consent_id, world.actor, clock.now() + dt.timedelta(seconds=1), registry=factories.registry()
+    )
     db.session.commit()
     assert [bank.read(t).status_code for t in (token, other)] == [403, 200]

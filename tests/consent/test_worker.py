@@ -55,9 +55,9 @@ def seen() -> int:
 
 def test_time_that_is_over_is_written_down(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now, max_duration_days=30)
-    assert sum(worker.run_once(now).values()) == 0
+    assert sum(worker.run_once(now, registry=factories.registry()).values()) == 0
     later = now + 31 * DAY
-    done = worker.run_once(later)
+    done = worker.run_once(later, registry=factories.registry())
     assert done["consents"] == 1
     db.session.expire_all()
     consent = db.session.get_one(Consent, world.consent.consent_id)
@@ -65,7 +65,7 @@ def test_time_that_is_over_is_written_down(app: Flask, now: dt.datetime) -> None
     last = db.session.scalars(select(ConsentEvent).order_by(ConsentEvent.event_id.desc())).first()
     assert last is not None
     assert (last.kind, last.channel, last.actor_id) == (Event.EXPIRED, "system", None)
-    assert sum(worker.run_once(later).values()) == 0
+    assert sum(worker.run_once(later, registry=factories.registry()).values()) == 0
 
 
 def test_what_can_no_longer_be_used_is_removed(app: Flask, now: dt.datetime) -> None:
@@ -76,17 +76,17 @@ def test_what_can_no_longer_be_used_is_removed(app: Flask, now: dt.datetime) -> 
         key.retire_at = now
     remembered(3, now + DAY)
     later = now + 400 * DAY
-    done = worker.run_once(later)
+    done = worker.run_once(later, registry=factories.registry())
     assert {k: v for k, v in done.items() if v} == {"consents": 1, "requests": 1, "replay": 3, "signins": 1, "keys": 2}
     assert not db.session.scalars(select(AuthorizationRequest)).all()
     assert not db.session.scalars(select(SignIn)).all()
-    assert set(done) == set(worker.SWEEPS)
+    assert set(done) == {"consents", *worker.SWEEPS}
 
 
 def test_a_backlog_goes_in_batches_and_what_is_alive_stays(app: Flask, now: dt.datetime) -> None:
     remembered(2 * worker.BATCH + 7, now - DAY)
     remembered(5, now + DAY)
-    assert worker.run_once(now)["replay"] == 2 * worker.BATCH + 7
+    assert worker.run_once(now, registry=factories.registry())["replay"] == 2 * worker.BATCH + 7
     assert seen() == 5
 
 
@@ -96,7 +96,7 @@ def test_one_that_fails_does_not_keep_the_others_from_their_work(app: Flask, now
     db.session.execute(text("DROP TABLE seen_jtis"))
     db.session.commit()
     with pytest.raises(worker.SweepFailed, match=r"^replay$"):
-        worker.run_once(now + 91 * DAY)
+        worker.run_once(now + 91 * DAY, registry=factories.registry())
     assert db.session.get_one(Consent, consent_id).state == State.EXPIRED
 
 
@@ -110,7 +110,7 @@ def test_several_workers_at_once_write_each_end_once(app: Flask, now: dt.datetim
 
     def work() -> dict[str, int]:
         with app.app_context():
-            return worker.run_once(later)
+            return worker.run_once(later, registry=factories.registry())
 
     with ThreadPoolExecutor(4) as pool:
         done = [future.result() for future in [pool.submit(work) for _ in range(4)]]

@@ -17,6 +17,7 @@ from consent.records import TRANSITIONS, ConsentEvent, Event, State, why_inactiv
 from consent.supervision import Masked, Search
 from consent.web import grounds, words
 from consent.web.admin import labels, lists
+from consent.web.context import registry
 from dataspace import accesses, catalogue, clock, holders, identifiers
 from dataspace.catalogue import in_language
 from dataspace.db import db
@@ -107,7 +108,8 @@ def revoke(consent_id: str) -> AnyResponse | tuple[str, int]:
         reason = interventions.state(form.get("ground", ""), form.get("text", ""), allowed=interventions.REVOKE)
     except ReasonMissing as error:
         return _page(consent_id, error=_(error.sentence)), error.status
-    lifecycle.revoke(consent_id, the_actor(), clock.now(), reason_code=reason.ground, text=reason.text)
+    by, now = the_actor(), clock.now()
+    lifecycle.revoke(consent_id, by, now, reason_code=reason.ground, text=reason.text, registry=registry())
     db.session.commit()
     flash(_("Revoked. Nothing can be read any more; the holder sees your reason."))
     return redirect(url_for("admin.consent", consent_id=consent_id), 303)
