@@ -19,7 +19,7 @@ from consent.history import Registry
 from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.errors import as_refused_token
 from consent.oauth.possession import Presented, check_possession
-from consent.oauth.tokens import BoundToken, Kind
+from consent.oauth.tokens import Bound, BoundToken, Kind
 from consent.records import Reason, why_inactive
 from dataspace.errors import Conflict
 
@@ -67,6 +67,16 @@ def give_back(unverified_grant_id: str, presented: Presented, now: dt.datetime, 
         lifecycle.give_back(bound.consent_id, bound.client_id, now, registry=registry)
     except Conflict:  # the holder was faster by a moment
         raise NoSuchGrant from None
+
+
+def may_manage(bound: Bound, scope: str, now: dt.datetime) -> bool:
+    """Whether a grant rests, and whoever asks for a token of this scope wants nothing but these calls.
+
+    Nothing can be read with such a token: every read looks at the consent itself.
+    """
+    inactive = why_inactive(bound, now)
+    wanted = set(scope.split())
+    return inactive is not None and inactive.reason in RESTING and bool(wanted) and wanted <= SCOPES.keys()
 
 
 def _grant(grant_id: str, presented: Presented, now: dt.datetime, *, scope: str, issuer: str) -> BoundToken:

@@ -16,7 +16,7 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
 
-from consent.oauth import access_tokens, authorization_details, resources, tokens
+from consent.oauth import access_tokens, authorization_details, grant_management, resources, tokens
 from consent.oauth.errors import InvalidAuthorizationDetailsError, as_oauth
 from consent.oauth.forms import FormRequest
 from consent.oauth.possession import proved_key
@@ -135,13 +135,21 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         """Client, token and scope (Authlib); then the consent, and the key."""
         super().validate_token_request()
         bound: BoundToken = self.request.refresh_token.bound
-        _demand_active(bound, self.request)
+        if not self._only_manages(bound):
+            _demand_active(bound, self.request)
         if self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
         # Any certificate that the client may use: it replaces its own without losing what it was granted.
         self.request.x5t = _shown_certificate(self.request, expected_x5t=None)
         self.request.jkt = _proved_key(self.request, bound)
         self.request.resource = _narrowed(self.request, bound, self.server.issuer)
+
+    def _only_manages(self, bound: BoundToken) -> bool:
+        """Whether it is only to look at a grant that rests, or to give it back, with a token that is looked up live."""
+        if not grant_management.may_manage(bound, self.request.form.get("scope", ""), self.request.now):
+            return False
+        issuer = self.server.issuer
+        return issuer in resources.audience(_narrowed(self.request, bound, issuer), issuer=issuer)
 
     def authenticate_user(self, refresh_token: HeldToken) -> Bound:
         """Whom the token speaks for."""

@@ -143,6 +143,59 @@ def test_a_grant_that_rests_is_still_there(scene: Scene, standing: str) -> None:
     assert scene.call("DELETE", body["grant_id"], body["access_token"]).status_code == 204
 
 
+# Later, when the access token has died: the refresh token brings one for these calls and nothing else.
+
+
+@pytest.mark.parametrize("state", [State.PAUSED, State.SUSPENDED])
+@pytest.mark.parametrize(("method", "status"), [("GET", 200), ("DELETE", 204)])
+def test_a_grant_that_rests_for_long_is_still_there(scene: Scene, state: State, method: str, status: int) -> None:
+    body = tokens_for(scene.bank, scene.by, scope=f"openid {BOTH}")
+    scene.consent(body["grant_id"]).state = state
+    db.session.commit()
+    fresh = scene.bank.refresh(body["refresh_token"], scope=BOTH)
+    assert (fresh.status_code, fresh.json["scope"]) == (200, BOTH)
+    token = fresh.json["access_token"]
+    assert scene.bank.introspect(token).json == {"active": False}
+    assert scene.bank.read(token).json["code"] == f"consent_{state}"
+    assert scene.call(method, body["grant_id"], token).status_code == status
+    if method == "DELETE":
+        assert scene.consent(body["grant_id"]).state == State.WITHDRAWN
+        assert scene.bank.refresh(body["refresh_token"], scope=BOTH).json["error"] == "invalid_grant"
+
+
+@pytest.mark.parametrize("scope", [LEFT_OUT, "openid", f"openid {BOTH}", ""], ids=["none", "other", "more", "empty"])
+def test_a_grant_that_rests_brings_no_other_token(scene: Scene, scope: Any) -> None:
+    body = tokens_for(scene.bank, scene.by, scope=f"openid {BOTH}")
+    scene.consent(body["grant_id"]).state = State.PAUSED
+    db.session.commit()
+    answer = scene.bank.refresh(body["refresh_token"], scope=scope)
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+    assert answer.json["error_description"] == "consent_paused"
+
+
+@pytest.mark.parametrize(
+    "ended", [State.WITHDRAWN, State.INVALIDATED, State.TERMINATED, State.EXPIRED, State.EXHAUSTED]
+)
+def test_a_grant_that_has_ended_brings_no_token(scene: Scene, ended: State) -> None:
+    body = tokens_for(scene.bank, scene.by, scope=BOTH)
+    scene.consent(body["grant_id"]).state = ended
+    db.session.commit()
+    answer = scene.bank.refresh(body["refresh_token"], scope=BOTH)
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize("granted", [[ISSUER, "https://other.example"], "https://other.example"], ids=["both", "one"])
+def test_no_token_for_another_resource_while_a_grant_rests(scene: Scene, granted: Any) -> None:
+    """It might be a JWT, which nobody asks us about."""
+    resources.add("https://other.example", "jwt", None, clock.now(), issuer=ISSUER)
+    db.session.commit()
+    body = tokens_for(scene.bank, scene.by, scope=BOTH, resource=granted)
+    scene.consent(body["grant_id"]).state = State.PAUSED
+    db.session.commit()
+    answer = scene.bank.refresh(body["refresh_token"], scope=BOTH, resource="https://other.example")
+    assert (answer.status_code, answer.json["error"]) == (400, "invalid_grant")
+
+
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize(
     ("case", "status", "error"),
