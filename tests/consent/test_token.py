@@ -59,7 +59,9 @@ def test_a_code_brings_bound_tokens_and_what_was_granted(bank: ThirdParty, world
         {
             "type": "data_space_access",
             "purpose": "loan-review",
-            "items": [{"item": "p.edu.degree", "item_version": 1, "fields": ["school", "major", "level"]}],
+            "items": [
+                {"item": "p.edu.degree", "item_version": 1, "fields": ["school", "major", "level"], "delivery": "raw"}
+            ],
             "not_before": int(consent.not_before.timestamp()),
             "expires_at": int(consent.expires_at.timestamp()),
         }
