@@ -7,6 +7,7 @@ client_options  what a client may register beyond who it is, and what of it is p
 client_names  its names by language, as metadata writes them
 claims        the standard claims of OpenID Connect, by scope and by the claims parameter
 certificates  X.509 certificates of clients: what is registered, whether one fits (RFC 8705)
+rules         the rules in force: caps on what may be asked, templates of purposes; the specific rule wins
 purposes      what a client is registered to ask, why, and the caps on it
 terms         what one request asks, parsed from authorization_details
 keys          server signing keys, rotation, the public JWK set
@@ -19,6 +20,8 @@ supervision   what administrators may see: reads only, never a record
 activity      what happened lately, and counts per day
 interventions why administrators step in, and what they did to the service itself
 scenarios     loads the registered third parties and purposes from data files
+rule_files    loads a rule set from a data file: checked as a whole, compared with the set in force
+rule_preview  which live consents a rule set would refuse
 proposals     purposes that a client proposes, and what an administrator decides about them
 worker        background sweeps, safe to run several times at once
 oauth/        one file per specification noun

@@ -22,7 +22,9 @@ from dataspace.identifiers import parse_body
 
 SECRET_PREFIX = "dsc_"  # noqa: S105 - a mark by which found secrets are recognised, no secret
 # Name and code say who a client is: a body with another name or code is another client.
-CHANGEABLE = frozenset({"address", "contact", "privacy_officer", "redirect_uris", "jwks", "jwks_uri", "options"})
+CHANGEABLE = frozenset(
+    {"address", "contact", "privacy_officer", "client_class", "redirect_uris", "jwks", "jwks_uri", "options"}
+)
 MAX_REDIRECT_URIS = 20
 
 
@@ -35,6 +37,22 @@ class Standing(enum.StrEnum):
     GOOD = "good"
     SUSPENDED = "suspended"  # its consents stop, and resume when it is reinstated
     DELETED = "deleted"  # gone for ever: its consents have ended, the row stays for the history
+
+
+class ClientClass(enum.StrEnum):
+    """What kind of body a third party is, so that rules may count for a class; said by the registrar."""
+
+    NONE = ""
+    BANK = "bank"
+    INSURER = "insurer"
+    HOSPITAL = "hospital"
+    SCHOOL = "school"
+    AUTHORITY = "authority"
+    LANDLORD = "landlord"
+    EMPLOYMENT = "employment"
+    PROCUREMENT = "procurement"
+    PLATFORM = "platform"
+    AGENT = "agent"  # a body's own software
 
 
 class AuthMethod(enum.StrEnum):
@@ -115,6 +133,11 @@ class InvalidKeys(InvalidClientData):
     field = "jwks"
 
 
+class InvalidClass(InvalidClientData):
+    sentence = "This is not one of the kinds of third parties."
+    field = "client_class"
+
+
 class InvalidOption(InvalidClientData):
     sentence = "This is not possible here."
 
@@ -132,6 +155,7 @@ class Client(Model):
     privacy_officer: Mapped[str] = mapped_column(String(200), default="")
     accreditation: Mapped[dict[str, Any]] = mapped_column(default=dict)
     profile: Mapped[str] = mapped_column(String(10))
+    client_class: Mapped[str] = mapped_column(String(20), default=ClientClass.NONE)
     redirect_uris: Mapped[list[Any]]
     token_endpoint_auth_method: Mapped[str] = mapped_column(String(30))
     jwks: Mapped[dict[str, Any] | None]
@@ -240,6 +264,8 @@ def flaws(client: Client, *, here: Installation, keys_follow: bool = False) -> I
     if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}", client.client_id or ""):
         yield InvalidClientId("letters, digits, hyphens, dots and underscores only, at most 80")
     yield from _text_flaws(client)
+    if (client.client_class or "") not in list(ClientClass):
+        yield InvalidClass("is no class of clients")
     if client.uscc and not _is_uscc(client.uscc):
         yield InvalidUscc("is not a valid unified social credit code")
     if not 1 <= len(client.redirect_uris or []) <= MAX_REDIRECT_URIS:

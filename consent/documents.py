@@ -102,6 +102,7 @@ def build(
             "purpose_code": ask.purpose_code,
             "text": ask.purpose_text,
             "scenario": ask.scenario,
+            "rule_set_version": ask.rule_set_version,
             "reference_no": ask.reference_no,
         },
         "items": [_item(i, subject.catalogue, chosen=i.item_id in choices.items) for i in ask.items],

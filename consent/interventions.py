@@ -1,7 +1,7 @@
 """What administrators do, and why: the fixed grounds, the stated reason, and what was done to the service itself.
 
 What is done to a consent stands in its events, what is done to a client in the client's. The rest stands here: the
-rotation of keys, and that somebody looked for a holder by identifier.
+rotation of keys, new rules, and that somebody looked for a holder by identifier.
 """
 
 import datetime as dt
@@ -57,6 +57,7 @@ SUSPEND = (
 REINSTATE = (Ground.RESOLVED, Ground.AUTHORITY_DECISION, Ground.CORRECTION, Ground.OTHER)
 CHANGE = (Ground.CLIENT_REQUEST, Ground.CORRECTION, Ground.KEY_CHANGE, Ground.SECURITY_INCIDENT, Ground.OTHER)
 APPROVE = (Ground.REGISTRATION, Ground.CLIENT_REQUEST, Ground.CORRECTION, Ground.AUTHORITY_DECISION, Ground.OTHER)
+RULES = (Ground.AUTHORITY_DECISION, Ground.CORRECTION, Ground.SECURITY_INCIDENT, Ground.OTHER)
 ROTATE = (Ground.KEY_CHANGE, Ground.SECURITY_INCIDENT, Ground.OTHER)
 
 
@@ -65,7 +66,7 @@ class OperatorEvent(Model):
 
     __tablename__ = "operator_events"
     event_id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(30))  # keys:generated, keys:rotated, holder:searched
+    kind: Mapped[str] = mapped_column(String(30))  # keys:generated, keys:rotated, rules:loaded, holder:searched
     at: Mapped[dt.datetime]
     actor_id: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(40), default="")

@@ -10,14 +10,14 @@ from typing import Any
 
 from sqlalchemy import select
 
-from consent import clients, purposes, scenarios
+from consent import clients, purposes, rules, scenarios
 from consent.clients import Client, InvalidClientData
 from consent.installation import Installation
 from consent.purposes import Purpose
 from dataspace import datafiles, jose
 from dataspace.datafiles import Entry
 from dataspace.db import db
-from dataspace.errors import Conflict, NotFound
+from dataspace.errors import Conflict, DomainError, NotFound
 
 MEMBER = "data_space_purposes"  # of the client metadata
 MAX_PURPOSES = 20
@@ -26,6 +26,12 @@ FIELDS = (
     "code", "text", "holder_kinds", "mode", "max_reads", "frequency", "max_duration_days", "default_duration_days",
     "retention", "storage_location", "methods", "items", "third_parties", "cross_border", "automated_decision",
 )  # fmt: skip
+
+
+class AgainstRules(DomainError):
+    code = "against_rules"
+    sentence = "The rules in force do not allow this purpose. It was not approved."
+    status = 409
 
 
 class InvalidProposal(InvalidClientData):
@@ -74,8 +80,13 @@ def pending(client_id: str) -> Sequence[Purpose]:
 def approve(
     client_id: str, code: str, now: dt.datetime, *, expected_digest: str, actor_id: str, reason_code: str, text: str
 ) -> None:
-    """The client may ask for this from now on. Raises NotFound, Conflict (decided, or changed since it was seen)."""
+    """The client may ask for this from now on.
+
+    Raises NotFound, Conflict (decided, or changed since it was seen), AgainstRules.
+    """
     purpose = _seen(client_id, code, expected_digest)
+    if against := purposes.never_admitted(purpose, rules.in_force(now)):
+        raise AgainstRules(against[0].what)
     purpose.approved_at = now
     text = f"{code}: {text}"
     clients.note(client_id, "client:purpose_approved", now, actor_id=actor_id, reason_code=reason_code, text=text)

@@ -1,7 +1,8 @@
 """What each client is registered to ask, why, and the caps on it; over-asking is refused here, by machine.
 
-``admit`` turns what a request asks (:class:`consent.terms.Terms`) into what the holder will be asked
-(:class:`Ask`), or refuses with a sentence that names the offending part.
+Two caps hold for every request, and the narrower counts: the registered one, and that of the rules in force
+(:mod:`consent.rules`). ``admit`` turns what a request asks (:class:`consent.terms.Terms`) into what the holder will be
+asked (:class:`Ask`), or refuses with a sentence that names the offending part.
 """
 
 import datetime as dt
@@ -11,14 +12,19 @@ from typing import Any, Self
 from sqlalchemy import ForeignKey, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import claims
+from consent import claims, rules
 from consent.claims import NOTHING, AskedClaims
+from consent.clients import Client
+from consent.rules import Case, Objection, Rules, Wanted
 from consent.terms import AskedItem, InvalidTerms, Terms
 from dataspace import catalogue
 from dataspace.catalogue import DataItem
 from dataspace.db import Model, db
 from dataspace.holders import HolderKind
 
+NOT_NARROWED = frozenset(
+    {"forbidden", "template", "retention_days"}
+)  # the caps that no request can keep by asking less
 Texts = dict[str, str]  # zh_hans, zh_hant, en
 
 
@@ -87,6 +93,9 @@ class Ask:
     reference_no: str | None
     scope: tuple[str, ...] = field(default=())
     claims: tuple[str, ...] = field(default=())  # of a sign-in: what it tells of the person
+    rule_set_version: str | None = None  # the rules in force when it was asked; None: there were none
+    # {duration_days?, look_back_months?, frequency?} of the template: more than this is unusual (check C-09)
+    usual: dict[str, Any] = field(default_factory=dict)
 
     def to_document(self) -> dict[str, Any]:
         """JSON form; :meth:`from_document` reads it back."""
@@ -115,21 +124,29 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
     purpose = db.session.get(Purpose, (client_id, terms.purpose_code))
     if purpose is None or purpose.approved_at is None:
         raise InvalidTerms(f"purpose {terms.purpose_code} is not registered for this client")
+    case = case_of(purpose)
+    in_force = rules.in_force(now, case)
     registered = {i["item"]: i for i in purpose.items}
     items = catalogue.current([i.item_id for i in terms.items] or list(registered))
     asked = terms.items or tuple(AskedItem(item_id=item_id) for item_id in registered)
-    return Ask(
+    caps = {i.item_id: in_force.ruling(case, i.item_id) for i in asked}
+    back = {
+        item_id: ruling["look_back_months"].value for item_id, ruling in caps.items() if "look_back_months" in ruling
+    }
+    ask = Ask(
         client_id=client_id,
         kind="data",
         purpose_code=purpose.code,
         purpose_text=purpose.text,
         scenario=purpose.scenario,
         holder_kinds=tuple(purpose.holder_kinds),
-        items=tuple(_admit_item(i, registered.get(i.item_id), items.get(i.item_id), now) for i in asked),
+        items=tuple(
+            _admit_item(i, registered.get(i.item_id), items.get(i.item_id), back.get(i.item_id), now) for i in asked
+        ),
         mode=_admit_mode(terms, purpose),
         max_reads=_at_most("max_reads", terms.max_reads, purpose.max_reads),
-        frequency=purpose.frequency,
-        duration_days=_admit_duration(terms, purpose),
+        frequency=_admit_frequency(purpose, in_force, case, list(caps)),
+        duration_days=_admit_duration(terms, purpose, in_force, case, list(caps)),
         retention=purpose.retention,
         storage_location=purpose.storage_location,
         methods=purpose.methods,
@@ -139,7 +156,38 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
         legal_basis=purpose.legal_basis,
         reference_no=terms.reference_no,
         scope=scope,
+        rule_set_version=in_force.version,
+        usual=in_force.usual(purpose.scenario),
     )
+    for objection in rules.objections(in_force, _wanted(ask, case)):
+        raise InvalidTerms(objection.what)
+    return ask
+
+
+def case_of(purpose: Purpose, client_class: str | None = None) -> Case:
+    """The purpose as rules see it; the class of its client is looked up when it is not given."""
+    if client_class is None:
+        client = db.session.get(Client, purpose.client_id)
+        client_class = client.client_class if client else ""
+    return Case(
+        client_id=purpose.client_id,
+        client_class=client_class,
+        purpose_code=purpose.code,
+        template=purpose.scenario or "",
+        mode=purpose.mode,
+    )
+
+
+def never_admitted(purpose: Purpose, in_force: Rules, client_class: str | None = None) -> list[Objection]:
+    """What the rules refuse of a registered purpose whatever a request says; the other caps narrow each request."""
+    wanted = Wanted(
+        case=case_of(purpose, client_class),
+        items=tuple((i["item"], tuple(i["fields"]), i.get("max_months")) for i in purpose.items),
+        duration_days=purpose.max_duration_days,
+        frequency=purpose.frequency,
+        retention_days=purpose.retention.get("days"),
+    )
+    return [o for o in rules.objections(in_force, wanted) if o.cap in NOT_NARROWED]
 
 
 def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING) -> Ask:
@@ -166,7 +214,7 @@ def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING
 
 
 def _admit_item(
-    asked: AskedItem, registered: dict[str, Any] | None, item: DataItem | None, now: dt.datetime
+    asked: AskedItem, registered: dict[str, Any] | None, item: DataItem | None, cap: int | None, now: dt.datetime
 ) -> AskItem:
     if registered is None or item is None:
         raise InvalidTerms(f"item {asked.item_id} is not registered for this purpose")
@@ -175,6 +223,8 @@ def _admit_item(
     if foreign:
         raise InvalidTerms(f"field {foreign[0]} of item {asked.item_id} is not registered for this purpose")
     months = _at_most(f"months of item {asked.item_id}", asked.months, registered.get("max_months"))
+    if asked.months is None and cap is not None and item.period_field is not None:
+        months = min(months or cap, cap)  # what is not said is asked within the rules; what is said is judged by them
     period_from, period_to = _last_months(months, now) if months else (None, None)
     # A client may ask less urgently than registered, never more.
     necessity = "optional" if "optional" in (asked.necessity, registered["necessity"]) else "required"
@@ -210,10 +260,28 @@ def _admit_mode(terms: Terms, purpose: Purpose) -> str:
     return purpose.mode
 
 
-def _admit_duration(terms: Terms, purpose: Purpose) -> int:
-    asked = purpose.default_duration_days if terms.duration_days is None else terms.duration_days
-    _at_most("duration", asked, purpose.max_duration_days)
-    return asked
+def _admit_duration(terms: Terms, purpose: Purpose, in_force: Rules, case: Case, item_ids: list[str]) -> int:
+    if terms.duration_days is not None:
+        _at_most("duration", terms.duration_days, purpose.max_duration_days)
+        return terms.duration_days
+    life = in_force.narrowest(case, item_ids, "life_days")
+    usual = purpose.default_duration_days
+    return usual if life is None else min(usual, int(life.value))
+
+
+def _admit_frequency(purpose: Purpose, in_force: Rules, case: Case, item_ids: list[str]) -> dict[str, Any] | None:
+    often = in_force.narrowest(case, item_ids, "frequency") if purpose.mode == "periodic" else None
+    return rules.rarer(purpose.frequency, often.value if often else None)
+
+
+def _wanted(ask: Ask, case: Case) -> Wanted:
+    return Wanted(
+        case=case,
+        items=tuple((i.item_id, i.fields, catalogue.months_between(i.period_from, i.period_to)) for i in ask.items),
+        duration_days=ask.duration_days,
+        frequency=ask.frequency,
+        retention_days=ask.retention.get("days"),
+    )
 
 
 def _at_most(what: str, asked: int | None, cap: int | None) -> int | None:

@@ -13,11 +13,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from consent import client_options, clients
+from consent import client_options, clients, purposes, rules
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import AuthMethod, Client, Profile
 from consent.installation import EVERYTHING, Installation
 from consent.purposes import Purpose
+from consent.rules import Rules
 from dataspace import catalogue, datafiles
 from dataspace.catalogue import DataItem
 from dataspace.datafiles import Entry
@@ -29,7 +30,7 @@ SCHEMA = Path(__file__).parent / "schemas" / "scenarios.schema.json"
 NAMES = {"clients": "client_id", "purposes": "code"}
 REASON_CODE = "scenario_file"
 METHODS = {Profile.DATA: AuthMethod.PRIVATE_KEY_JWT, Profile.LOGIN: AuthMethod.SECRET_BASIC}
-CLIENT_DEFAULTS = {"foreign_registration": ""}
+CLIENT_DEFAULTS = {"foreign_registration": "", "client_class": ""}
 OPTIONS = frozenset(field.name for field in dataclasses.fields(ClientOptions))
 PURPOSE_DEFAULTS = {"max_reads": None, "frequency": None, "methods": None, "cross_border": None}
 NOT_STORED = {"clients": {"note"}, "purposes": {"note", "contact"}}
@@ -65,12 +66,15 @@ def check_meaning(entries: list[Entry], now: dt.datetime, *, here: Installation)
     problems = _twice(entries)
     named = {e.name for e in entries if e.table == "clients"} | set(db.session.scalars(select(Client.client_id)))
     items = {item.item_id: item for item in catalogue.all_current()}
+    in_force = rules.in_force(now)
+    classes = {e.name: e.content.get("client_class", "") for e in entries if e.table == "clients" and e.sound}
     for entry in (e for e in entries if e.sound):
         if entry.table == "clients":
             problems += _check_client(entry, here=here)
         else:
             problems += _check_purpose(entry, named, now.date())
             problems += _check_items(entry, items)
+            problems += _check_rules(entry, in_force, classes.get(entry.content["client_id"]))
     return problems
 
 
@@ -176,6 +180,12 @@ def _check_purpose(entry: Entry, client_ids: set[str], today: dt.date) -> list[s
     if valid_until is not None and not _is_future(valid_until, today):
         problems.append(entry.problem("cross_border.valid_until", "is no date, or in the past"))
     return problems
+
+
+def _check_rules(entry: Entry, in_force: Rules, client_class: str | None) -> list[str]:
+    """What could never be asked under the rules in force is not registered."""
+    purpose = Purpose(**purpose_values(entry))
+    return [entry.problem(o.cap, o.what) for o in purposes.never_admitted(purpose, in_force, client_class)]
 
 
 def _check_items(entry: Entry, known: Mapping[str, DataItem]) -> list[str]:

@@ -134,6 +134,13 @@ def months(value: object) -> tuple[str, str] | None:
     return (value[:7], value[:7]) if rest.isdecimal() and "01" <= rest <= "12" else None
 
 
+def months_between(first: str | None, last: str | None) -> int | None:
+    """How many months ``first`` to ``last`` (``YYYY-MM``, inclusive) are; None without a period."""
+    if not first or not last:
+        return None
+    return (int(last[:4]) - int(first[:4])) * 12 + int(last[5:7]) - int(first[5:7]) + 1
+
+
 def in_period(value: object, first: str | None, last: str | None) -> bool:
     """Whether a period value lies wholly in the months ``first`` to ``last`` (inclusive; None: open end).
 

@@ -77,23 +77,31 @@ def judge(
         validator.iter_errors(content), key=lambda e: [(isinstance(p, int), p) for p in e.absolute_path]
     ):
         problems.append(_line(file, content, error, names))
-        if len(error.absolute_path) > 1:
-            broken.add((str(error.absolute_path[0]), int(error.absolute_path[1])))
+        if len(error.absolute_path) > 1 and isinstance(error.absolute_path[1], int):
+            broken.add((str(error.absolute_path[0]), error.absolute_path[1]))
     return _entries(file, content, names, broken), problems
+
+
+def parse(file: str, data: bytes, problems: list[str]) -> dict[str, Any] | None:
+    """The content of a document that is called ``file``; None, and why in ``problems``, when it is no TOML."""
+    try:
+        return tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        problems.append(f"{file}: line {data.count(10, 0, error.start) + 1}: is not UTF-8")
+    except tomllib.TOMLDecodeError as error:
+        # tomllib says "... (at line 3, column 7)"; keep what and where, in our order.
+        what, _, where = str(error).rstrip(")").partition(" (at ")
+        problems.append(f"{file}: {where or 'end of file'}: {what}")
+    except RecursionError:
+        problems.append(f"{file}: is nested too deeply")
+    return None
 
 
 def _parse(path: Path, problems: list[str]) -> dict[str, Any] | None:
     try:
-        data = path.read_bytes()
-        return tomllib.loads(data.decode("utf-8"))
+        return parse(path.name, path.read_bytes(), problems)
     except OSError as error:
         problems.append(f"{path.name}: cannot be read: {error.strerror}")
-    except UnicodeDecodeError as error:
-        problems.append(f"{path.name}: line {data.count(10, 0, error.start) + 1}: is not UTF-8")
-    except tomllib.TOMLDecodeError as error:
-        # tomllib says "... (at line 3, column 7)"; keep what and where, in our order.
-        what, _, where = str(error).rstrip(")").partition(" (at ")
-        problems.append(f"{path.name}: {where or 'end of file'}: {what}")
     return None
 
 

@@ -100,6 +100,7 @@ def prepare(demo: Demonstration) -> None:
         ["catalogue", "load", str(DATA / "catalogue")],
         ["demonstration", "load", "--folder", str(DATA)],
         ["scenarios", "load", str(scenarios)],
+        ["rules", "load", str(DATA / "rules.toml")],
         ["keys", "generate"],
         ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(jwks)],
     ):

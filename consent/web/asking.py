@@ -169,6 +169,7 @@ def ask_of(document: dict[str, Any], *, kind: str) -> Ask:
         reference_no=purpose["reference_no"],
         scope=tuple(document["scope"]),
         claims=tuple(document["claims"]),
+        rule_set_version=purpose.get("rule_set_version"),
     )
 
 

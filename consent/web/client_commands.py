@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from consent import clients, interventions, keys, lifecycle, purposes, scenarios, supervision
 from consent.client_options import ClientOptions
-from consent.clients import SECRET_METHODS, AuthMethod, Client, Profile, Standing
+from consent.clients import SECRET_METHODS, AuthMethod, Client, ClientClass, Profile, Standing
 from consent.installation import Installation
 from consent.interventions import COMMAND, Ground
 from consent.oauth import initial_access
@@ -46,6 +46,7 @@ clients_group = Commands("clients", help="Third parties: register, look at, susp
 @click.option("--address", default="")
 @click.option("--privacy-officer", default="")
 @click.option("--profile", type=choice(Profile), default=Profile.DATA.value, show_default=True)
+@click.option("--class", "client_class", type=choice(c for c in ClientClass if c), help="Kind of body, for the rules.")
 @click.option("--redirect-uri", "redirect_uris", multiple=True, help="Exact address to return to; may be repeated.")
 @click.option("--auth-method", type=choice(AuthMethod), help="Default: by profile, key or secret.")
 @click.option("--auth-signing-alg", type=click.Choice(sorted(LOGIN_ALGORITHMS)), help="Only this one in assertions.")
@@ -119,6 +120,7 @@ def show_client(client_id: str) -> None:
     for label, value in (
         ("client_id", client.client_id), ("legal name", " / ".join(client.legal_name.values())),
         ("code", client.uscc or client.foreign_registration), ("contact", client.contact), ("profile", client.profile),
+        ("class", client.client_class),
         ("standing", standing), ("authenticates by", client.token_endpoint_auth_method), ("jwks_uri", client.jwks_uri),
     ):  # fmt: skip
         if value:
@@ -220,6 +222,7 @@ def _from_options(options: dict[str, Any]) -> dict[str, Any]:
     texts = {"zh_hans": name, "zh_hant": options["name_hant"] or name, "en": options["name_en"] or name}
     same = ("client_id", "uscc", "foreign_registration", "contact", "address", "privacy_officer", "profile")
     return {n: options[n] for n in same} | {
+        "client_class": options["client_class"] or "",
         "legal_name": texts,
         "redirect_uris": list(options["redirect_uris"]),
         "token_endpoint_auth_method": options["auth_method"] or scenarios.METHODS[Profile(options["profile"])].value,

@@ -1,4 +1,4 @@
-"""Commands of the consent side: clients, scenarios, keys, and the background worker.
+"""Commands of the consent side: clients, scenarios, rules, keys, and the background worker.
 
 What is done here is recorded as done by ``command``: who may run commands is the operating system's business.
 """
@@ -22,6 +22,7 @@ from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
 from consent.web.messenger import deliver_all
 from consent.web.resource_commands import resources_group
+from consent.web.rule_commands import rules_group
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.commands import Commands
@@ -34,7 +35,7 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 
 def register(app: Flask) -> None:
     """Add the commands to an application."""
-    for command in (clients_group, resources_group, scenarios_group, keys_group, worker_command):
+    for command in (clients_group, resources_group, scenarios_group, rules_group, keys_group, worker_command):
         app.cli.add_command(command)
 
 

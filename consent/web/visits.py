@@ -55,14 +55,15 @@ class Visit:
 
     def asking(self) -> Asking:
         """What the pages show, with the holder's own records."""
-        purpose = db.session.get(Purpose, (self.ask.client_id, self.ask.purpose_code))
+        usual = self.ask.usual.get("duration_days")
+        purpose = None if usual else db.session.get(Purpose, (self.ask.client_id, self.ask.purpose_code))
         return look(
             self.ask,
             self.client,
             self.locale,
             space_id=self.actor.space_id,
             vault=services().vault,
-            usual_days=purpose.default_duration_days if purpose else None,
+            usual_days=purpose.default_duration_days if purpose else usual,
         )
 
     def duration_options(self) -> list[tuple[str, str]]:

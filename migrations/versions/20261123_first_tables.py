@@ -61,6 +61,7 @@ def upgrade():
         sa.Column("privacy_officer", sa.String(length=200), nullable=False),
         sa.Column("accreditation", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("profile", sa.String(length=10), nullable=False),
+        sa.Column("client_class", sa.String(length=20), nullable=False),
         sa.Column("redirect_uris", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("token_endpoint_auth_method", sa.String(length=30), nullable=False),
         sa.Column("jwks", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
@@ -124,6 +125,45 @@ def upgrade():
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_rule_sets")),
+    )
+    op.create_table(
+        "rule_books",
+        sa.Column("version", sa.String(length=60), nullable=False),
+        sa.Column("title", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("loaded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor_id", sa.String(length=40), nullable=False),
+        sa.Column("reason_code", sa.String(length=40), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("version", name=op.f("pk_rule_books")),
+        sa.UniqueConstraint("valid_from", name=op.f("uq_rule_books_valid_from")),
+    )
+    op.create_table(
+        "purpose_templates",
+        sa.Column("version", sa.String(length=60), nullable=False),
+        sa.Column("code", sa.String(length=10), nullable=False),
+        sa.Column("title", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("items", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("usual", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["version"], ["rule_books.version"], name=op.f("fk_purpose_templates_version_rule_books")
+        ),
+        sa.PrimaryKeyConstraint("version", "code", name=op.f("pk_purpose_templates")),
+    )
+    op.create_table(
+        "rules",
+        sa.Column("version", sa.String(length=60), nullable=False),
+        sa.Column("rule_id", sa.String(length=60), nullable=False),
+        sa.Column("client_id", sa.String(length=80), nullable=False),
+        sa.Column("client_class", sa.String(length=20), nullable=False),
+        sa.Column("purpose_code", sa.String(length=60), nullable=False),
+        sa.Column("template", sa.String(length=10), nullable=False),
+        sa.Column("mode", sa.String(length=20), nullable=False),
+        sa.Column("item", sa.String(length=60), nullable=False),
+        sa.Column("caps", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.ForeignKeyConstraint(["version"], ["rule_books.version"], name=op.f("fk_rules_version_rule_books")),
+        sa.PrimaryKeyConstraint("version", "rule_id", name=op.f("pk_rules")),
     )
     op.create_table(
         "seen_jtis",
@@ -610,6 +650,9 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_seen_jtis_expires_at"))
 
     op.drop_table("seen_jtis")
+    op.drop_table("rules")
+    op.drop_table("purpose_templates")
+    op.drop_table("rule_books")
     op.drop_table("rule_sets")
     op.drop_table("operator_events")
     op.drop_table("data_keys")

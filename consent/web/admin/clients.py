@@ -193,6 +193,7 @@ def _registration_page(form: ClientForm) -> str:
         "admin/register_client.html",
         form=form,
         profiles=list(labels.PROFILES.items()),
+        classes=list(labels.CLASSES.items()),
         methods=[(method, labels.METHODS[method]) for method in OFFERED_METHODS],
         algorithms=[(alg, alg) for alg in ALGORITHMS[KeyUse.ID_TOKEN]],
     )
@@ -200,7 +201,14 @@ def _registration_page(form: ClientForm) -> str:
 
 def _edit_page(client: Client, form: ClientForm) -> str:
     options = grounds.options(interventions.CHANGE)
-    return render_template("admin/edit_client.html", client=client, name=_name(client), form=form, grounds=options)
+    return render_template(
+        "admin/edit_client.html",
+        client=client,
+        name=_name(client),
+        form=form,
+        grounds=options,
+        classes=list(labels.CLASSES.items()),
+    )
 
 
 def _page(client_id: str, form: ClientForm | None = None) -> str:
@@ -216,6 +224,7 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         suspended=suspended,
         standing=labels.STANDINGS[client.standing],
         profile=labels.PROFILES[client.profile],
+        client_class=labels.CLASSES[client.client_class],
         method=labels.METHODS[client.token_endpoint_auth_method],
         has_secret=client.token_endpoint_auth_method in SECRET_METHODS,
         keys=supervision.keys_of(client),

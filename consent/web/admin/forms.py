@@ -11,7 +11,7 @@ from consent import interventions
 from consent.clients import Client, InvalidClientData, InvalidKeys
 from consent.interventions import Ground, ReasonMissing, Stated
 
-LINES = ("address", "contact", "privacy_officer")
+LINES = ("address", "contact", "privacy_officer", "client_class")
 IDENTITY = ("client_id", "uscc", "foreign_registration", "profile", "token_endpoint_auth_method",
             "id_token_signed_response_alg")  # fmt: skip
 NAMES = ("zh_hans", "zh_hant", "en")

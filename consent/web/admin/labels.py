@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
 from consent import supervision
-from consent.clients import AuthMethod, Profile, Standing
+from consent.clients import AuthMethod, ClientClass, Profile, Standing
 from consent.interventions import COMMAND
 from consent.keys import KeyUse
 from consent.supervision import Masked
@@ -28,6 +28,7 @@ CLIENT_EVENTS: dict[str, tuple[Label, str]] = {
 OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "keys:generated": (lazy_gettext("Keys generated"), ""),
     "keys:rotated": (lazy_gettext("Keys rotated"), "caution"),
+    "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
     "invitation:revoked": (lazy_gettext("Leave to register revoked"), "caution"),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
@@ -40,6 +41,19 @@ STANDINGS: dict[str, tuple[Label, str]] = {
 PROFILES: dict[str, Label] = {
     Profile.DATA: lazy_gettext("Reads data"),
     Profile.LOGIN: lazy_gettext("Sign-in only"),
+}
+CLASSES: dict[str, Label] = {
+    ClientClass.NONE: lazy_gettext("None of these"),
+    ClientClass.BANK: lazy_gettext("Bank"),
+    ClientClass.INSURER: lazy_gettext("Insurer"),
+    ClientClass.HOSPITAL: lazy_gettext("Hospital"),
+    ClientClass.SCHOOL: lazy_gettext("School"),
+    ClientClass.AUTHORITY: lazy_gettext("Authority"),
+    ClientClass.LANDLORD: lazy_gettext("Landlord"),
+    ClientClass.EMPLOYMENT: lazy_gettext("Employer or recruiter"),
+    ClientClass.PROCUREMENT: lazy_gettext("Procurement"),
+    ClientClass.PLATFORM: lazy_gettext("Platform"),
+    ClientClass.AGENT: lazy_gettext("A body's own software"),
 }
 METHODS: dict[str, Label] = {
     AuthMethod.PRIVATE_KEY_JWT: lazy_gettext("Own key (private_key_jwt)"),
