@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from consent import clients, proposals, purposes, rule_files, rule_preview, rules, scenarios
+from consent.installation import EVERYTHING
 from consent.interventions import OperatorEvent
 from consent.proposals import AgainstRules
 from consent.purposes import Purpose
@@ -313,7 +314,7 @@ def test_what_could_never_be_asked_is_neither_registered_nor_approved(
             text="c",
         )  # fmt: skip
     entry = scenarios.Entry("s.toml", "purposes", "x", _purpose_entry(registered), sound=True)
-    assert scenarios.check_meaning([entry], now, allow_loopback=True) == [
+    assert scenarios.check_meaning([entry], now, here=EVERYTHING) == [
         "s.toml: x: forbidden: item p.edu.degree is forbidden here by rule r: Not for banks"
     ]
 
@@ -338,7 +339,7 @@ def test_live_consents_that_would_be_refused_are_counted_by_rule(app: Flask, now
 def test_the_demonstration_is_within_its_rules(app: Flask, now: dt.datetime) -> None:
     catalogue.load([ROOT / "demonstration/catalogue"], now)
     path = ROOT / "demonstration/scenarios.toml"
-    scenarios.load([path], now, actor_id="command", allow_loopback=True)
+    scenarios.load([path], now, actor_id="command", here=EVERYTHING)
     data = (ROOT / "demonstration/rules.toml").read_bytes()
     draft = rule_files.check("rules.toml", data, now)
     rule_files.store(draft, now, actor_id="command", reason_code=None, text="test")
@@ -348,7 +349,7 @@ def test_the_demonstration_is_within_its_rules(app: Flask, now: dt.datetime) -> 
         assert ask.frequency == row.frequency
         for item, registered in zip(ask.items, row.items, strict=True):
             assert catalogue.months_between(item.period_from, item.period_to) == registered.get("max_months")
-    assert {s.outcome for s in scenarios.load([path], now, actor_id="c", allow_loopback=True)} == {"unchanged"}
+    assert {s.outcome for s in scenarios.load([path], now, actor_id="c", here=EVERYTHING)} == {"unchanged"}
 
 
 @pytest.mark.parametrize("item_id", ["p.health.summary", "p.family.marriage", "p.credit.public"])
@@ -373,7 +374,7 @@ def test_a_bank_reaches_24_months_back_at_most(app: Flask, now: dt.datetime) -> 
 def test_the_class_of_a_client_is_one_of_the_known_words(app: Flask, now: dt.datetime) -> None:
     client = factories.party(now).client
     client.client_class = "bakery"
-    assert [flaw.field for flaw in clients.flaws(client, allow_loopback=True)] == ["client_class"]
+    assert [flaw.field for flaw in clients.flaws(client, here=EVERYTHING)] == ["client_class"]
 
 
 COMMANDS_RULES = HEAD + RULE + "life_days = 10\n"
