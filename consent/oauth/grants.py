@@ -90,7 +90,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         super().validate_token_request()
         bound: BoundCode = self.request.authorization_code.bound
         self.request.x5t = _shown_certificate(self.request, expected_x5t=bound.x5t)
-        self.request.jkt = _proved_key(self.request, bound)
+        self.request.jkt = _proved_key(self.request, must=bound.jkt is not None, expected_jkt=bound.jkt)
         self.request.resource = _narrowed(self.request, bound, self.server.issuer)
         if not tokens.use_code(bound, self.request.now):
             # Another request with the same code was faster by a moment.
@@ -121,7 +121,11 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
 
 
 class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
-    """A fresh access token. The refresh token stays as it is: it is bound to the client and its key (FAPI 2.0)."""
+    """A fresh access token. The refresh token stays as it is (FAPI 2.0): it is bound to the client.
+
+    A confidential client proves itself by its own credentials, so it may have taken another key or certificate
+    meanwhile (RFC 9449 section 5, RFC 8705 section 7.1); the access token is bound to the one it shows now.
+    """
 
     request: FormRequest
 
@@ -139,9 +143,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
             _demand_active(bound, self.request)
         if self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
-        # Any certificate that the client may use: it replaces its own without losing what it was granted.
         self.request.x5t = _shown_certificate(self.request, expected_x5t=None)
-        self.request.jkt = _proved_key(self.request, bound)
+        self.request.jkt = _proved_key(self.request, must=bound.jkt is not None, expected_jkt=None)
         self.request.resource = _narrowed(self.request, bound, self.server.issuer)
 
     def _only_manages(self, bound: BoundToken) -> bool:
@@ -156,7 +159,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         return refresh_token.bound
 
     def generate_token(self, user: BoundToken, scope: str, **_kwargs: Any) -> dict[str, Any]:
-        """An access token of the same family, bound to the same key."""
+        """An access token of the same family."""
         issue = tokens.prepare(
             user, family=user.family, scope=scope, jkt=self.request.jkt, x5t=self.request.x5t,
             resource=self.request.resource, with_refresh=False, now=self.request.now,
@@ -200,17 +203,19 @@ def _narrowed(request: FormRequest, bound: Bound, issuer: str) -> str:
     return resources.narrowed(request.form.get("resource", ""), bound.resource, issuer=issuer)
 
 
-def _proved_key(request: FormRequest, bound: Bound) -> str | None:
-    """The key that the tokens will be bound to: required of data clients (FAPI 2.0), and where one is bound already.
+def _proved_key(request: FormRequest, *, must: bool, expected_jkt: str | None) -> str | None:
+    """The key that the tokens will be bound to: required of data clients (FAPI 2.0), and where it ``must`` be.
 
     Others may prove one, and get bound tokens then (RFC 9449 section 5). A certificate stands in for it.
     """
     client: RegisteredClient = request.client
-    must = client.options.dpop_bound_access_tokens or (client.is_data and request.x5t is None)
-    if not request.sender.proofs and not must and bound.jkt is None:
+    must = must or client.options.dpop_bound_access_tokens or (client.is_data and request.x5t is None)
+    if not request.sender.proofs:
+        if must:
+            raise InvalidRequestError("a DPoP proof is missing")
         return None
     with as_oauth():
-        return proved_key(request.sender, now=request.now, expected_jkt=bound.jkt).jkt
+        return proved_key(request.sender, now=request.now, expected_jkt=expected_jkt).jkt
 
 
 def _shown_certificate(request: FormRequest, *, expected_x5t: str | None) -> str | None:

@@ -210,7 +210,7 @@ def test_a_certificate_alone_binds_nothing(world: factories.World, client: Flask
     bank = party(client, "tls_client_auth", tls_client_auth_subject_dn=SUBJECT)
     code, _consent = code_for(bank, world.actor)
     refused = bank.token(code)
-    assert (refused.status_code, refused.json["error"]) == (400, "invalid_dpop_proof"), "data clients bind by something"
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_request"), "data clients bind by something"
     issued = bank.token(code, proof=bank.proof("POST", "/oauth/token")).json
     assert bank.introspect(issued["access_token"]).json["cnf"] == {"jkt": bank.jkt}
 

@@ -194,4 +194,4 @@ def test_required_wherever_a_token_opens(
 
 def test_no_proof_at_all_is_another_mistake(strict: ThirdParty, bank: ThirdParty, world: factories.World) -> None:
     code, _consent = code_for(bank, world.actor)
-    assert strict.token(code, proof=LEFT_OUT).json["error"] == "invalid_dpop_proof"
+    assert strict.token(code, proof=LEFT_OUT).json["error"] == "invalid_request"

@@ -103,7 +103,7 @@ def test_breaks_24_a_refresh_token_is_not_rotated(bank: ThirdParty, world: facto
 def test_breaks_28_no_token_without_proof(bank: ThirdParty, world: factories.World) -> None:
     refresh = tokens_for(bank, world.actor)["refresh_token"]
     refused = bank.refresh(refresh, proof=LEFT_OUT)
-    assert (refused.status_code, refused.json["error"]) == (400, "invalid_dpop_proof")
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_request")
 
 
 # A proxy that really ends TLS

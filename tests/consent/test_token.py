@@ -278,10 +278,17 @@ def test_breaks_13_refresh_token_bound_to_its_client(
     assert owner.refresh(first["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_token_needs_its_key(bank: ThirdParty, world: factories.World) -> None:
+def test_a_refresh_needs_a_proof_and_binds_to_its_key(bank: ThirdParty, world: factories.World) -> None:
     first = tokens_for(bank, world.actor)
-    for proof in (LEFT_OUT, bank.proof("POST", "/oauth/token", key=proof_key())):
-        assert bank.refresh(first["refresh_token"], proof=proof).json["error"] == "invalid_dpop_proof"
+    refused = bank.refresh(first["refresh_token"], proof=LEFT_OUT)
+    assert (refused.status_code, refused.json["error"]) == (400, "invalid_request")
+    new_key = proof_key()
+    answer = bank.refresh(first["refresh_token"], proof=bank.proof("POST", "/oauth/token", key=new_key))
+    assert (answer.status_code, answer.json["token_type"]) == (200, "DPoP")
+    token = answer.json["access_token"]
+    assert bank.read(token).status_code == 401, "by the key of before"
+    assert bank.read(token, proof=bank.proof("GET", "/api/v1/data", access_token=token, key=new_key)).status_code == 200
+    assert bank.read(first["access_token"]).status_code == 200
 
 
 def test_an_access_token_refreshes_nothing(bank: ThirdParty, world: factories.World) -> None:

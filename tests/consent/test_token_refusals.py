@@ -90,7 +90,6 @@ ASSERTIONS: dict[str, dict[str, Any]] = {
     },
 }
 PROOFS: dict[str, Callable[[ThirdParty], Any]] = {
-    "none": lambda _bank: LEFT_OUT,
     "empty": lambda _bank: "",
     "not a token": lambda _bank: "a.b.c",
     "two in one header": lambda bank: f"{bank.proof('POST', PATH)}, {bank.proof('POST', PATH)}",
