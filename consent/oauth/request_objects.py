@@ -7,7 +7,8 @@ What counts, one rule for each kind of client:
 - Any other ``login`` client: what is inside wins, the rest is taken from outside, and what both say of client_id and
   response_type must be the same (OpenID Connect Core section 6.1).
 
-An unsigned object (alg none) is taken from a ``login`` client that has registered just that, and from nobody else.
+An unsigned object (alg none) is worth what plain parameters are: whoever may send those may send it, a ``login`` client
+that has not registered to sign (OpenID Connect Dynamic Client Registration section 2, request_object_signing_alg).
 """
 
 import datetime as dt
@@ -16,11 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError, OAuth2Error
+from authlib.oauth2.rfc6749 import InvalidRequestError, InvalidScopeError
 from authlib.oidc.core.errors import (
     InvalidRequestObjectError,
     InvalidRequestURIError,
-    RequestNotSupportedError,
     RequestURINotSupportedError,
 )
 
@@ -37,7 +37,8 @@ ALGORITHMS = (*sorted(client_auth.LOGIN_ALGORITHMS), NO_SIGNATURE)
 HOUR = dt.timedelta(hours=1)  # FAPI 2.0 Message Signing section 5.3.1: how old nbf, and how far from it exp may be
 DATA_CLAIMS = ("iss", "aud", "exp", "nbf", "client_id")
 MAX_URI = 512  # OpenID Connect Core section 6.2
-CONTENT_TYPES = re.compile(r"application/(oauth-authz-req\+)?jwt|text/[a-z0-9.+-]+", re.IGNORECASE)
+# OpenID Connect names no type; a JWT is served as RFC 9101, 7519 or 7515 calls it, or as text.
+CONTENT_TYPES = re.compile(r"application/(oauth-authz-req\+jwt|jwt|jose)|text/[a-z0-9.+-]+", re.IGNORECASE)
 _CARRIERS = ("request", "request_uri")
 _ABOUT_THE_JWT = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})
 
@@ -60,12 +61,10 @@ def unwrap(parameters: dict[str, str], client: RegisteredClient, around: Surroun
         return parameters
     if all(name in parameters for name in _CARRIERS):
         raise InvalidRequestError("request and request_uri exclude each other")
-    unsigned = RequestNotSupportedError("an unsigned request object needs its registration")
     unverified = parameters.get("request", "")
     if "request_uri" in parameters:
-        unsigned = RequestURINotSupportedError("an unsigned request object needs its registration")
         unverified = _fetch(parameters["request_uri"], client, around)
-    return _counting(parameters, _verify(unverified, client, around, if_unsigned=unsigned), client)
+    return _counting(parameters, _verify(unverified, client, around), client)
 
 
 def _fetch(unverified_uri: str, client: RegisteredClient, around: Surroundings) -> str:
@@ -95,10 +94,8 @@ def _fetch(unverified_uri: str, client: RegisteredClient, around: Surroundings) 
 # Verifying
 
 
-def _verify(
-    unverified: str, client: RegisteredClient, around: Surroundings, *, if_unsigned: OAuth2Error
-) -> dict[str, Any]:
-    """The claims of an object by this client, for us, at this time. Raises InvalidRequestObjectError, if_unsigned."""
+def _verify(unverified: str, client: RegisteredClient, around: Surroundings) -> dict[str, Any]:
+    """The claims of an object by this client, for us, at this time. Raises InvalidRequestObjectError."""
     if unverified.count(".") == 4:
         raise InvalidRequestObjectError("encrypted request objects are not supported")
     try:
@@ -106,7 +103,7 @@ def _verify(
         if jose.media_type(token.header.get("typ")) not in TYPES:
             raise InvalidRequestObjectError("a signed message of another kind")
         if token.header.get("alg") == NO_SIGNATURE:
-            claims = _unsigned_claims(token, client, if_unsigned)
+            claims = _unsigned_claims(token, client)
         else:
             claims = _signed_claims(token, client, around)
         _check_names(claims, client, around)
@@ -117,12 +114,10 @@ def _verify(
     return claims
 
 
-def _unsigned_claims(token: jose.UnverifiedToken, client: RegisteredClient, if_unsigned: OAuth2Error) -> dict[str, Any]:
+def _unsigned_claims(token: jose.UnverifiedToken, client: RegisteredClient) -> dict[str, Any]:
     registered = client.options.request_object_signing_alg
     if client.is_data or client.options.require_signed_request_object or registered not in ("", NO_SIGNATURE):
         raise InvalidRequestObjectError("this client must sign its request objects")
-    if registered != NO_SIGNATURE:
-        raise if_unsigned
     if token.signature:
         raise InvalidRequestObjectError("alg none with a signature")
     return jose.unverified_claims(token)

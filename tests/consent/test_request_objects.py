@@ -267,7 +267,6 @@ DISAGREEING: dict[str, tuple[Make, dict[str, str], str]] = {
     "another key": (made(key=lambda: signing_key("ES256")), {}, INVALID),
     "a scope without openid outside": (made(), {"scope": "profile"}, "invalid_scope"),
     "a scope without openid inside": (made(scope="profile"), {}, "invalid_scope"),
-    "unsigned": (unsigned, {}, "request_not_supported"),
     "both": (made(), {"request_uri": "https://shop.example/r"}, "invalid_request"),
     "a registration outside": (made(), {"registration": "{}"}, "registration_not_supported"),
 }
@@ -304,11 +303,13 @@ UNSIGNED: dict[str, tuple[str, Make, str]] = {
     "registered ES256, signed with it": ("ES256", made(), ""),
     "registered PS256, signed with ES256": ("PS256", made(), INVALID),
     "registered nothing, signed": ("", made(), ""),
+    "registered nothing, unsigned": ("", unsigned, ""),
+    "registered nothing, unsigned and expired": ("", by_hand({"alg": "none"}, exp=1), INVALID),
 }
 
 
 @pytest.mark.parametrize(("registered", "make", "error"), UNSIGNED.values(), ids=UNSIGNED.keys())
-def test_unsigned_objects_are_for_login_clients_that_registered_them(
+def test_unsigned_objects_are_for_login_clients_that_did_not_register_to_sign(
     shop: ThirdParty, registered: str, make: Make, error: str
 ) -> None:
     shop.registers(request_object_signing_alg=registered)
@@ -386,7 +387,13 @@ def publisher() -> Iterator[Publisher]:
     server.server_close()
 
 
-TYPES = ["application/oauth-authz-req+jwt", "Application/JWT", "text/plain; charset=utf-8", "text/html"]
+TYPES = [
+    "application/oauth-authz-req+jwt",
+    "Application/JWT",
+    "application/jose",
+    "text/plain; charset=utf-8",
+    "text/html",
+]
 
 
 @pytest.mark.parametrize("content_type", TYPES)
@@ -418,6 +425,14 @@ def test_contents_may_change_from_one_request_to_the_next(shop: ThirdParty, publ
     assert [row.parameters["state"] for row in stored()] == ["one", "two"]
 
 
+def test_an_unsigned_object_by_reference(shop: ThirdParty, publisher: Publisher) -> None:
+    uri = publisher.publish(unsigned(shop))
+    shop.registers(request_uris=[uri])
+    assert "/consent/" in ask(shop, **shop.request(), request_uri=uri).location
+    shop.registers(request_uris=[uri], request_object_signing_alg="ES256")
+    assert refusal(ask(shop, **shop.request(), request_uri=uri))["error"] == INVALID
+
+
 FETCHED: dict[str, tuple[str, str, str]] = {
     "not there": ("/nothing", "", "invalid_request_uri"),
     "moved": ("/moved", "", "invalid_request_uri"),
@@ -441,7 +456,6 @@ CONTENTS: dict[str, tuple[Make, str]] = {
     "not ASCII": (lambda _: "\xff", "invalid_request_uri"),
     "empty": (lambda _: "", INVALID),
     "another key": (made(key=lambda: signing_key("ES256")), INVALID),
-    "unsigned": (unsigned, "request_uri_not_supported"),
     "a reference inside": (made(request_uri="https://shop.example/r"), INVALID),
 }
 
