@@ -31,9 +31,11 @@ from dataspace.db import db
 from dataspace.permission import SENSITIVE_MAX_AGE
 from dataspace.web.shell import services
 from tests import factories
-from tests.conftest import ISSUER
+from tests.conftest import ISSUER, make_settings
+from tests.consent import certified
 from tests.consent.third_party import ThirdParty, code_for, tokens_for
 from tests.documents import INTEGRATORS, blocks
+from wsgi import create_app
 
 pytestmark = pytest.mark.wire
 
@@ -139,6 +141,23 @@ def test_every_part_is_used_and_every_reference_leads_somewhere(client: FlaskCli
     schemes = {name for o in operations for way in o["security"] for name in way}
     assert schemes == set(document["components"]["securitySchemes"])
     assert {tag for o in operations for tag in o["tags"]} == {tag["name"] for tag in document["tags"]}
+
+
+def test_certificates_where_a_proxy_asks_for_them(database_url: str) -> None:
+    app = create_app(make_settings(database_url, **certified.SETTINGS))
+    with app.app_context():
+        document = app.test_client().get("/openapi.json").json
+        db.session.remove()
+    OPENAPI_31_VALIDATOR.validate(document)
+    assert [server["url"] for server in document["servers"]] == [ISSUER, certified.ALIAS]
+    assert document["components"]["securitySchemes"]["client_certificate"]["type"] == "mutualTLS"
+    read, token = document["paths"]["/api/v1/data"]["get"], document["paths"]["/oauth/token"]["post"]
+    assert read["security"][1:] == [{"certificate_token": [], "client_certificate": []}]
+    assert {"client_certificate": []} in token["security"]
+    manage = document["paths"]["/oauth/grants/{grant_id}"]["delete"]["security"]
+    assert manage[1]["certificate_token"] == ["grant_management_revoke"]
+    registering = document["paths"]["/oauth/register"]["post"]["security"]
+    assert not any("client_certificate" in way for way in registering)
 
 
 EXAMPLES = {"access_token": "Tokens", "created_at": "Grant", "code": "Problem", "schema": "Delivery"}

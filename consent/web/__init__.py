@@ -1,7 +1,8 @@
 """The web side of the authorization server.
 
 endpoints   thin routes of the OAuth and OpenID Connect endpoints
-openapi     the OpenAPI description; its parts: openapi_schemas, openapi_answers, openapi_registration
+openapi     the OpenAPI description; its parts: openapi_schemas, openapi_answers, openapi_registration,
+            openapi_certificates
 registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen

@@ -22,6 +22,7 @@ from consent.oauth.response_modes import WayBack
 from consent.oauth.server import the_server
 from consent.web import openapi, way_back
 from consent.web.context import registry
+from consent.web.openapi_certificates import with_certificates
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.limits import limited
@@ -137,7 +138,8 @@ def authorization_details_schema() -> AnyResponse:
 @bp.get("/openapi.json")
 def openapi_description() -> AnyResponse:
     """OpenAPI 3.1: what the data API and the APIs beside it take and answer."""
-    return _published(openapi.document(services().settings.issuer))
+    settings = services().settings
+    return _published(with_certificates(openapi.document(settings.issuer), settings))
 
 
 @bp.errorhandler(OAuth2Error)
