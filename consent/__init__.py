@@ -14,7 +14,8 @@ keys          server signing keys, rotation, the public JWK set
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
-lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
+lifecycle     ask, give, refuse, replace, approve: how a consent comes about
+endings       withdraw, give back, revoke, expire: how it ends
 overview      the lists and counts of the dashboard: reads only
 supervision   what administrators may see: reads only, never a record
 activity      what happened lately, and counts per day

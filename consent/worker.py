@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import keys, lifecycle
+from consent import endings, keys
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, sessions, tokens
 from consent.oauth.backchannel import Letter
@@ -90,7 +90,7 @@ def deliver(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -> in
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
     """All of them; what ends is written down with a signed receipt, which takes our keys."""
-    return {"consents": lambda now: lifecycle.sweep(now, BATCH, registry=registry), **SWEEPS}
+    return {"consents": lambda now: endings.sweep(now, BATCH, registry=registry), **SWEEPS}
 
 
 def _batches(sweep: Callable[[dt.datetime], int], now: dt.datetime) -> int:

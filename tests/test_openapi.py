@@ -19,7 +19,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from sqlalchemy import func, select, update
 
-from consent import clients, interventions, lifecycle
+from consent import clients, endings, interventions
 from consent.clients import Profile
 from consent.oauth import initial_access, introspection
 from consent.oauth.forms import FORM
@@ -240,7 +240,7 @@ def test_every_described_comparison(scene: Scene, now: dt.datetime) -> None:
 def test_every_described_refusal_of_a_read(scene: Scene, now: dt.datetime, reason: str) -> None:
     consent_id = scene.body["grant_id"]
     if reason == "consent_withdrawn":
-        lifecycle.withdraw(consent_id, scene.world.actor, now, registry=factories.registry())
+        endings.withdraw(consent_id, scene.world.actor, now, registry=factories.registry())
     elif reason == "client_suspended":
         clients.suspend("bank", now, actor_id="adm", reason_code=interventions.SUSPEND[0], text="")
     else:

@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from consent import keys, lifecycle, worker
+from consent import endings, keys, worker
 from consent.keys import KeyUse
 from consent.oauth import replay
 from consent.oauth.par import AuthorizationRequest
@@ -99,7 +99,7 @@ def read(bank: ThirdParty, token: str) -> Request:
 
 
 def withdraw(_app: Flask, *, consent_id: str, actor: Actor) -> None:
-    lifecycle.withdraw(consent_id, actor, clock.now(), registry=factories.registry())
+    endings.withdraw(consent_id, actor, clock.now(), registry=factories.registry())
     db.session.commit()
 
 

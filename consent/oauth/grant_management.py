@@ -14,7 +14,7 @@ from typing import Any
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 
-from consent import history, lifecycle
+from consent import endings, history, lifecycle
 from consent.history import Registry
 from consent.oauth import authorization_details, resources, tokens
 from consent.oauth.errors import as_refused_token
@@ -64,7 +64,7 @@ def give_back(unverified_grant_id: str, presented: Presented, now: dt.datetime, 
     """The consent ends, and with it every token of it (section 6.5). Raises as :func:`query`."""
     bound = _grant(unverified_grant_id, presented, now, scope=REVOKE, issuer=registry.issuer)
     try:
-        lifecycle.give_back(bound.consent_id, bound.client_id, now, registry=registry)
+        endings.give_back(bound.consent_id, bound.client_id, now, registry=registry)
     except Conflict:  # the holder was faster by a moment
         raise NoSuchGrant from None
 

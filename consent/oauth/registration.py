@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oauth2.rfc6750 import InvalidTokenError
 
-from consent import client_names, client_options, clients, lifecycle, proposals, purposes, scenarios
+from consent import client_names, client_options, clients, endings, proposals, purposes, scenarios
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import DATA_ALGORITHMS, Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
 from consent.history import Registry
@@ -147,7 +147,7 @@ def delete(client: Client, now: dt.datetime, *, registry: Registry) -> None:
     """RFC 7592 section 2.3: the client is gone, and what it was given has ended."""
     clients.delete(client.client_id, now, actor_id=None, reason_code=SELF, text="")
     db.session.flush()
-    lifecycle.terminate(client.client_id, now, registry=registry)
+    endings.terminate(client.client_id, now, registry=registry)
 
 
 def describe(registered: Registered, *, issuer: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from consent import clients, interventions, keys, lifecycle, purposes, scenarios, supervision
+from consent import clients, endings, interventions, keys, purposes, scenarios, supervision
 from consent.client_options import ClientOptions
 from consent.clients import SECRET_METHODS, AuthMethod, Client, ClientClass, Profile, Standing
 from consent.installation import Installation
@@ -97,7 +97,7 @@ def delete_client(client_id: str, reason_code: str, text: str) -> None:
     reason, now = interventions.state(reason_code, text, allowed=interventions.SUSPEND), clock.now()
     clients.delete(client_id, now, actor_id=COMMAND, reason_code=reason.ground, text=reason.text)
     db.session.flush()
-    lifecycle.terminate(client_id, now, registry=registry())
+    endings.terminate(client_id, now, registry=registry())
     db.session.commit()
     click.echo(f"{client_id} is deleted.")
 

@@ -12,7 +12,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from consent import lifecycle, overview
+from consent import endings, lifecycle, overview
 from consent.oauth import entrance
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
@@ -107,7 +107,7 @@ def withdraw(consent_id: str) -> Response:
     now, actor = clock.now(), the_actor()
     ask_deletion = request.form.get("deletion") == "yes"
     try:
-        lifecycle.withdraw(consent_id, actor, now, ask_deletion=ask_deletion, registry=registry())
+        endings.withdraw(consent_id, actor, now, ask_deletion=ask_deletion, registry=registry())
         db.session.commit()
         flash(_("Stopped. From now on nothing can be read."))
     except Conflict:

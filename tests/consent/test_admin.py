@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
-from consent import clients, lifecycle
+from consent import clients, endings, lifecycle
 from consent.clients import ClientEvent
 from consent.interventions import OperatorEvent
 from consent.keys import ServerKey
@@ -259,7 +259,7 @@ def test_the_list_turns_pages_and_keeps_its_filters_in_the_address(desk: Desk, w
 
 
 def test_the_list_filters_by_state_day_and_reference(desk: Desk, world: World, now: dt.datetime) -> None:
-    lifecycle.withdraw(consents(world, now, 2)[0].consent_id, world.actor, now, registry=factories.registry())
+    endings.withdraw(consents(world, now, 2)[0].consent_id, world.actor, now, registry=factories.registry())
     db.session.commit()
     desk.get("/admin?state=withdrawn")
     assert [row[4] for row in desk.rows()] == ["Stopped"]
@@ -527,7 +527,7 @@ def test_the_charts_count_days_of_the_reader(desk: Desk, world: World, now: dt.d
     read(world, now - dt.timedelta(days=3))
     read(world, now - dt.timedelta(days=40))
     read(world, now, refused="consent_withdrawn")
-    lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+    endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     db.session.commit()
     desk.get("/admin/activity")
     tables = {caption: desk.rows(n + 1) for n, caption in enumerate(

@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, update
 
-from consent import clients, lifecycle, overview
+from consent import clients, endings, overview
 from consent.overview import Search, Tab
 from consent.records import APPROVAL_LAPSES, Consent, Event, Reason, State, facts_of, why_inactive
 from dataspace import accesses, mandates
@@ -361,7 +361,7 @@ def test_why_it_is_inactive_stands_in_words_and_it_cannot_be_stopped_again(desk:
 
 def test_an_administrators_revocation_is_shown_with_reason_text_and_appeal(desk: Desk) -> None:
     admin = factories.administrator(desk.now)
-    lifecycle.revoke(
+    endings.revoke(
         desk.world.consent.consent_id, factories.supervisor(admin, desk.now), desk.now,
         reason_code="client_misuse", text="<b>The bank</b> sold data.", registry=factories.registry(),
     )  # fmt: skip

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from consent import clients, interventions, lifecycle
+from consent import clients, endings, interventions, lifecycle
 from consent.clients import Profile
 from consent.oauth import resources
 from consent.records import Consent, ConsentEvent, ConsentVersion, Event, State
@@ -92,9 +92,7 @@ def test_a_grant_that_has_ended_is_not_there(scene: Scene, method: str, ended: s
         consent.max_reads = 0
     elif ended == "revoked":
         admin = factories.supervisor(factories.administrator(now), now)
-        lifecycle.revoke(
-            consent.consent_id, admin, now, reason_code="complaint", text="", registry=factories.registry()
-        )
+        endings.revoke(consent.consent_id, admin, now, reason_code="complaint", text="", registry=factories.registry())
     elif ended == "space closed":
         scene.world.person.closed_at = now
     else:
@@ -279,7 +277,7 @@ def test_what_a_request_may_say(scene: Scene, sent: dict[str, str], status: int,
         known["purpose"] = factories.consent(factories.ask(other, now), scene.by, now).consent_id
     elif sent.get("grant_id") == "ended":
         known["ended"] = known["own"]
-        lifecycle.withdraw(known["own"], scene.by, now, registry=factories.registry())
+        endings.withdraw(known["own"], scene.by, now, registry=factories.registry())
     db.session.commit()
     changes = sent | ({"grant_id": known.get(sent["grant_id"], sent["grant_id"])} if "grant_id" in sent else {})
     answer = scene.bank.push(**changes)
@@ -395,7 +393,7 @@ def test_who_may_not_replace_is_told_and_goes_back(scene: Scene, client: FlaskCl
     url = asked(scene, grant_id, authorization_details=json.dumps(details))
     visitor = Visitor(client).sign_in(person, now, acting=acting)
     if case == "ended meanwhile":
-        lifecycle.withdraw(grant_id, scene.by, now, registry=factories.registry())
+        endings.withdraw(grant_id, scene.by, now, registry=factories.registry())
         db.session.commit()
     page = visitor.get(url)
     assert page.status == 403

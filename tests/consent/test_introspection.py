@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from consent import clients, lifecycle
+from consent import clients, endings
 from consent.client_options import ClientOptions
 from consent.clients import Profile
 from consent.keys import KeyUse
@@ -66,10 +66,10 @@ def test_a_token_is_dead_with_its_consent(bank: ThirdParty, world: factories.Wor
     now = clock.now()
     body = tokens_for(bank, world.actor, give=world.consent)
     if ended == "withdrawn":
-        lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+        endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     elif ended == "revoked":
         admin = factories.supervisor(factories.administrator(now), now)
-        lifecycle.revoke(
+        endings.revoke(
             world.consent.consent_id, admin, now, reason_code="complaint", text="", registry=factories.registry()
         )
     elif ended == "suspended":

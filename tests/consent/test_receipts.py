@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from consent import history, lifecycle, receipt_words, receipts
+from consent import endings, history, lifecycle, receipt_words, receipts
 from consent.keys import KeyUse
 from consent.records import Consent, ConsentEvent, Event, State
 from dataspace import jose
@@ -44,7 +44,7 @@ def test_c_40_giving_changing_and_stopping_each_have_one(app: Flask, now: dt.dat
     lifecycle.replace(
         consent.consent_id, asked, choices, world.actor, factories.shown(now), now + DAY, registry=registry
     )
-    lifecycle.withdraw(consent.consent_id, world.actor, now + 2 * DAY, ask_deletion=True, registry=registry)
+    endings.withdraw(consent.consent_id, world.actor, now + 2 * DAY, ask_deletion=True, registry=registry)
     found = said(consent)
     assert [(r["kind"], r["status"]) for r in found] == [
         ("given", "active"), ("replaced", "active"), ("withdrawn", "withdrawn"), ("deletion_requested", "withdrawn"),
@@ -64,13 +64,13 @@ def test_a_refusal_has_one(app: Flask, now: dt.datetime) -> None:
 
 def test_what_time_ends_has_one(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
-    assert lifecycle.sweep(now + 91 * DAY, registry=factories.registry()) == 1
+    assert endings.sweep(now + 91 * DAY, registry=factories.registry()) == 1
     assert [r["kind"] for r in said(world.consent)] == ["given", "expired"]
 
 
 def test_what_a_client_gives_back_is_not_told_as_stopped_by_the_holder(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
-    lifecycle.give_back(world.consent.consent_id, "bank", now, registry=factories.registry())
+    endings.give_back(world.consent.consent_id, "bank", now, registry=factories.registry())
     given_back = said(world.consent)[-1]
     assert given_back["words"]["what"] == receipt_words.GIVEN_BACK  # type: ignore[index]
 
@@ -78,7 +78,7 @@ def test_what_a_client_gives_back_is_not_told_as_stopped_by_the_holder(app: Flas
 def test_an_administrator_is_an_office_and_no_person(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
     admin = factories.supervisor(factories.administrator(now), now)
-    lifecycle.revoke(
+    endings.revoke(
         world.consent.consent_id, admin, now, reason_code="fraud", text="查实冒用", registry=factories.registry()
     )
     event = said(world.consent)[-1]["event"]
@@ -133,6 +133,6 @@ def test_it_is_erased_with_the_space_and_hinders_no_end(app: Flask, now: dt.date
     assert b"bank" not in row.sealed
     with pytest.raises(Unreadable):
         receipts.signed(row, vault=registry.vault)
-    lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=registry)
+    endings.withdraw(world.consent.consent_id, world.actor, now, registry=registry)
     assert world.consent.state == State.WITHDRAWN
     assert receipts.latest(world.consent.consent_id) is row

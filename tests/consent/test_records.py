@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from consent import clients, history, lifecycle
+from consent import clients, endings, history, lifecycle
 from consent.documents import Choices
 from consent.records import (
     TRANSITIONS,
@@ -105,7 +105,7 @@ def events_of(consent: Consent) -> list[ConsentEvent]:
 
 def test_the_stored_state_is_the_fold_of_the_events(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
-    lifecycle.withdraw(world.consent.consent_id, world.actor, now, ask_deletion=True, registry=factories.registry())
+    endings.withdraw(world.consent.consent_id, world.actor, now, ask_deletion=True, registry=factories.registry())
     events = events_of(world.consent)
     assert [e.kind for e in events] == [
         "consent:requested", "consent:page_opened", "consent:given", "consent:withdrawn", "consent:deletion_requested",
@@ -115,7 +115,7 @@ def test_the_stored_state_is_the_fold_of_the_events(app: Flask, now: dt.datetime
 
 def test_the_events_are_a_chain(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
-    lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+    endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     events = events_of(world.consent)
     assert events[0].previous_digest is None
     for before, after in itertools.pairwise(events):
@@ -170,10 +170,10 @@ def test_a_consent_is_withdrawn_once_and_only_by_its_holder(app: Flask, now: dt.
     world = factories.world(now)
     stranger = factories.actor(factories.holder(now, factories.OTHER_PERSON, "梁志文"), now)
     with pytest.raises(NotFound):
-        lifecycle.withdraw(world.consent.consent_id, stranger, now, registry=factories.registry())
-    lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+        endings.withdraw(world.consent.consent_id, stranger, now, registry=factories.registry())
+    endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     with pytest.raises(Conflict):
-        lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+        endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
 
 
 def company_world(now: dt.datetime) -> tuple[Consent, mandates.Actor, mandates.Actor]:
@@ -213,7 +213,7 @@ def test_an_approval_lapses_after_72_hours(app: Flask, now: dt.datetime) -> None
     consent, _first, second = company_world(now)
     with pytest.raises(Conflict):
         lifecycle.approve(consent.consent_id, second, now + dt.timedelta(hours=72), registry=factories.registry())
-    assert lifecycle.sweep(now + dt.timedelta(hours=72), registry=factories.registry()) == 1
+    assert endings.sweep(now + dt.timedelta(hours=72), registry=factories.registry()) == 1
     db.session.refresh(consent)
     assert consent.state == State.LAPSED
 
@@ -242,7 +242,7 @@ def test_the_end_of_the_mandate_ends_what_was_given_through_it(app: Flask, now: 
 def test_the_sweep_writes_down_what_time_has_ended_once(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
     later = now + dt.timedelta(days=31)
-    assert lifecycle.sweep(later, registry=factories.registry()) == 1
-    assert lifecycle.sweep(later, registry=factories.registry()) == 0
+    assert endings.sweep(later, registry=factories.registry()) == 1
+    assert endings.sweep(later, registry=factories.registry()) == 0
     db.session.refresh(world.consent)
     assert world.consent.state == State.EXPIRED

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
-from consent import clients, lifecycle, proposals
+from consent import clients, endings, proposals
 from consent.clients import Client, ClientEvent, Profile, Standing
 from consent.interventions import OperatorEvent
 from consent.oauth import initial_access
@@ -645,13 +645,13 @@ def test_more_consents_than_one_request_ends_are_ended_by_the_sweep(app: Flask, 
     second = factories.consent(factories.ask(world.purpose, now), world.actor, now)
     clients.delete("bank", now, actor_id="command", reason_code="other", text="")
     db.session.flush()
-    assert lifecycle.terminate("bank", now, limit=1, registry=factories.registry()) == 1
+    assert endings.terminate("bank", now, limit=1, registry=factories.registry()) == 1
     for consent in (world.consent, second):
         inactive = why_inactive(facts_of(consent.consent_id), now)
         assert inactive is not None
         assert inactive.reason == Reason.TERMINATED, "at once, whether written down or not"
-    assert lifecycle.sweep(now, registry=factories.registry()) == 1
-    assert lifecycle.sweep(now, registry=factories.registry()) == 0
+    assert endings.sweep(now, registry=factories.registry()) == 1
+    assert endings.sweep(now, registry=factories.registry()) == 0
 
 
 # Purposes that a client proposes

@@ -13,7 +13,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
-from consent import clients, lifecycle
+from consent import clients, endings
 from consent.clients import Profile
 from consent.oauth import tokens
 from consent.oauth.tokens import AuthorizationCode, Token
@@ -221,7 +221,7 @@ def test_a_code_is_dead_after_sixty_seconds(bank: ThirdParty, world: factories.W
 def test_codes_and_tokens_die_with_the_consent(bank: ThirdParty, world: factories.World, early: bool) -> None:
     code, consent = code_for(bank, world.actor)
     refresh_token = "" if early else bank.token(code).json["refresh_token"]
-    lifecycle.withdraw(consent.consent_id, world.actor, consent.created_at + SECOND, registry=factories.registry())
+    endings.withdraw(consent.consent_id, world.actor, consent.created_at + SECOND, registry=factories.registry())
     db.session.commit()
     refused = bank.token(code) if early else bank.refresh(refresh_token)
     assert refused.json == {"error": "invalid_grant", "error_description": "consent_withdrawn"}

@@ -8,7 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select, update
 
-from consent import clients, lifecycle
+from consent import clients, endings
 from consent.oauth.tokens import Token
 from dataspace import clock, mandates
 from dataspace.accesses import Access, Outcome
@@ -63,10 +63,10 @@ def test_the_very_next_read_is_refused_with_its_reason(
     now = clock.now()
     assert bank.read(token).status_code == 200
     if change == "withdraw":
-        lifecycle.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+        endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     elif change == "revoke":
         admin = factories.supervisor(factories.administrator(now), now)
-        lifecycle.revoke(
+        endings.revoke(
             world.consent.consent_id, admin, now, reason_code="complaint", text="", registry=factories.registry()
         )
     elif change == "expire":
@@ -168,7 +168,7 @@ def test_a_limited_consent_is_used_up(app: Flask, client: FlaskClient) -> None:
 
 def test_withdrawing_one_consent_stops_nothing_else(bank: ThirdParty, world: factories.World, token: str) -> None:
     other = tokens_for(bank, world.actor)["access_token"]
-    lifecycle.withdraw(
+    endings.withdraw(
         world.consent.consent_id, world.actor, clock.now() + dt.timedelta(seconds=1), registry=factories.registry()
     )
     db.session.commit()

@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Row
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import history, interventions, lifecycle, supervision
+from consent import endings, history, interventions, lifecycle, supervision
 from consent.interventions import ReasonMissing
 from consent.records import TRANSITIONS, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
@@ -109,7 +109,7 @@ def revoke(consent_id: str) -> AnyResponse | tuple[str, int]:
     except ReasonMissing as error:
         return _page(consent_id, error=_(error.sentence)), error.status
     by, now = the_actor(), clock.now()
-    lifecycle.revoke(consent_id, by, now, reason_code=reason.ground, text=reason.text, registry=registry())
+    endings.revoke(consent_id, by, now, reason_code=reason.ground, text=reason.text, registry=registry())
     db.session.commit()
     flash(_("Revoked. Nothing can be read any more; the holder sees your reason."))
     return redirect(url_for("admin.consent", consent_id=consent_id), 303)
