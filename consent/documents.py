@@ -4,7 +4,8 @@ A document is canonical JSON (RFC 8785), signed as it is. It names no identifier
 """
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consent import subjects
@@ -19,10 +20,25 @@ from dataspace.mandates import Actor
 
 @dataclass(frozen=True, kw_only=True)
 class Choices:
-    """What the holder made of a request: which items to give, and for how long at most."""
+    """What the holder made of a request: which items to give, and for how long at most.
+
+    ``fields``: the optional fields that were ticked, by item; ``months``: the shorter periods that were chosen.
+    """
 
     items: tuple[str, ...]
     duration_days: int
+    fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    months: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, item: AskItem) -> AskItem:
+        """An item as it is given; one that is not given stays as it was asked for."""
+        if item.item_id not in self.items:
+            return item
+        return item.narrowed(self.fields.get(item.item_id, ()), self.months.get(item.item_id))
+
+    def narrowed(self, ask: Ask) -> Ask:
+        """The request with its items as they are given."""
+        return replace(ask, items=tuple(self.of(i) for i in ask.items), duration_days=self.duration_days)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +121,7 @@ def build(
             "rule_set_version": ask.rule_set_version,
             "reference_no": ask.reference_no,
         },
-        "items": [_item(i, subject.catalogue, chosen=i.item_id in choices.items) for i in ask.items],
+        "items": [_item(choices.of(i), subject.catalogue, chosen=i.item_id in choices.items) for i in ask.items],
         "scope": list(ask.scope),
         "claims": list(ask.claims),
         "use": {
@@ -129,6 +145,7 @@ def build(
             "items": [i.item_id for i in ask.items],
             "duration_days": ask.duration_days,
             "given_days": choices.duration_days,
+            "reduced": [r for i in ask.items for r in _reduced(i, choices)],
         },
     }
 
@@ -163,6 +180,21 @@ def granted(document: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
+def _reduced(asked: AskItem, choices: Choices) -> list[dict[str, Any]]:
+    """What the holder left out of one item: the whole of it, or fields and months."""
+    if asked.item_id not in choices.items:
+        return [{"item_id": asked.item_id, "fields": list(asked.fields), "range": _range(asked)}]
+    given = choices.of(asked)
+    fields = [f for f in asked.fields if f not in given.fields]
+    if not fields and given.period_from == asked.period_from:
+        return []
+    return [{"item_id": asked.item_id, "fields": fields, "range": _range(asked)}]
+
+
+def _range(item: AskItem) -> dict[str, str | None]:
+    return {"from": item.period_from, "to": item.period_to}
+
+
 def _recipient(client: Client) -> dict[str, Any]:
     return {
         "client_id": client.client_id,
@@ -190,6 +222,6 @@ def _item(item: AskItem, catalogue: dict[tuple[str, int], DataItem], *, chosen: 
         "classification": {"rule_set": entry.rule_set, "class": entry.pi_class, "level": entry.level},
         "separate_step": item.sensitive,
         "impact_text": entry.impact if item.sensitive else None,
-        "range": {"from": item.period_from, "to": item.period_to},
+        "range": _range(item),
         "delivery": item.delivery,
     }

@@ -13,7 +13,7 @@ from consent import documents, history
 from consent.clients import Client
 from consent.documents import Choices, Shown, Subject
 from consent.history import Registry
-from consent.purposes import Ask
+from consent.purposes import Ask, AskItem
 from consent.records import (
     APPROVAL_LAPSES,
     Consent,
@@ -146,8 +146,17 @@ def _check_choices(ask: Ask, choices: Choices) -> None:
     required = {i.item_id for i in ask.items if i.necessity == "required"}
     if not required <= set(choices.items) <= asked:
         raise NotAllowed("the choice leaves out a required item or names one that was not asked")
+    for item in ask.items:
+        _check_narrowing(item, choices)
     if not 1 <= choices.duration_days <= ask.duration_days:
         raise NotAllowed("the duration can be shortened, not extended")
+
+
+def _check_narrowing(item: AskItem, choices: Choices) -> None:
+    if not set(choices.fields.get(item.item_id, ())) <= set(item.optional_fields):
+        raise NotAllowed("the choice names a field that is not optional")
+    if choices.months.get(item.item_id) not in (None, *item.shorter):
+        raise NotAllowed("the period can be shortened in the steps that are on offer")
 
 
 def _record(

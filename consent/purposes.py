@@ -6,7 +6,8 @@ asked (:class:`Ask`), or refuses with a sentence that names the offending part.
 """
 
 import datetime as dt
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
 from sqlalchemy import ForeignKey, String, select
@@ -25,11 +26,17 @@ from dataspace.holders import HolderKind
 NOT_NARROWED = frozenset(
     {"forbidden", "template", "retention_days"}
 )  # the caps that no request can keep by asking less
+MONTHS = (1, 3, 6, 12, 24, 36, 60)  # what a holder may shorten a period to
 Texts = dict[str, str]  # zh_hans, zh_hant, en
 
 
 class Purpose(Model):
-    """A registered purpose of one client. ``items``: [{item, fields, necessity, reason{3}, max_months?, delivery?}]."""
+    """A registered purpose of one client.
+
+    ``items``: [{item, fields, necessity, reason{3}, max_months?, min_months?,
+    optional_fields?, delivery?}]: the holder may leave out ``optional_fields`` and
+    look back no less than ``min_months`` (left out: a required item is not shortened, an optional one at will).
+    """
 
     __tablename__ = "purposes"
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"), primary_key=True)
@@ -55,7 +62,11 @@ class Purpose(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class AskItem:
-    """One item as the holder is asked for it; ``period_from``/``period_to`` are inclusive months ``YYYY-MM``."""
+    """One item as the holder is asked for it; ``period_from``/``period_to`` are inclusive months ``YYYY-MM``.
+
+    ``optional_fields``: those of ``fields`` that leave only if the holder ticks them; ``min_months``: the shortest
+    period that the holder may choose instead of the asked one, None for no shorter one.
+    """
 
     item_id: str
     item_version: int
@@ -66,6 +77,30 @@ class AskItem:
     period_from: str | None = None
     period_to: str | None = None
     delivery: str = "raw"  # raw, derived (an answer that was computed), verify_only (compared, nothing leaves)
+    optional_fields: tuple[str, ...] = ()
+    min_months: int | None = None
+
+    @property
+    def months(self) -> int | None:
+        """How many months are asked; None for an item without a period."""
+        if not self.period_from or not self.period_to:
+            return None
+        return _month_number(self.period_to) - _month_number(self.period_from) + 1
+
+    @property
+    def shorter(self) -> tuple[int, ...]:
+        """The periods in months that may be chosen instead of the asked one."""
+        if self.months is None or self.min_months is None:
+            return ()
+        return tuple(m for m in MONTHS if self.min_months <= m < self.months)
+
+    def narrowed(self, fields: Collection[str], months: int | None) -> Self:
+        """The same with only these of its optional fields, and the last ``months`` of its period (None: all)."""
+        kept = tuple(f for f in self.fields if f not in self.optional_fields or f in fields)
+        period_from = self.period_from
+        if months is not None and self.period_to:
+            period_from = _month_name(_month_number(self.period_to) - months + 1)
+        return replace(self, fields=kept, optional_fields=(), period_from=period_from, min_months=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +139,8 @@ class Ask:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """The value again from its JSON form."""
-        items = tuple(AskItem(**{**i, "fields": tuple(i["fields"])}) for i in document["items"])
+        lists = ("fields", "optional_fields")
+        items = tuple(AskItem(**i | {k: tuple(i[k]) for k in lists}) for i in document["items"])
         tuples = {k: tuple(document[k]) for k in ("holder_kinds", "third_parties", "scope", "claims")}
         return cls(**{**document, **tuples, "items": items})
 
@@ -124,6 +160,8 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
     purpose = db.session.get(Purpose, (client_id, terms.purpose_code))
     if purpose is None or purpose.approved_at is None:
         raise InvalidTerms(f"purpose {terms.purpose_code} is not registered for this client")
+    if any(party["role"] != "processor" for party in purpose.third_parties):  # PIPL 23, check C-16
+        raise InvalidTerms(f"purpose {purpose.code}: a further controller has to ask for itself")
     case = case_of(purpose)
     in_force = rules.in_force(now, case)
     registered = {i["item"]: i for i in purpose.items}
@@ -238,7 +276,16 @@ def _admit_item(
         period_from=period_from,
         period_to=period_to,
         delivery=_admit_delivery(asked, registered, item),
+        optional_fields=_admit_optional(fields, registered),
+        min_months=registered.get("min_months", 1 if necessity == "optional" else None) if months else None,
     )
+
+
+def _admit_optional(fields: tuple[str, ...], registered: dict[str, Any]) -> tuple[str, ...]:
+    optional = tuple(f for f in fields if f in registered.get("optional_fields", ()))
+    if len(optional) == len(fields):
+        raise InvalidTerms(f"item {registered['item']}: ask for at least one field that is not optional")
+    return optional
 
 
 def most_of(registered: dict[str, Any], item: DataItem) -> str:
@@ -293,5 +340,13 @@ def _at_most(what: str, asked: int | None, cap: int | None) -> int | None:
 def _last_months(months: int, now: dt.datetime) -> tuple[str, str]:
     """The last complete ``months`` calendar months before ``now``, as inclusive ``YYYY-MM``."""
     last = now.year * 12 + now.month - 2
-    first = last - months + 1
-    return f"{first // 12:04d}-{first % 12 + 1:02d}", f"{last // 12:04d}-{last % 12 + 1:02d}"
+    return _month_name(last - months + 1), _month_name(last)
+
+
+def _month_number(month: str) -> int:
+    """Months since the year 0, of ``YYYY-MM``."""
+    return 12 * int(month[:4]) + int(month[5:7]) - 1
+
+
+def _month_name(number: int) -> str:
+    return f"{number // 12:04d}-{number % 12 + 1:02d}"

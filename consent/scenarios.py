@@ -211,6 +211,13 @@ def _item_flaws(asked: dict[str, Any], item: DataItem, subjects: set[str]) -> It
         yield "item", "does not fit holder_kinds"
     if item.share == "N":
         yield "item", "is not shared with anybody"
+    optional = asked.get("optional_fields", [])
+    if not set(optional) < set(asked["fields"]):
+        yield "optional_fields", "must be some of the fields, and not all"
+    if item.period_field in optional:
+        yield "optional_fields", "must not name the field of the period"
+    if asked.get("min_months", 0) > asked.get("max_months", 0):
+        yield "min_months", "is more than max_months"
     if asked.get("delivery") == "derived" and not item.derived:
         yield "delivery", "makes no sense: the item is no answer computed from other data"
     if asked.get("delivery") == "raw" and item.derived:

@@ -56,14 +56,17 @@ class ShownItem:
     """One data group. ``period``, ``between``: how many and which months may be read; ``covers``: what there is of it.
 
     ``held``: None when the record was not looked at. ``preview``: (label, value) of the very values; ``more``: rows
-    that the preview leaves out. ``form``, ``how``: in what form it leaves, in two words and in a sentence; empty for a
-    copy of the data.
+    that the preview leaves out. ``ticks``: (id, label) of the fields that leave only if they are ticked, which
+    ``fields`` does not name; ``shorter``: (months, label) of the shorter periods on offer. ``form``, ``how``: in what
+    form it leaves, in two words and in a sentence; empty for a copy of the data.
     """
 
     item_id: str
     label: str
     source: str
     fields: tuple[str, ...]
+    ticks: tuple[tuple[str, str], ...]
+    shorter: tuple[tuple[str, str], ...]
     required: bool
     sensitive: bool
     reason: str
@@ -195,7 +198,9 @@ def _item(asked: AskItem, entry: DataItem, mode: str, locale: str, held: dict[st
         item_id=asked.item_id,
         label=entry.label(locale),
         source=entry.authority_name(locale),
-        fields=tuple(entry.field_label(f, locale) for f in asked.fields),
+        fields=tuple(entry.field_label(f, locale) for f in asked.fields if f not in asked.optional_fields),
+        ticks=tuple((f, entry.field_label(f, locale)) for f in asked.optional_fields),
+        shorter=tuple((str(m), values.months_in_words(m)) for m in asked.shorter),
         required=asked.necessity == "required",
         sensitive=asked.sensitive,
         reason=plain(in_language(asked.reason, locale)),

@@ -41,7 +41,7 @@ def choose(handle: str) -> Response:
         return decisions.refuse(handle)
     now = clock.now()
     visit = _decisive(handle, now)
-    progress = visit.progress.first_screen(request.form.getlist("share"), request.form.get("days", ""))
+    progress = visit.progress.first_screen(request.form)
     par.keep_choices(visit.row, progress.to_choices(), now)
     return _go_on(visit, progress)
 
@@ -59,7 +59,8 @@ def decide_item(handle: str, item_id: str) -> Response:
     now = clock.now()
     visit = _decisive(handle, now)
     step = _known(visit, ITEM + item_id)
-    progress = visit.progress.decide_item(item_id, give=request.form.get("decision") == "give")
+    asked = {i.item_id: i for i in visit.ask.items}[item_id]
+    progress = visit.progress.decide_item(asked, request.form)
     par.keep_choices(visit.row, progress.to_choices(), now)
     return _go_on(visit, progress, after=step)
 
@@ -90,7 +91,7 @@ def confirm(handle: str) -> str | Response:
     missing = visit.progress.open_step()
     if missing is not None:
         return redirect(visit.url(missing), 303)
-    return _screen(visit, CONFIRM, "confirm")
+    return _screen(visit, CONFIRM, "confirm", asking=visit.given())
 
 
 def _decisive(handle: str, now: dt.datetime) -> Visit:
@@ -119,7 +120,7 @@ def _screen(visit: Visit, step: str, template: str, **context: object) -> str:
     return render_template(
         f"consent/{template}.html",
         visit=visit,
-        asking=visit.asking(),
+        asking=context.pop("asking", None) or visit.asking(),
         progress=visit.progress,
         step=steps.index(step) + 1,
         steps=len(steps),

@@ -37,6 +37,8 @@ def agree(handle: str) -> Response:
     visit, missing = _answered(visit)
     if missing is not None:
         return redirect(visit.url(missing), 303)
+    if len(visit.progress.steps) > 1 and request.form.get("seen") != visit.progress.mark:
+        return redirect(url_for("consent_page.confirm", handle=handle, changed=""), 303)
     try:
         return _give(visit, now)
     except Conflict:
@@ -138,10 +140,8 @@ def allow_return(visit: Visit) -> None:
 def _answered(visit: Visit) -> tuple[Visit, str | None]:
     """The visit with the answers of this form, and the first screen that is still open."""
     progress = visit.progress
-    if progress.steps == (FIRST,):
-        progress = progress.first_screen(request.form.getlist("share"), request.form.get("days", ""))
-    else:
-        progress = progress.answered(CONFIRM)
+    one_screen = progress.steps == (FIRST,)
+    progress = progress.first_screen(request.form) if one_screen else progress.answered(CONFIRM)
     return visit.with_progress(progress), progress.open_step()
 
 
@@ -188,7 +188,11 @@ def _told(visit: Visit, outcome: str, consent_id: str = "") -> Told:
 def _shown(visit: Visit, decision: str) -> Shown:
     """The text of everything that the screens said, in the language they were read in (check C-26)."""
     text = render_template(
-        "consent/notice.txt", visit=visit, asking=visit.asking(), progress=visit.progress, decision=decision
+        "consent/notice.txt",
+        visit=visit,
+        asking=visit.asking(),
+        given=visit.given() if decision == "given" else None,
+        progress=visit.progress,
     )
     return Shown(
         text=text,

@@ -4,17 +4,22 @@ Kept on the server (``AuthorizationRequest.choices``), so that back and reload l
 by an address typed by hand.
 """
 
+import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from werkzeug.datastructures import MultiDict
+
 from consent.documents import Choices
-from consent.purposes import Ask
+from consent.purposes import Ask, AskItem
 
 FIRST = "first"
 ABROAD = "cross-border"
 CONFIRM = "confirm"
 ITEM = "item:"
+Form = MultiDict[str, str]  # what was posted
 DAYS = (1, 7, 30, 90, 180, 365)  # check C-18
 
 
@@ -23,7 +28,8 @@ class Progress:
     """``acting``: for whom and in which capacity it was decided; what was chosen for somebody else does not count.
 
     ``optional``: ticked items of the first screen; ``days``: None means as long as asked; ``items``: the decision on
-    each sensitive item; ``abroad``: the decision on the transfer abroad; ``screens``: what was shown and answered.
+    each sensitive item; ``abroad``: the decision on the transfer abroad; ``fields``, ``months``: ticked optional fields
+    and chosen shorter periods, by item; ``screens``: what was shown and answered.
     """
 
     ask: Ask
@@ -32,6 +38,8 @@ class Progress:
     days: int | None = None
     items: Mapping[str, bool] = field(default_factory=dict)
     abroad: bool | None = None
+    fields: Mapping[str, list[str]] = field(default_factory=dict)
+    months: Mapping[str, int] = field(default_factory=dict)
     screens: tuple[str, ...] = ()
 
     @classmethod
@@ -46,6 +54,8 @@ class Progress:
             days=choices["days"],
             items=choices["items"],
             abroad=choices["abroad"],
+            fields=choices["fields"],
+            months=choices["months"],
             screens=tuple(choices["screens"]),
         )
 
@@ -57,8 +67,16 @@ class Progress:
             "days": self.days,
             "items": dict(self.items),
             "abroad": self.abroad,
+            "fields": dict(self.fields),
+            "months": dict(self.months),
             "screens": list(self.screens),
         }
+
+    @property
+    def mark(self) -> str:
+        """Names what is chosen: the last screen sends it back, so that nobody agrees to what another tab has chosen."""
+        chosen = {k: v for k, v in self.to_choices().items() if k != "screens"}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:24]
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -83,15 +101,32 @@ class Progress:
         """For how long the authorization will be given."""
         return self.days or self.ask.duration_days
 
-    def first_screen(self, ticked: Collection[str], days: str) -> "Progress":
+    def first_screen(self, form: Form) -> "Progress":
         """The answers of the first screen; what is not on offer is ignored."""
-        chosen = int(days) if days.isdecimal() and len(days) < 5 and int(days) in self.shorter else None
+        ticked = form.getlist("share")
         ticks = tuple(t for t in self.ticks if t in ticked)
-        return replace(self, optional=ticks, days=chosen).answered(FIRST)
+        chosen = _on_offer(form.get("days", ""), self.shorter)
+        progress = replace(self, optional=ticks, days=chosen)
+        for item in self.ask.items:
+            if not item.sensitive:
+                progress = progress.narrowed(item, form)
+        return progress.answered(FIRST)
 
-    def decide_item(self, item_id: str, *, give: bool) -> "Progress":
+    def decide_item(self, item: AskItem, form: Form) -> "Progress":
         """The decision on one sensitive item."""
-        return replace(self, items={**self.items, item_id: give}).answered(ITEM + item_id)
+        decided = replace(self, items={**self.items, item.item_id: form.get("decision") == "give"})
+        return decided.narrowed(item, form).answered(ITEM + item.item_id)
+
+    def narrowed(self, item: AskItem, form: Form) -> "Progress":
+        """What was ticked and chosen within one item; what is not on offer is ignored."""
+        ticked = form.getlist(f"fields.{item.item_id}")
+        fields = {k: v for k, v in self.fields.items() if k != item.item_id}
+        months = {k: v for k, v in self.months.items() if k != item.item_id}
+        if kept := [f for f in item.optional_fields if f in ticked]:
+            fields[item.item_id] = kept
+        if chosen := _on_offer(form.get(f"months.{item.item_id}", ""), item.shorter):
+            months[item.item_id] = chosen
+        return replace(self, fields=fields, months=months)
 
     def decide_abroad(self, *, agree: bool) -> "Progress":
         """The decision on the transfer abroad."""
@@ -113,12 +148,17 @@ class Progress:
 
     def decided(self) -> Choices:
         """What will be given."""
+        gives = [i.item_id for i in self.ask.items if self._gives(i.item_id, i.necessity, sensitive=i.sensitive)]
         return Choices(
-            items=tuple(
-                i.item_id for i in self.ask.items if self._gives(i.item_id, i.necessity, sensitive=i.sensitive)
-            ),
+            items=tuple(gives),
             duration_days=self.duration_days,
+            fields={item_id: tuple(fields) for item_id, fields in self.fields.items() if item_id in gives},
+            months={item_id: months for item_id, months in self.months.items() if item_id in gives},
         )
+
+    def given(self) -> Ask:
+        """The request with its items as they will be given."""
+        return self.decided().narrowed(self.ask)
 
     def _gives(self, item_id: str, necessity: str, *, sensitive: bool) -> bool:
         if sensitive:
@@ -128,3 +168,8 @@ class Progress:
     def answered(self, step: str) -> "Progress":
         """A screen was shown and answered."""
         return self if step in self.screens else replace(self, screens=(*self.screens, step))
+
+
+def _on_offer(said: str, offered: Collection[int]) -> int | None:
+    """The number that was chosen, if it is one of those on offer."""
+    return int(said) if said.isdecimal() and len(said) < 5 and int(said) in offered else None

@@ -53,6 +53,11 @@ class Visit:
     def handle(self) -> str:
         return self.row.handle
 
+    def given(self) -> Asking:
+        """As :meth:`asking`, with the items as they will be given."""
+        ask = self.progress.given()
+        return look(ask, self.client, self.locale, space_id=self.actor.space_id, vault=services().vault)
+
     def asking(self) -> Asking:
         """What the pages show, with the holder's own records."""
         usual = self.ask.usual.get("duration_days")

@@ -182,7 +182,6 @@ CLAIMS: dict[str, Label] = {
 
 THIRD_PARTY_ROLES: dict[str, Label] = {
     "processor": lazy_gettext("works on its behalf"),
-    "recipient": lazy_gettext("receives the data"),
 }
 
 

@@ -71,6 +71,11 @@ def how_many(first: str | None, last: str | None) -> str:
     if not first or not last:
         return ""
     count = 12 * (int(last[:4]) - int(first[:4])) + int(last[5:7]) - int(first[5:7]) + 1
+    return months_in_words(count)
+
+
+def months_in_words(count: int) -> str:
+    """A number of months."""
     return str(ngettext("%(num)s month", "%(num)s months", count))
 
 

@@ -3,19 +3,18 @@
 import datetime as dt
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, func, select
+from sqlalchemy import event
 
 from consent import clients, history, terms
 from consent.clients import Client, Profile
 from consent.oauth.par import READING
-from consent.purposes import Ask, Purpose, sign_in
+from consent.purposes import Ask, sign_in
 from consent.records import Consent, ConsentNotice, State
 from dataspace.db import db
 from dataspace.holders import Holder
@@ -23,72 +22,8 @@ from dataspace.mandates import Capacity
 from dataspace.vault import unseal
 from dataspace.web.shell import services
 from tests import factories
+from tests.consent.scene import BANK, CROSS_BORDER, EXTRA, LAB, PLAIN, Scene
 from tests.consent.visitor import Page, Visitor, delivered, row_of
-
-BANK = "Lingnan Example Bank"
-PLAIN, EXTRA, LAB, SCAN = "p.edu.degree", "p.work.qualification", "p.health.lab", "p.health.scan"
-CROSS_BORDER = {
-    "recipient": "Macau Example Bank",
-    "country_region": "Macau",
-    "mechanism": "Standard contract",
-    "filing_no": "GBA-0001",
-    "valid_until": "2027-12-31",
-    "rights_channel": "rights@bank.example",
-}
-
-
-@dataclass
-class Scene:
-    """A person with records and a bank that asks. Items: PLAIN required, EXTRA optional; more by ``asks``."""
-
-    app: Flask
-    now: dt.datetime
-    person: Holder
-    items: dict[str, Any]
-    purpose: Purpose
-    visitor: Visitor = field(repr=False)
-
-    def asks(self, required: list[str], optional: list[str] | None = None, **changes: Any) -> Ask:
-        row = factories.purpose(
-            self.now,
-            code=f"purpose-{db.session.scalar(select(func.count()).select_from(Purpose))}",
-            required=[self.items[i] for i in required],
-            optional=[self.items[i] for i in optional or []],
-            **changes,
-        )
-        return factories.ask(row, self.now)
-
-    def shows(self, ask: Ask | None = None, **parameters: Any) -> Page:
-        path = self.visitor.asked(ask or factories.ask(self.purpose, self.now), self.now, **parameters)
-        return self.visitor.get(path)
-
-    def consents(self) -> list[Consent]:
-        db.session.rollback()
-        return list(db.session.scalars(select(Consent).order_by(Consent.created_at)))
-
-    def returned(self) -> dict[str, str]:
-        """What the third party gets: the query of the address on the page that returns there."""
-        url = self.visitor.page.link(f"Return to {BANK}")
-        assert url.startswith(factories.REDIRECT_URI)
-        return {k: v[0] for k, v in parse_qs(urlsplit(url).query).items()}
-
-
-@pytest.fixture
-def scene(app: Flask, client: FlaskClient, now: dt.datetime) -> Scene:
-    person = factories.holder(now)
-    items = {
-        PLAIN: factories.item(now, PLAIN),
-        EXTRA: factories.item(now, EXTRA, ("title", "since")),
-        LAB: factories.item(now, LAB, ("month", "value"), sensitive=True, many=True, period_field="month"),
-        SCAN: factories.item(now, SCAN, ("image",), sensitive=True),
-    }
-    factories.record(person, items[PLAIN], [{"school": "示例大学", "major": "会计", "level": None}], now)
-    factories.record(person, items[LAB], [{"month": "2026-08", "value": 5}, {"month": "2026-09", "value": 7}], now)
-    bank = factories.party(now)
-    bank.client.accreditation = {"number": "GDDS-2026-0001", "level": "3"}
-    row = factories.purpose(now, required=[items[PLAIN]], optional=[items[EXTRA]])
-    db.session.commit()
-    return Scene(app, now, person, items, row, Visitor(client).sign_in(person, now))
 
 
 def places(text: str, *words: str) -> list[int]:
@@ -292,6 +227,15 @@ def test_c15_the_transfer_abroad_has_a_screen_of_its_own(scene: Scene) -> None:
     document, _digest = history.current_document(scene.consents()[0])
     assert document["cross_border"] == CROSS_BORDER
     assert document["notice"]["screens"] == ["first", "cross-border", "confirm"]
+
+
+def test_c16_a_further_controller_is_no_line_of_somebody_elses_request(scene: Scene) -> None:
+    further = {"name": "Other Bank", "role": "recipient", "place": "Macau", "what_for": factories.text("评分")}
+    with pytest.raises(terms.InvalidTerms, match="a further controller has to ask for itself"):
+        scene.asks([PLAIN], third_parties=[further])
+    db.session.rollback()
+    says = scene.shows(scene.asks([PLAIN], third_parties=[further | {"role": "processor"}])).says
+    assert "Also given to Other Bank (Macau): works on its behalf, 评分" in says
 
 
 def test_c18_the_duration_can_be_shortened_in_fixed_steps_only(scene: Scene) -> None:

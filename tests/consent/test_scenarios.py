@@ -70,6 +70,8 @@ valid_until = "2020-01-01"
 rights_channel = "x"
 
 """
+OPTIONAL = '\noptional_fields = ["year"]'
+CONTROLLER = 'third_parties = [{ name = "x", role = "recipient", place = "x", what_for = {} }]'
 LONG = "很" * 41
 # (in the file, put in its place, the line that says so)
 WRONG = [
@@ -100,6 +102,10 @@ WRONG = [
     ("max_reads = 1", 'max_reads = 1\nfrequency = { n = 1, unit = "day" }', "frequency: makes sense only for periodic"),
     ('fields = ["year"]', 'fields = ["year"]\nx = 1', "items[2].x: is not known here"),
     ('item = "p.edu.degree"', 'item = "p.edu.degree"\nmax_months = 2', "items[1].max_months: makes no sense"),
+    ('fields = ["year"]', 'fields = ["year"]' + OPTIONAL, "items[2].optional_fields: must be some of the fields"),
+    ('fields = ["year"]', 'fields = ["year"]\ndelivery = "derived"', "items[2].delivery: makes no sense"),
+    ("max_months = 12", "max_months = 12\nmin_months = 13", "items[2].min_months: is more than max_months"),
+    ("third_parties = []", CONTROLLER, "third_parties[1].role: must be processor"),
     ("[[purposes.items]]", ABROAD + "[[purposes.items]]", "cross_border.valid_until: is no date, or in the past"),
     ("[[purposes]]", "[[purposes]", "line 13, column 11: Expected ']]'"),
 ]  # fmt: skip
