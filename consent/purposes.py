@@ -283,7 +283,7 @@ def _admit_item(
 
 def _admit_optional(fields: tuple[str, ...], registered: dict[str, Any]) -> tuple[str, ...]:
     optional = tuple(f for f in fields if f in registered.get("optional_fields", ()))
-    if len(optional) == len(fields):
+    if optional and len(optional) == len(fields):
         raise InvalidTerms(f"item {registered['item']}: ask for at least one field that is not optional")
     return optional
 
