@@ -16,6 +16,8 @@ history       the history of a consent, only ever appended: events, signed versi
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
 lifecycle     ask, give, refuse, replace, approve: how a consent comes about
 endings       withdraw, give back, revoke, expire: how it ends
+lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
+refusals      how long a third party waits after a refusal before it may ask again
 overview      the lists and counts of the dashboard: reads only
 supervision   what administrators may see: reads only, never a record
 activity      what happened lately, and counts per day

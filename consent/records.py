@@ -108,6 +108,7 @@ class Consent(Model):
     __tablename__ = "consents"
     __table_args__ = (
         Index(None, "space_id", "state"),
+        Index(None, "space_id", "client_id", "purpose_code", "created_at"),
         Index(None, "client_id", "state"),
         Index(None, "state", "expires_at"),
         Index(None, "mandate_id"),

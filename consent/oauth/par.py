@@ -30,7 +30,8 @@ class AuthorizationRequest(Model):
     """``parameters``: the checked OAuth parameters; ``ask``: :class:`consent.purposes.Ask` as a document.
 
     ``choices``: what the holder has chosen so far, kept so that back and reload lose nothing. ``browser``: digest of
-    the secret in the session of the browser that opened it.
+    the secret in the session of the browser that opened it. ``looked_by``: who wants to see it in spite of an earlier
+    refusal (check C-20), as the forms of the page name person and holder.
     """
 
     __tablename__ = "authorization_requests"
@@ -46,6 +47,7 @@ class AuthorizationRequest(Model):
     opened_at: Mapped[dt.datetime | None]
     browser: Mapped[str | None] = mapped_column(String(64))
     choices: Mapped[dict[str, Any]] = mapped_column(default=dict)
+    looked_by: Mapped[str | None] = mapped_column(String(24))
     consent_id: Mapped[str | None] = mapped_column(String(40))
     finished_at: Mapped[dt.datetime | None]
 
@@ -118,6 +120,12 @@ def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationR
 def keep_choices(request: AuthorizationRequest, choices: dict[str, Any], now: dt.datetime) -> None:
     """Remember what the holder has chosen so far, and give the reading time anew."""
     request.choices = choices
+    request.expires_at = now + READING
+
+
+def look_anyway(request: AuthorizationRequest, acting: str, now: dt.datetime) -> None:
+    """The holder starts it: an earlier refusal is no reason not to show it."""
+    request.looked_by = acting
     request.expires_at = now + READING
 
 

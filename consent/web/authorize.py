@@ -19,6 +19,7 @@ from dataspace.db import db
 bp = Blueprint("consent_page", __name__, url_prefix="/consent/<handle>")
 bp.add_url_rule("/agree", view_func=decisions.agree, methods=["POST"])
 bp.add_url_rule("/refuse", view_func=decisions.refuse, methods=["POST"])
+bp.add_url_rule("/look-anyway", view_func=decisions.look_anyway, methods=["POST"])
 bp.add_url_rule("/waiting", view_func=decisions.waiting)
 bp.add_url_rule("/return", view_func=decisions.return_to_client, methods=["POST"])
 bp.add_url_rule("/done", view_func=decisions.done)

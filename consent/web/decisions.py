@@ -14,7 +14,7 @@ from consent.records import Consent, Reason, facts_of, why_inactive
 from consent.web import way_back, words
 from consent.web.context import registry
 from consent.web.steps import CONFIRM, FIRST
-from consent.web.visits import Visit, decided_page, demand_same_actor, fits, meet, open_request
+from consent.web.visits import Visit, decided_page, demand_same_actor, fits, meet, open_request, resting
 from consent.web.way_back import Told
 from dataspace import clock, holders
 from dataspace.db import db
@@ -54,7 +54,7 @@ def refuse(handle: str) -> Response:
         return redirect(url_for("consent_page.waiting", handle=handle), 303)
     try:
         consent_id = None
-        if fits(visit):
+        if fits(visit) and resting(visit, now) is None:  # whoever refused it already only goes back
             demand_same_actor(visit)
             consent = lifecycle.refuse(visit.ask, visit.actor, _shown(visit, "refused"), now, registry=registry())
             consent_id = consent.consent_id
@@ -62,6 +62,16 @@ def refuse(handle: str) -> Response:
     except Conflict:
         db.session.rollback()
         decided_page(handle)
+
+
+def look_anyway(handle: str) -> Response:
+    """The holder wants to see a request in spite of an earlier refusal (check C-20)."""
+    now = clock.now()
+    visit = meet(handle, now)
+    demand_same_actor(visit)
+    par.look_anyway(visit.row, visit.acting, now)
+    db.session.commit()
+    return redirect(url_for("consent_page.start", handle=handle), 303)
 
 
 def waiting(handle: str) -> str | Response:

@@ -15,24 +15,27 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, lifecycle, subjects
+from consent import clients, lifecycle, refusals, subjects
 from consent.clients import Client, Standing
 from consent.oauth import authorization, par
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Ask, Purpose
 from consent.records import Consent, facts_of, why_inactive
+from consent.refusals import Resting
 from consent.web import words
 from consent.web.asking import Asking, look
 from consent.web.context import registry
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
 from consent.web.way_back import Told, lead_on
 from dataspace import holders, signins
+from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
 from dataspace.holders import Holder
 from dataspace.mandates import Actor, Capacity
 from dataspace.web.shell import services
 from dataspace.web.signin import SignInTooOld, ask_sign_in, browser_secret, current_actor
+from dataspace.web.values import plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +125,9 @@ def open_request(handle: str, now: dt.datetime) -> Visit:
         _page("stopped", 403, party=visit.client.name(visit.locale))
     if not fits(visit):
         _page("mismatch", 403, handle=handle, visit=visit, leads=_leads(visit, now))
+    if (rest := resting(visit, now)) is not None:
+        purpose = plain(in_language(visit.ask.purpose_text, visit.locale))
+        _page("resting", 403, handle=handle, visit=visit, purpose=purpose, refused_at=rest.refused_at, until=rest.until)
     return visit
 
 
@@ -147,6 +153,15 @@ def meet(handle: str, now: dt.datetime) -> Visit:
         locale=str(get_locale() or "zh_Hans"),
         replaces=replaces,
         may_replace=replaces is None or _may_replace(replaces, actor, now),
+    )
+
+
+def resting(visit: Visit, now: dt.datetime) -> Resting | None:
+    """Whether the holder refused this lately and has not started it now (check C-20)."""
+    if visit.ask.kind == "login" or visit.row.looked_by == visit.acting:
+        return None
+    return refusals.resting(
+        space_id=visit.actor.space_id, client_id=visit.ask.client_id, purpose_code=visit.ask.purpose_code, now=now
     )
 
 

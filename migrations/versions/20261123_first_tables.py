@@ -209,6 +209,7 @@ def upgrade():
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("browser", sa.String(length=64), nullable=True),
         sa.Column("choices", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("looked_by", sa.String(length=24), nullable=True),
         sa.Column("consent_id", sa.String(length=40), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -423,6 +424,11 @@ def upgrade():
         batch_op.create_index(batch_op.f("ix_consents_created_at"), ["created_at"], unique=False)
         batch_op.create_index(batch_op.f("ix_consents_mandate_id"), ["mandate_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_consents_reference_no"), ["reference_no"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_consents_space_id_client_id_purpose_code_created_at"),
+            ["space_id", "client_id", "purpose_code", "created_at"],
+            unique=False,
+        )
         batch_op.create_index(batch_op.f("ix_consents_space_id_state"), ["space_id", "state"], unique=False)
         batch_op.create_index(batch_op.f("ix_consents_state_expires_at"), ["state", "expires_at"], unique=False)
 
@@ -593,6 +599,7 @@ def downgrade():
     with op.batch_alter_table("consents", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_consents_state_expires_at"))
         batch_op.drop_index(batch_op.f("ix_consents_space_id_state"))
+        batch_op.drop_index(batch_op.f("ix_consents_space_id_client_id_purpose_code_created_at"))
         batch_op.drop_index(batch_op.f("ix_consents_reference_no"))
         batch_op.drop_index(batch_op.f("ix_consents_mandate_id"))
         batch_op.drop_index(batch_op.f("ix_consents_created_at"))

@@ -172,10 +172,10 @@ def test_keys(run: Run) -> None:
     run("keys", "generate")
     assert "All keys are there" in run("keys", "generate").output
     listed = run("keys", "list").output.splitlines()
-    assert len(listed) == 5
+    assert len(listed) == 7
     assert all("current" in line for line in listed)
     assert "signs from" in run("keys", "rotate", "--text", "yearly").output
-    assert len(run("keys", "list").output.splitlines()) == 10
+    assert len(run("keys", "list").output.splitlines()) == 14
     assert "a rotation is under way" in run("keys", "rotate", status=1).output
     last = db.session.scalars(select(OperatorEvent).order_by(OperatorEvent.event_id.desc())).first()
     assert last is not None
