@@ -155,6 +155,12 @@ def of_client(client_id: str) -> list[Purpose]:
     return list(db.session.scalars(select(Purpose).filter_by(client_id=client_id).order_by(Purpose.code)))
 
 
+def is_approved(client_id: str, code: str) -> bool:
+    """Whether a client may ask for a purpose of this code."""
+    purpose = db.session.get(Purpose, (client_id, code))
+    return purpose is not None and purpose.approved_at is not None
+
+
 def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datetime) -> Ask:
     """What the holder will be asked. Raises InvalidTerms with a sentence that names the offending part."""
     purpose = db.session.get(Purpose, (client_id, terms.purpose_code))

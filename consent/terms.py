@@ -50,6 +50,11 @@ class Terms:
     locations: tuple[str, ...] = ()  # RFC 9396 section 2.2, unchecked; empty: not said
 
 
+def whole(purpose_code: str) -> Terms:
+    """All that is registered for a purpose, as registered."""
+    return Terms(purpose_code=purpose_code, items=(), mode=None, max_reads=None, duration_days=None, reference_no=None)
+
+
 def parse(text: str | None) -> Terms:
     """Parse the ``authorization_details`` parameter. Raises InvalidTerms."""
     if not text:

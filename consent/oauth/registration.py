@@ -162,14 +162,17 @@ def describe(registered: Registered, *, issuer: str) -> dict[str, Any]:
         "client_id": client.client_id,
         "client_id_issued_at": int(client.created_at.timestamp()),
         "response_types": list(RESPONSE_TYPES),
-        "scope": " ".join(sorted(requests.SCOPES[Profile(client.profile)])),
         "registration_access_token": registered.access_token,
         "registration_client_uri": f"{issuer}{PATH}/{client.client_id}",
     }
+    approved: list[str] = []
     if client.profile == Profile.DATA:
         proposed = purposes.of_client(client.client_id)
+        approved = [p.code for p in proposed if p.approved_at is not None]
         answer[proposals.MEMBER] = [proposals.document(purpose) for purpose in proposed]
-        answer["data_space_purposes_approved"] = [p.code for p in proposed if p.approved_at is not None]
+        answer["data_space_purposes_approved"] = approved
+    # A scope of its name stands for an approved purpose.
+    answer["scope"] = " ".join([*sorted(requests.SCOPES[Profile(client.profile)]), *approved])
     if registered.secret is not None:
         answer |= {"client_secret": registered.secret, "client_secret_expires_at": 0}
     return answer

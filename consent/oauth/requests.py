@@ -77,6 +77,7 @@ class Draft:
     keys: ClientKeys
     now: dt.datetime
     scope: tuple[str, ...] = ()
+    purpose: str = ""  # that a scope stands for
     jkt: str | None = None
     x5t: str | None = None
     resource: str = ""  # RFC 8707, as codes keep it
@@ -254,15 +255,25 @@ def state_and_nonce_are_short(draft: Draft) -> None:
 def scope_is_allowed(draft: Draft) -> None:
     """A sign-in needs openid, and what it does not know is left out (OpenID Connect Core section 3.1.2.1).
 
-    What a data client asks is in authorization_details: a scope that we do not know is refused, not guessed at.
+    What a data client asks is in authorization_details, or all that is registered for a purpose by the scope of its
+    name. Any other scope is refused, not guessed at.
     """
     asked = tuple(dict.fromkeys(draft.get("scope").split()))
     known = SCOPES[Profile(draft.party.profile)]
-    draft.scope = tuple(name for name in asked if name in known)
-    if draft.party.is_data and draft.scope != asked:
-        raise InvalidScopeError("a scope is not known here")
-    if not draft.party.is_data and "openid" not in draft.scope:
+    draft.scope = tuple(name for name in asked if name in known or draft.party.is_data)
+    if draft.party.is_data:
+        draft.purpose = _purpose_of([name for name in asked if name not in known], draft.party.client_id)
+    elif "openid" not in draft.scope:
         raise InvalidScopeError("openid is missing")
+
+
+def _purpose_of(scopes: list[str], client_id: str) -> str:
+    """The code of the purpose that a scope stands for, "" for none. One request has exactly one purpose."""
+    if not scopes:
+        return ""
+    if len(scopes) > 1 or not purposes.is_approved(client_id, scopes[0]):
+        raise InvalidScopeError("a scope is not known here")
+    return scopes[0]
 
 
 def prompt_and_max_age_make_sense(draft: Draft) -> None:
@@ -340,7 +351,9 @@ def asks_what_is_registered(draft: Draft) -> None:
     client_id = draft.party.client_id
     if draft.party.is_data:
         with as_oauth():
-            asked = terms.parse(details)
+            asked = terms.parse(details) if details or not draft.purpose else terms.whole(draft.purpose)
+            if draft.purpose not in ("", asked.purpose_code):
+                raise InvalidScopeError("scope and authorization_details name different purposes")
             draft.ask = purposes.admit(asked, client_id=client_id, scope=draft.scope, now=draft.now)
         _locations_are_ours(asked.locations, draft.issuer)
     elif details:

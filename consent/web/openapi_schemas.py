@@ -241,7 +241,7 @@ def _pushed_request() -> Schema:
             "code_challenge": {"type": "string", "pattern": "^[A-Za-z0-9_-]{43}$"},
             "code_challenge_method": {"const": "S256"},
             "authorization_details": details | {"contentSchema": ref("AuthorizationDetails")},
-            "scope": SCOPE | {"description": f"Of a client that reads data: {scopes}."},
+            "scope": SCOPE | {"description": f"Of a client that reads data: {scopes}, the code of one purpose."},
             "resource": {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": MAX_NAMED},
             "state": {"type": "string", "maxLength": MAX_STATE},
             "nonce": {"type": "string", "maxLength": MAX_NONCE},

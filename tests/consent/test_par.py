@@ -28,7 +28,17 @@ RAR = "invalid_authorization_details"
 
 @pytest.fixture
 def world(app: Flask) -> factories.World:
-    return factories.world(clock.now(), max_reads=5)
+    now = clock.now()
+    world = factories.world(now, max_reads=5)
+    factories.party(now, "mart")
+    for client_id, code, approved_at in (
+        ("bank", "second", now),
+        ("bank", "proposed", None),
+        ("mart", "of-another", now),
+    ):
+        factories.purpose(now, client_id, code, required=[world.item], approved_at=approved_at)
+    db.session.commit()
+    return world
 
 
 @pytest.fixture
@@ -71,6 +81,16 @@ def test_a_proof_or_an_announced_key_binds_the_request(bank: ThirdParty) -> None
     assert {row.jkt for row in db.session.scalars(select(AuthorizationRequest))} == {bank.jkt}
 
 
+@pytest.mark.parametrize("scope", ["loan-review", "openid loan-review offline_access"])
+def test_a_scope_stands_for_all_that_is_registered_for_a_purpose(bank: ThirdParty, scope: str) -> None:
+    whole = json.dumps([{"type": DETAILS[0]["type"], "purpose": "loan-review"}])
+    for asked in (LEFT_OUT, whole):
+        assert bank.push(scope=scope, authorization_details=asked).status_code == 201
+    by_scope, by_details = db.session.scalars(select(AuthorizationRequest).order_by(AuthorizationRequest.created_at))
+    assert by_scope.asked == by_details.asked
+    assert (by_scope.asked.purpose_code, by_scope.asked.scope) == ("loan-review", tuple(scope.split()))
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "two purposes": ({"authorization_details": json.dumps(DETAILS * 2)}, RAR, "exactly one purpose"),
     "an unregistered purpose": (asking(purpose="snooping"), RAR, "snooping"),
@@ -90,6 +110,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "no details": ({"authorization_details": LEFT_OUT}, RAR, "missing"),
     "large details": (asking(reference_no="x" * 17_000), RAR, "too large"),
     "an unknown scope": ({"scope": "openid everything"}, "invalid_scope", "not known"),
+    "an unknown scope alone": (
+        {"scope": "everything", "authorization_details": LEFT_OUT}, "invalid_scope", "not known",
+    ),
+    "the scope of a purpose that is not approved": (
+        {"scope": "proposed", "authorization_details": LEFT_OUT}, "invalid_scope", "not known",
+    ),
+    "the scope of another client's purpose": (
+        {"scope": "of-another", "authorization_details": LEFT_OUT}, "invalid_scope", "not known",
+    ),
+    "the scopes of two purposes": (
+        {"scope": "loan-review second", "authorization_details": LEFT_OUT}, "invalid_scope", "not known",
+    ),
+    "a scope and details of two purposes": ({"scope": "second"}, "invalid_scope", "different purposes"),
     "no redirect URI": ({"redirect_uri": LEFT_OUT}, "invalid_request", "redirect_uri is missing"),
     "a redirect URI off by one character": (
         {"redirect_uri": factories.REDIRECT_URI + "/"}, "invalid_request", "not registered",

@@ -291,6 +291,14 @@ def test_a_refresh_needs_a_proof_and_binds_to_its_key(bank: ThirdParty, world: f
     assert bank.read(first["access_token"]).status_code == 200
 
 
+def test_a_purpose_asked_by_its_scope_alone(bank: ThirdParty, world: factories.World) -> None:
+    body = tokens_for(bank, world.actor, scope="loan-review", authorization_details=LEFT_OUT)
+    assert (body["scope"], body["authorization_details"][0]["purpose"]) == ("loan-review", "loan-review")
+    assert bank.read(body["access_token"]).status_code == 200
+    fresh = bank.refresh(body["refresh_token"], scope="loan-review")
+    assert (fresh.status_code, fresh.json["scope"]) == (200, "loan-review")
+
+
 def test_an_access_token_refreshes_nothing(bank: ThirdParty, world: factories.World) -> None:
     assert bank.refresh(tokens_for(bank, world.actor)["access_token"]).json["error"] == "invalid_grant"
 
