@@ -234,6 +234,27 @@ def never_admitted(purpose: Purpose, in_force: Rules, client_class: str | None =
     return [o for o in rules.objections(in_force, wanted) if o.cap in NOT_NARROWED]
 
 
+def outdated(ask: Ask) -> bool:
+    """Whether what was asked can no longer be given: the purpose is gone, or an item is not shared any more.
+
+    An item that has become sensitive since needs a step of its own, so it has to be asked for anew as well.
+    """
+    if ask.kind != "data":
+        return False
+    purpose = db.session.get(Purpose, (ask.client_id, ask.purpose_code))
+    if purpose is None or purpose.approved_at is None:
+        return True
+    items = catalogue.current([i.item_id for i in ask.items])
+    return any(_is_outdated(asked, items.get(asked.item_id)) for asked in ask.items)
+
+
+def _is_outdated(asked: AskItem, item: DataItem | None) -> bool:
+    if item is None or item.share == "N":
+        return True
+    known = set(item.field_ids())
+    return not known.issuperset(asked.fields) or (item.is_sensitive_for(asked.fields) and not asked.sensitive)
+
+
 def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING) -> Ask:
     """What a ``login`` client asks: to know who signs in, and what scope and claims add, for a year at most."""
     text = {
@@ -260,7 +281,7 @@ def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING
 def _admit_item(
     asked: AskedItem, registered: dict[str, Any] | None, item: DataItem | None, cap: int | None, now: dt.datetime
 ) -> AskItem:
-    if registered is None or item is None:
+    if registered is None or item is None or item.share == "N":
         raise InvalidTerms(f"item {asked.item_id} is not registered for this purpose")
     fields = asked.fields or tuple(registered["fields"])
     foreign = [f for f in fields if f not in registered["fields"]]

@@ -23,6 +23,7 @@ from dataspace.errors import InvalidFile, NotFound
 SCHEMA = Path(__file__).parent / "schemas" / "catalogue.schema.json"
 NAMES = {"items": "item_id", "rule_sets": "name"}
 OPTIONAL = {"period_field": None, "impact": None, "important": False, "derived": False}
+HIGHEST = 4  # level
 PREFIXES = {"natural_person": "p.", "body": "e."}
 
 
@@ -104,8 +105,15 @@ class DataItem(Model):
         return bool(self.field(field_id).get("masked", False))
 
     def is_sensitive_for(self, field_ids: Iterable[str]) -> bool:
-        """Whether asking for these fields needs a step of its own (PIPL 29): the item is sensitive, or one of them."""
-        return self.sensitive or any(bool(self.field(f).get("sensitive", False)) for f in field_ids)
+        """Whether asking for these fields needs a step of its own (PIPL 29) and a fresh sign-in.
+
+        The item is sensitive, one of the fields is, or the item is of the highest level.
+        """
+        return (
+            self.sensitive
+            or self.level >= HIGHEST
+            or any(bool(self.field(f).get("sensitive", False)) for f in field_ids)
+        )
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,8 @@ class Settings:
             problems.append("DATASPACE_SECRET_KEY must have at least 32 characters")
         if self.dpop_nonce not in ("offered", "required"):
             problems.append("DATASPACE_DPOP_NONCE must be offered or required")
+        if self.session_idle < dt.timedelta(minutes=15):
+            problems.append("DATASPACE_SESSION_IDLE must be at least 900: people read in peace (check C-21)")
         if self.mode == "production" and self.fetch_loopback:
             problems.append("DATASPACE_FETCH_LOOPBACK is not for production")
         if problems:

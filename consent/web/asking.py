@@ -4,6 +4,7 @@ Built once from the request (or from the document of a consent) and the holder's
 that is kept as proof (check C-26) are made from the same values.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,7 +93,7 @@ class Asking:
     reference_no: str
     items: tuple[ShownItem, ...]
     days: str
-    unusual_days: str  # what is usual, when the request asks for longer (check C-09)
+    unusual: tuple[str, ...]  # sentences: it asks for longer, more often or further back than usual (check C-09)
     kept: str
     kept_at: str
     how_often: str
@@ -122,11 +123,13 @@ def look(
     *,
     space_id: str = "",
     vault: Vault | None = None,
-    usual_days: int | None = None,
+    usual: Mapping[str, Any] | None = None,
 ) -> Asking:
-    """Everything a page shows; with ``space_id`` and ``vault`` also what the holder's own records say."""
+    """Everything a page shows; with ``space_id`` and ``vault`` also what the holder's own records say.
+
+    ``usual``: {duration_days?, look_back_months?, frequency?} of this purpose.
+    """
     party = Party.of(client, locale)
-    unusual = usual_days is not None and ask.duration_days > usual_days
     return Asking(
         ask=ask,
         party=party,
@@ -134,7 +137,7 @@ def look(
         reference_no=plain(ask.reference_no or ""),
         items=_items(ask, locale, space_id, vault),
         days=words.days(ask.duration_days),
-        unusual_days=words.days(usual_days) if unusual and usual_days else "",
+        unusual=tuple(words.unusual(ask, usual or {})),
         kept=plain(in_language(ask.retention["text"], locale)),
         kept_at=plain(in_language(ask.storage_location, locale)) if ask.storage_location else "",
         how_often=words.how_often(ask.mode, ask.max_reads, ask.frequency),

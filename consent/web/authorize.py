@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from consent.oauth import par
 from consent.web import decisions
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
-from consent.web.visits import Visit, demand_same_actor, open_request
+from consent.web.visits import Visit, demand_fresh, demand_same_actor, open_request
 from dataspace import clock
 from dataspace.db import db
 
@@ -87,12 +87,25 @@ def decide_abroad(handle: str) -> Response:
 @bp.get("/confirm")
 def confirm(handle: str) -> str | Response:
     """What will be given, in one paragraph."""
-    visit = open_request(handle, clock.now())
+    now = clock.now()
+    visit = open_request(handle, now)
     _known(visit, CONFIRM)
     missing = visit.progress.open_step()
     if missing is not None:
         return redirect(visit.url(missing), 303)
+    demand_fresh(visit, now)
     return _screen(visit, CONFIRM, "confirm", asking=visit.given())
+
+
+@bp.post("/more-time")
+def more_time(handle: str) -> Response:
+    """Read on: the time counts anew, and what is chosen so far is kept (check C-21)."""
+    now = clock.now()
+    visit = _decisive(handle, now)
+    step = _known(visit, request.form.get("step", FIRST))
+    par.keep_choices(visit.row, visit.progress.kept(step, request.form).to_choices(), now)
+    db.session.commit()
+    return redirect(visit.url(step), 303)
 
 
 def _decisive(handle: str, now: dt.datetime) -> Visit:

@@ -14,7 +14,16 @@ from consent.records import Consent, Reason, facts_of, why_inactive
 from consent.web import way_back, words
 from consent.web.context import registry
 from consent.web.steps import CONFIRM, FIRST
-from consent.web.visits import Visit, decided_page, demand_same_actor, fits, meet, open_request, resting
+from consent.web.visits import (
+    Visit,
+    decided_page,
+    demand_fresh,
+    demand_same_actor,
+    fits,
+    meet,
+    open_request,
+    resting,
+)
 from consent.web.way_back import Told
 from dataspace import clock, holders
 from dataspace.db import db
@@ -37,6 +46,7 @@ def agree(handle: str) -> Response:
     visit, missing = _answered(visit)
     if missing is not None:
         return redirect(visit.url(missing), 303)
+    demand_fresh(visit, now)
     if len(visit.progress.steps) > 1 and request.form.get("seen") != visit.progress.mark:
         return redirect(url_for("consent_page.confirm", handle=handle, changed=""), 303)
     try:

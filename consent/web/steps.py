@@ -102,7 +102,11 @@ class Progress:
         return self.days or self.ask.duration_days
 
     def first_screen(self, form: Form) -> "Progress":
-        """The answers of the first screen; what is not on offer is ignored."""
+        """The answers of the first screen."""
+        return self.ticked(form).answered(FIRST)
+
+    def ticked(self, form: Form) -> "Progress":
+        """What is chosen on the first screen; what is not on offer is ignored."""
         ticked = form.getlist("share")
         ticks = tuple(t for t in self.ticks if t in ticked)
         chosen = _on_offer(form.get("days", ""), self.shorter)
@@ -110,7 +114,14 @@ class Progress:
         for item in self.ask.items:
             if not item.sensitive:
                 progress = progress.narrowed(item, form)
-        return progress.answered(FIRST)
+        return progress
+
+    def kept(self, step: str, form: Form) -> "Progress":
+        """What is chosen on a screen so far, without its answer."""
+        if step == FIRST:
+            return self.ticked(form)
+        own = [i for i in self.ask.sensitive_items if step == ITEM + i.item_id]
+        return self.narrowed(own[0], form) if own else self
 
     def decide_item(self, item: AskItem, form: Form) -> "Progress":
         """The decision on one sensitive item."""

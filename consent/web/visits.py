@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from authlib.oidc.core.errors import LoginRequiredError
-from flask import abort, make_response, redirect, render_template, request, session, url_for
+from flask import abort, flash, make_response, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, lifecycle, refusals, subjects
+from consent import clients, lifecycle, purposes, refusals, subjects
 from consent.clients import Client, Standing
 from consent.oauth import authorization, par
 from consent.oauth.par import AuthorizationRequest
@@ -27,7 +27,7 @@ from consent.web.asking import Asking, look
 from consent.web.context import registry
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
 from consent.web.way_back import Told, lead_on
-from dataspace import holders, signins
+from dataspace import clock, holders, signins
 from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
@@ -36,6 +36,8 @@ from dataspace.mandates import Actor, Capacity
 from dataspace.web.shell import services
 from dataspace.web.signin import SignInTooOld, ask_sign_in, browser_secret, current_actor
 from dataspace.web.values import plain
+
+FRESH = dt.timedelta(minutes=15)  # how old the sign-in may be with which sensitive data is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,11 @@ class Visit:
     def handle(self) -> str:
         return self.row.handle
 
+    @property
+    def until(self) -> dt.datetime:
+        """Until when the page waits, if nothing is done on it."""
+        return min(self.row.expires_at, clock.now() + services().settings.session_idle)
+
     def given(self) -> Asking:
         """As :meth:`asking`, with the items as they will be given."""
         ask = self.progress.given()
@@ -63,15 +70,15 @@ class Visit:
 
     def asking(self) -> Asking:
         """What the pages show, with the holder's own records."""
-        usual = self.ask.usual.get("duration_days")
-        purpose = None if usual else db.session.get(Purpose, (self.ask.client_id, self.ask.purpose_code))
+        purpose = db.session.get(Purpose, (self.ask.client_id, self.ask.purpose_code))
+        default = {"duration_days": purpose.default_duration_days} if purpose else {}
         return look(
             self.ask,
             self.client,
             self.locale,
             space_id=self.actor.space_id,
             vault=services().vault,
-            usual_days=purpose.default_duration_days if purpose else usual,
+            usual=default | self.ask.usual,
         )
 
     def duration_options(self) -> list[tuple[str, str]]:
@@ -123,6 +130,8 @@ def open_request(handle: str, now: dt.datetime) -> Visit:
         abort(redirect(url_for("consent_page.waiting", handle=handle), 303))
     if visit.client.standing != Standing.GOOD:
         _page("stopped", 403, party=visit.client.name(visit.locale))
+    if purposes.outdated(visit.ask):
+        _page("outdated", 409, handle=handle, visit=visit)
     if not fits(visit):
         _page("mismatch", 403, handle=handle, visit=visit, leads=_leads(visit, now))
     if (rest := resting(visit, now)) is not None:
@@ -169,6 +178,16 @@ def demand_same_actor(visit: Visit) -> None:
     """A form counts only for whom it was shown: in another tab the person may have switched meanwhile (aborts)."""
     if request.form.get("acting") != visit.acting:
         _page("switched", 409, handle=visit.handle)
+
+
+def demand_fresh(visit: Visit, now: dt.datetime) -> None:
+    """What is sensitive is given on a recent sign-in only; the way leads back to the last screen (aborts, RFC 9470)."""
+    gives = visit.progress.decided().items
+    if not any(i.sensitive and i.item_id in gives for i in visit.ask.items):
+        return
+    if not signins.is_fresh(visit.actor, now, max_age=FRESH):
+        flash(_("You are about to give sensitive data. Sign in once more; your choices are kept."), "info")
+        abort(redirect(url_for("signin.sign_in", next=visit.url(CONFIRM)), 303))
 
 
 def fits(visit: Visit) -> bool:

@@ -4,14 +4,17 @@ How values and periods are written is in :mod:`dataspace.web.values`.
 """
 
 import datetime as dt
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask_babel import format_date, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
+from consent.purposes import Ask
 from consent.records import Event, Inactive, Reason, State
 from dataspace.holders import HolderKind
 from dataspace.mandates import Capacity
+from dataspace.web import values
 
 Label = Any  # a LazyString: becomes text when it is shown
 
@@ -251,6 +254,22 @@ def delivery(form: str, mode: str) -> tuple[str, str]:
     looks_only = form == "raw" and mode == "view_once"
     short, sentence = DELIVERIES.get("view_only" if looks_only else form, ("", ""))
     return str(short), str(sentence)
+
+
+def unusual(ask: Ask, usual: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each respect in which a request goes beyond what is usual for its purpose (check C-09)."""
+    usual_days, back, often = (usual.get(k) for k in ("duration_days", "look_back_months", "frequency"))
+    if usual_days and ask.duration_days > usual_days:
+        yield str(_("This is longer than usual for this purpose: usually %(days)s.", days=days(usual_days)))
+    if back and any((i.months or 0) > back for i in ask.items):
+        yield str(_("It looks further back than usual: usually %(days)s.", days=values.months_in_words(back)))
+    if often and ask.frequency and _a_year(ask.frequency) > _a_year(often):
+        yield str(_("It reads more often than usual: usually %(often)s.", often=_frequency(often["n"], often["unit"])))
+
+
+def _a_year(frequency: Mapping[str, Any]) -> float:
+    times: dict[str, float] = {"day": 365, "week": 52, "month": 12, "quarter": 4, "year": 1}
+    return times[frequency["unit"]] * int(frequency["n"])
 
 
 def kinds(holder_kinds: tuple[str, ...]) -> str:
