@@ -11,7 +11,7 @@ from flask_migrate import Migrate
 from consent.history import Registry
 from consent.keys import Keyring
 from consent.oauth import nonces, server, validator
-from consent.web import authorize, dashboard, endpoints, logout, registration
+from consent.web import authorize, dashboard, endpoints, logout, messenger, registration
 from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
 from dataspace.db import db, engine_options
@@ -48,6 +48,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (passkeys, pages, api, endpoints, registration, authorize, logout, dashboard, admin):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
+    messenger.init_messengers(app)
     dataspace_commands.register(app)
     consent_commands.register(app)
     return app

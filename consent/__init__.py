@@ -12,6 +12,8 @@ purposes      what a client is registered to ask, why, and the caps on it
 terms         what one request asks, parsed from authorization_details
 keys          server signing keys, rotation, the public JWK set
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
+announcements what a client is told of its consents, and whether it has taken it
+telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
 lifecycle     ask, give, refuse, replace, approve: how a consent comes about

@@ -30,7 +30,14 @@ CLIENT_EVENTS = (
     "client:purpose_proposed",
     "client:purpose_refused",
 )
-OPERATOR_EVENTS = ("keys:generated", "keys:rotated", "invitation:issued", "invitation:revoked", "holder:searched")
+OPERATOR_EVENTS = (
+    "keys:generated",
+    "keys:rotated",
+    "invitation:issued",
+    "invitation:revoked",
+    "holder:searched",
+    "events:sent_again",
+)
 SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "given": (Event.GIVEN, Event.CO_APPROVED),

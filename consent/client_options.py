@@ -17,6 +17,7 @@ from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
 from dataspace.jwk import KEY_TYPES
 
 GRANT_TYPES = ("authorization_code", "refresh_token")
+EVENT_DELIVERIES = ("push", "poll")  # RFC 8935, RFC 8936
 NO_SIGNATURE = "none"  # OpenID Connect lets a client register that its request objects are not signed
 MAX_LIST = 20
 MAX_TEXT = 200
@@ -32,10 +33,16 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "token_endpoint_auth_signing_alg": tuple(sorted(KEY_TYPES)),
         "authorization_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
         "introspection_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
+        "consent_events_delivery": EVENT_DELIVERIES,
     }
 )
 OPENED = ("client_uri", "logo_uri", "policy_uri", "tos_uri", "initiate_login_uri")  # by browsers, never by us
-FETCHED = ("sector_identifier_uri", "backchannel_logout_uri", "request_uris")  # by us, through the guard
+FETCHED = (
+    "sector_identifier_uri",
+    "backchannel_logout_uri",
+    "request_uris",
+    "consent_events_uri",
+)  # by us, through the guard
 Flaw = tuple[str, str]  # the name of the member, what is wrong with it
 
 
@@ -76,6 +83,9 @@ class ClientOptions:
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""
     backchannel_logout_session_required: bool = False
+    # How it hears what became of a consent (RFC 8417); our own names
+    consent_events_delivery: str = ""  # empty: it does not
+    consent_events_uri: str = ""  # where they are pushed to
     # RFC 7591 section 2
     software_id: str = ""
     software_version: str = ""
@@ -151,6 +161,8 @@ def flaws(options: ClientOptions, *, here: Installation) -> Iterator[Flaw]:
             yield name, "must be an https address on port 443 that this service may fetch"
     if options.require_signed_request_object and options.request_object_signing_alg == NO_SIGNATURE:
         yield "request_object_signing_alg", "none is no signature, and require_signed_request_object asks for one"
+    if (options.consent_events_delivery == "push") != bool(options.consent_events_uri):
+        yield "consent_events_uri", "goes with consent_events_delivery push, and push with it"
     yield from _grant_flaws(options)
     yield from _return_flaws(options, allow_loopback=here.loopback)
     if options.default_max_age is not None and not 0 <= options.default_max_age <= MAX_AGE:

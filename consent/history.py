@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from consent import documents, receipts
+from consent import documents, receipts, telling
 from consent.keys import Keyring
 from consent.records import TRANSITIONS, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event, State
 from dataspace import jose
@@ -46,10 +46,10 @@ def append(
     text: str = "",
     registry: Registry,
 ) -> None:
-    """Lock the head, move the state, append the event, and hand the holder a receipt of it.
+    """Lock the head, move the state, append the event, and all that follows from it (:func:`_follow`).
 
-    An event of WITH_VERSION has its receipt from :func:`add_version`, which has to follow. Raises Conflict when the
-    event is not possible any more.
+    After an event of WITH_VERSION that follows from :func:`add_version`, which has to come next. Raises Conflict when
+    the event is not possible any more.
     """
     # The UPDATE takes the row lock (SQLite: the write lock) before the state is looked at, so nobody decides on a
     # state that another transaction is changing.
@@ -87,8 +87,8 @@ def append(
     digest = jose.digest(row | {"at": documents.stamp(at)})
     db.session.add(ConsentEvent(**row, at=at, digest=digest))
     db.session.flush()
-    if event not in WITH_VERSION | receipts.WITHOUT:
-        _receipt(consent_id, at, registry)
+    if event not in WITH_VERSION:
+        _follow(consent_id, event, at, registry, new_version=False)
 
 
 def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
@@ -100,7 +100,7 @@ def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
 def add_version(
     consent: Consent, document: dict[str, Any], now: dt.datetime, registry: Registry, *, notice: str | None = None
 ) -> None:
-    """Add the version that the last event has led to, and the receipt of both.
+    """Add the version that the last event has led to, and all that follows from both.
 
     ``notice``: the text as it was shown, when there is a new one; it is kept sealed.
     """
@@ -120,11 +120,16 @@ def add_version(
     db.session.flush()
     if notice is not None:
         _keep_notice(consent, notice, registry)
-    _receipt(consent.consent_id, now, registry)
+    last = (ConsentEvent.consent_id == consent.consent_id, ConsentEvent.seq == consent.last_seq)
+    event = Event(db.session.scalars(select(ConsentEvent.kind).where(*last)).one())
+    _follow(consent.consent_id, event, now, registry, new_version=True)
 
 
-def _receipt(consent_id: str, now: dt.datetime, registry: Registry) -> None:
-    receipts.issue(consent_id, now, vault=registry.vault, keyring=registry.keyring, issuer=registry.issuer)
+def _follow(consent_id: str, event: Event, now: dt.datetime, registry: Registry, *, new_version: bool) -> None:
+    """What every change brings with it, in its transaction: a receipt for the holder, and word to whom it concerns."""
+    if event not in receipts.WITHOUT:
+        receipts.issue(consent_id, now, vault=registry.vault, keyring=registry.keyring, issuer=registry.issuer)
+    telling.tell(consent_id, event, now, new_version=new_version)
 
 
 def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:

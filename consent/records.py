@@ -217,6 +217,11 @@ _STATE_REASONS = {
 }
 
 
+def reason_of(state: State) -> Reason | None:
+    """Why a consent in this state allows nothing, whatever else; None for the others."""
+    return _STATE_REASONS.get(state)
+
+
 @dataclass(frozen=True)
 class Inactive:
     """Why a consent is inactive, and since when."""

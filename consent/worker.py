@@ -1,4 +1,4 @@
-"""Background work: sweeps that write down what time has ended and remove what can no longer be used; logout notices.
+"""Background work: sweeps that write down what time has ended and remove what can no longer be used; what is sent.
 
 Correctness never waits for them. Every batch is a transaction of its own, so several workers may run at once, locks
 are short, and a worker that is killed leaves nothing half done.
@@ -11,18 +11,18 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import endings, keys
+from consent import announcements, endings, keys
 from consent.history import Registry
-from consent.oauth import backchannel, initial_access, par, replay, sessions, tokens
-from consent.oauth.backchannel import Letter
-from dataspace import ceremonies, passkeys, signins
+from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
+from dataspace import ceremonies, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
+from dataspace.outbox import Channel, Letter
 
 log = logging.getLogger("dataspace.worker")
 
 BATCH = 500
-LETTERS = 32  # posted together: four rounds of 3 s at worst, well before any of them is due again
+LETTERS = 64  # claimed together: posted long before any of them is due again
 MAX_BATCHES = 100  # of one sweep in one pass, so that a backlog of one does not keep the others waiting
 SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
     {
@@ -34,6 +34,7 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "signins": lambda now: signins.sweep(now, BATCH),
         "sessions": lambda now: sessions.sweep(now, BATCH),
         "logout_notices": lambda now: sessions.sweep_notices(now, BATCH),
+        "announcements": lambda now: announcements.sweep(now, BATCH),
         "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,
     }
@@ -66,26 +67,34 @@ def run_once(now: dt.datetime, *, registry: Registry) -> dict[str, int]:
     return done
 
 
-def deliver(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -> int:
-    """Try the logout notices that are due, up to LETTERS of them; returns how many it has tried.
+def channels(registry: Registry, *, allow_loopback: bool) -> tuple[Channel, ...]:
+    """Everything that is sent."""
+    return (
+        backchannel.channel(registry, allow_loopback=allow_loopback),
+        security_events.channel(registry, allow_loopback=allow_loopback),
+    )
 
-    Commits before posting: no transaction stays open while clients take their time, and no other worker takes the same.
-    Raises SweepFailed.
+
+def deliver(channel: Channel, now: dt.datetime) -> int:
+    """Try what is due in one outbox, up to LETTERS of it; returns how many it has tried.
+
+    Commits before posting: no transaction stays open while addressees take their time, and no other worker takes the
+    same. Raises SweepFailed.
     """
     try:
-        notices = backchannel.claim(now, LETTERS)
-        written = backchannel.write(notices, now, registry=registry)
+        rows = outbox.claim(channel, now, LETTERS)
+        written = channel.write(rows, now)
         db.session.commit()
         letters = [letter for letter in written if isinstance(letter, Letter)]
         outcomes = [failed for failed in written if not isinstance(failed, Letter)]
-        outcomes += backchannel.post(letters, allow_loopback=allow_loopback)
-        backchannel.record(outcomes, now)
+        outcomes += outbox.post(letters)
+        outbox.record(channel, outcomes, now)
         db.session.commit()
     except (SQLAlchemyError, DomainError) as error:
         db.session.rollback()
         log.error("delivery failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
-        raise SweepFailed("logout") from None
-    return len(notices)
+        raise SweepFailed(channel.name) from None
+    return len(rows)
 
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:

@@ -130,6 +130,38 @@ def fetch_text(
         raise FetchRefused(f"{target.host}: not ASCII") from None
 
 
+@dataclass(frozen=True)
+class Answered:
+    """The answer to a post: its status, and its body as far as it was read."""
+
+    status: int
+    body: bytes = b""
+
+
+def post(
+    url: str,
+    content: bytes,
+    *,
+    content_type: str,
+    allow_loopback: bool,
+    accept: str = "*/*",
+    max_bytes: int = 0,
+    timeout: float = TIMEOUT,
+    tls: ssl.SSLContext | None = None,
+) -> Answered:
+    """Post to ``url`` through the same guard. Of the answer at most ``max_bytes`` are read; what is longer is cut.
+
+    Raises FetchRefused. ``timeout`` and ``tls`` as in :func:`fetch_json`.
+    """
+    target = check_url(url, allow_loopback=allow_loopback)
+    headers = [("Content-Type", content_type), ("Accept", accept), ("Accept-Encoding", "identity")]
+    with (
+        _pool(target, timeout, tls) as pool,
+        pool.stream("POST", _request_url(target), headers=headers, content=content) as response,
+    ):
+        return Answered(response.status, _beginning(response, max_bytes))
+
+
 def post_form(
     url: str,
     form: Mapping[str, str],
@@ -138,18 +170,9 @@ def post_form(
     timeout: float = TIMEOUT,
     tls: ssl.SSLContext | None = None,
 ) -> int:
-    """Post a form to ``url`` through the same guard; returns the status. Nothing else of the answer is read.
-
-    Raises FetchRefused. ``timeout`` and ``tls`` as in :func:`fetch_json`.
-    """
-    target = check_url(url, allow_loopback=allow_loopback)
-    headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept-Encoding", "identity")]
-    body = urlencode(form).encode()
-    with (
-        _pool(target, timeout, tls) as pool,
-        pool.stream("POST", _request_url(target), headers=headers, content=body) as response,
-    ):
-        return response.status
+    """Post a form to ``url``; returns the status. Nothing else of the answer is read. As :func:`post`."""
+    kind, content = "application/x-www-form-urlencoded", urlencode(form).encode()
+    return post(url, content, content_type=kind, allow_loopback=allow_loopback, timeout=timeout, tls=tls).status
 
 
 @contextmanager
@@ -223,6 +246,16 @@ def _read(pool: httpcore.ConnectionPool, target: Target, accept: str, types: re.
             if len(body) > max_bytes:
                 raise FetchRefused(f"{target.host}: more than {max_bytes} bytes")
     return bytes(body)
+
+
+def _beginning(response: httpcore.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    if max_bytes:
+        for chunk in response.iter_stream():
+            body += chunk
+            if len(body) >= max_bytes:
+                break
+    return bytes(body[:max_bytes])
 
 
 def _check_answer(response: httpcore.Response, types: re.Pattern[str]) -> None:

@@ -39,7 +39,7 @@ from wsgi import create_app
 
 pytestmark = pytest.mark.wire
 
-DESCRIBED = re.compile(r"/api/|/userinfo|/oauth/(grants|par|token|introspect|revoke|register)")
+DESCRIBED = re.compile(r"/api/|/userinfo|/oauth/(grants|par|token|introspect|revoke|events|register)")
 SCOPE = "openid grant_management_query grant_management_revoke"
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -59,6 +59,7 @@ OPERATIONS = [
     ("POST", "/oauth/token"),
     ("POST", "/oauth/introspect"),
     ("POST", "/oauth/revoke"),
+    ("POST", "/oauth/events"),
     ("GET", "/userinfo"),
     ("POST", "/userinfo"),
     ("POST", "/oauth/register"),
@@ -68,8 +69,9 @@ OPERATIONS = [
 ]
 IDS = [" ".join(one) for one in OPERATIONS]
 BY_CLIENT = [one for one in OPERATIONS if re.search("oauth/(par|token|introspect|revoke)", one[1])]
+BY_PROGRAM = [one for one in OPERATIONS if "events" in one[1]]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
-BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF]
+BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF + BY_PROGRAM]
 
 
 @dataclass
@@ -344,6 +346,23 @@ def test_every_described_call_of_a_registration(scene: Scene, now: dt.datetime) 
     assert call("DELETE", path, told.json()["registration_access_token"], **where).status_code == 204
 
 
+def test_every_described_answer_of_the_events(scene: Scene, now: dt.datetime) -> None:
+    scene.bank.registers(consent_events_delivery="poll")
+    endings.withdraw(scene.body["grant_id"], scene.world.actor, now, registry=factories.registry())
+    db.session.commit()
+
+    def call(body: Any, token: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {token or scene.bank.assertion()}"}
+        case = scene.operation("POST", "/oauth/events").Case(headers=headers, body=body, media_type="application/json")
+        return case.call_and_validate(checks=CHECKS)
+
+    (jti,) = call({"maxEvents": 5, "returnImmediately": True}).json()["sets"]
+    assert call({"ack": [jti]}).json() == {"sets": {}, "moreAvailable": False}
+    assert call({"ack": "x"}).status_code == 400
+    assert call({}, "x").status_code == 401
+    assert call({"ack": ["x" * 300_000]}).status_code == 413
+
+
 # Generated requests
 
 
@@ -405,6 +424,17 @@ def test_generated_requests_of_a_client(
     elif mode is GenerationMode.POSITIVE:
         assert statuses & {200, 400}
         assert 401 not in statuses
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+@pytest.mark.parametrize(("method", "path"), BY_PROGRAM, ids=[" ".join(one) for one in BY_PROGRAM])
+def test_generated_requests_of_a_program(scene: Scene, method: str, path: str, mode: GenerationMode) -> None:
+    def sent(case: Any) -> dict[str, str]:
+        case.query.clear()  # another client_id than that of the assertion
+        return {"Authorization": f"Bearer {scene.bank.assertion()}"}
+
+    statuses = generated(scene, method, path, mode, sent)
+    assert mode is GenerationMode.NEGATIVE or 200 in statuses <= {200, 400}
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

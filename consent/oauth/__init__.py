@@ -26,6 +26,7 @@ revocation             RFC 7009
 resources              resource servers beside the data API (RFC 8707, 9068)
 sessions               which clients signed somebody in, and who is still to hear that it is over
 backchannel            telling them (OpenID Connect Back-Channel Logout)
+security_events        telling clients what became of a consent (RFC 8417, 8935, 8936)
 logout                 the checks of a logout request (OpenID Connect RP-Initiated Logout)
 registration           dynamic client registration and management (RFC 7591, 7592, OpenID Connect Registration)
 entrance               the link by which a sign-in begins here (OpenID Connect Core section 4)

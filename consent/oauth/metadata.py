@@ -16,12 +16,14 @@ from consent.oauth import (
     registration,
     request_objects,
     requests,
+    security_events,
 )
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
 from dataspace.settings import Settings
 from dataspace.signins import ACR_PASSKEY
 
+EVENTS_PATH = "/.well-known/consent-events"
 SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
 
 
@@ -124,6 +126,17 @@ def with_certificates(document: dict[str, Any], settings: Settings) -> dict[str,
 def authorization_details_schema(issuer: str) -> dict[str, Any]:
     """The very schema by which :func:`consent.terms.parse` judges, under its public name."""
     return {"$id": f"{issuer}{SCHEMA_PATH}", **SCHEMA}
+
+
+def consent_events(issuer: str) -> dict[str, Any]:
+    """How clients hear what became of a consent; a document of our own, as no specification has a place for it."""
+    return {
+        "issuer": issuer,
+        "jwks_uri": f"{issuer}/oauth/jwks",
+        "delivery_methods_supported": ["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"],
+        "poll_endpoint": f"{issuer}{security_events.PATH}",
+        "events_supported": security_events.event_uris(issuer),
+    }
 
 
 def protected_resource(settings: Settings) -> dict[str, Any]:

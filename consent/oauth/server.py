@@ -10,6 +10,7 @@ import orjson
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2.rfc6749 import InvalidClientError, InvalidRequestError, OAuth2Error
 from flask import Flask, Response, current_app, request
+from werkzeug.datastructures import Headers
 
 from consent import clients
 from consent.history import Registry
@@ -87,10 +88,13 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         """The current request: a form in the body, and nothing from the address (RFC 6749 section 3.2)."""
         if request.mimetype != forms.FORM:
             raise InvalidRequestError(f"the body must be {forms.FORM}")
+        return self._request(forms.parse(request.get_data(cache=False)), request.headers)
+
+    def _request(self, parameters: dict[str, str], headers: forms.Headers) -> FormRequest:
         return FormRequest(
             url=self.issuer + request.path,  # never from the Host header
-            headers=request.headers,
-            parameters=forms.parse(request.get_data(cache=False)),
+            headers=headers,
+            parameters=parameters,
             sender=self.sender(self.nonces),
             now=clock.now(),
         )
@@ -128,6 +132,20 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         if request.payload.client_id not in (None, client.client_id):
             raise InvalidClientError("client_id is another client", status_code=401)
         return client
+
+    def authenticate_program(self, endpoint: str) -> RegisteredClient:
+        """The client behind a request whose body is no form. Raises InvalidClientError, InvalidRequestError.
+
+        What the form carries elsewhere stands in the header: the assertion as ``Authorization: Bearer``, a secret as
+        Basic; beside a certificate ``client_id`` stands in the address.
+        """
+        scheme, _space, credentials = (request.headers.get("Authorization") or "").partition(" ")
+        named = forms.parse(request.query_string).get("client_id")
+        parameters, headers = {"client_id": named} if named else {}, request.headers
+        if scheme.lower() == "bearer":
+            parameters |= {"client_assertion_type": client_auth.ASSERTION_TYPE, "client_assertion": credentials.strip()}
+            headers = Headers([(name, value) for name, value in headers if name != "Authorization"])
+        return self.authenticate_client(self._request(parameters, headers), [], endpoint)
 
     def _private_key_jwt(self, _query_client: Any, request: FormRequest) -> RegisteredClient:
         if request.form.get("client_assertion_type") != client_auth.ASSERTION_TYPE:

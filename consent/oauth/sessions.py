@@ -8,9 +8,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.clients import Client
-from dataspace.db import Model, RowId, connection, db, delete_some, new_id
+from dataspace import outbox
+from dataspace.db import Model, connection, db, delete_some, new_id
+from dataspace.outbox import Posted
 from dataspace.signins import LIFE, SignIn
 
+OUTBOX = "logout"
 NOTICES_KEPT = dt.timedelta(days=30)  # so that an administrator can see which client does not take them
 
 
@@ -28,20 +31,14 @@ class ClientSession(Model):
     ended_at: Mapped[dt.datetime | None]
 
 
-class LogoutNotice(Model):
-    """A logout token to be delivered (OpenID Connect Back-Channel Logout). ``due_at``: the next try; NULL: no more."""
+class LogoutNotice(Posted, Model):
+    """A logout token to be delivered (OpenID Connect Back-Channel Logout)."""
 
     __tablename__ = "logout_notices"
     __table_args__ = (Index(None, "due_at"), Index(None, "created_at"), Index(None, "client_id", "created_at"))
-    notice_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"))
     sid: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(80))
-    created_at: Mapped[dt.datetime]
-    due_at: Mapped[dt.datetime | None]
-    attempts: Mapped[int] = mapped_column(default=0)
-    delivered_at: Mapped[dt.datetime | None]
-    problem: Mapped[str] = mapped_column(String(200), default="")
 
 
 def join(signin_id: str, client_id: str, subject: str, now: dt.datetime) -> str | None:
@@ -101,15 +98,13 @@ def end(signin_ids: Collection[str], now: dt.datetime) -> int:
     ]
     if notices:
         db.session.execute(insert(LogoutNotice), notices)
+        outbox.mark(OUTBOX)
     return len(notices)
 
 
 def undelivered(client_id: str, limit: int = 10) -> list[LogoutNotice]:
     """The latest notices that this client has not taken, for administrators."""
-    missed = LogoutNotice.client_id == client_id, LogoutNotice.delivered_at.is_(None), LogoutNotice.problem != ""
-    return list(
-        db.session.scalars(select(LogoutNotice).where(*missed).order_by(LogoutNotice.created_at.desc()).limit(limit))
-    )
+    return outbox.undelivered(LogoutNotice, LogoutNotice.client_id == client_id, limit=limit)
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

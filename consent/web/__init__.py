@@ -11,11 +11,12 @@ visits      one person in front of one request; the pages for those who cannot g
 decisions   agree, refuse, wait for the second person
 way_back    to the third party: every answer leaves here
 asking      what a page shows of a request or a consent, in the reader's language
-logout      signing out at the wish of a client; messenger: telling the others at once
+logout      signing out at the wish of a client
+messenger   sending at once what a request has put into an outbox
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 cards       what the dashboard shows of a consent
 reads       who read my data, and the same as a file
-admin       search, revoke, suspend, the client registry, what happened lately
+admin       search, revoke, suspend, the client registry, what happened lately, notices that were not taken
 words       labels of states, reasons, capacities and items in the reader's language
 grounds     why an administrator stepped in, in the reader's language
 commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients

@@ -20,7 +20,7 @@ from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
-from consent.web.messenger import deliver_all
+from consent.web.messenger import channels, deliver_all
 from consent.web.resource_commands import resources_group
 from consent.web.rule_commands import rules_group
 from dataspace import clock
@@ -108,13 +108,14 @@ def list_keys() -> None:
 @click.option("--interval", type=click.FloatRange(min=0.1), default=10.0, show_default=True, help="Seconds between.")
 @with_appcontext
 def worker_command(*, once: bool, interval: float) -> None:
-    """Do the background work: write down what has expired, remove what is used up, tell clients who signed out.
+    """Do the background work: write down what has expired, remove what is used up, tell clients what has ended.
 
     Runs until it is told to stop (SIGTERM, SIGINT). Several may run at once.
     """
     if once:
         try:
-            done = worker.run_once(clock.now(), registry=registry()) | {"logout": deliver_all()}
+            done = worker.run_once(clock.now(), registry=registry())
+            done |= {channel.name: deliver_all(channel) for channel in channels()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
@@ -130,8 +131,9 @@ def worker_command(*, once: bool, interval: float) -> None:
 
 def _pass() -> None:
     try:
-        if count := deliver_all():  # first: somebody waits for it
-            log.info("delivered", extra={"detail": "logout", "count": count})
+        for channel in channels():  # first: somebody waits for it
+            if count := deliver_all(channel):
+                log.info("delivered", extra={"detail": channel.name, "count": count})
         for name, count in worker.run_once(clock.now(), registry=registry()).items():
             if count:
                 log.info("swept", extra={"detail": name, "count": count})

@@ -14,7 +14,16 @@ from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent.keys import JWKS_MAX_AGE
-from consent.oauth import answers, authorization, dpop, forms, grant_management, metadata, userinfo
+from consent.oauth import (
+    answers,
+    authorization,
+    dpop,
+    forms,
+    grant_management,
+    metadata,
+    security_events,
+    userinfo,
+)
 from consent.oauth.errors import plain
 from consent.oauth.nonces import HEADER, Nonces
 from consent.oauth.possession import Presented
@@ -64,6 +73,15 @@ def introspect() -> AnyResponse:
 def revoke() -> AnyResponse:
     """RFC 7009."""
     return _answered(the_server().create_endpoint_response("revocation"))
+
+
+@bp.post(security_events.PATH)
+@limited("600/minute")
+def fetch_events() -> AnyResponse:
+    """RFC 8936."""
+    client = the_server().authenticate_program("events")
+    told = security_events.fetch(request.get_data(cache=False), client, clock.now(), registry=registry())
+    return _answered(_json(told))
 
 
 @bp.route("/userinfo", methods=["GET", "POST"])
@@ -125,6 +143,12 @@ def openid_configuration() -> AnyResponse:
 def protected_resource() -> AnyResponse:
     """RFC 9728."""
     return _published(metadata.protected_resource(services().settings))
+
+
+@bp.get(metadata.EVENTS_PATH)
+def consent_events() -> AnyResponse:
+    """How clients hear what became of a consent."""
+    return _published(metadata.consent_events(services().settings.issuer))
 
 
 @bp.get(metadata.SCHEMA_PATH)

@@ -4,16 +4,12 @@ The person is always asked: a link on any page could have brought the browser he
 address and in the form, and is checked each time anew, so that several tabs do not get into each other's way.
 """
 
-import datetime as dt
-from typing import Any, cast
+from typing import Any
 
 from authlib.oauth2.rfc6749 import OAuth2Error
 from flask import (
     Blueprint,
-    Flask,
     Response,
-    after_this_request,
-    current_app,
     flash,
     redirect,
     render_template,
@@ -32,7 +28,6 @@ from consent.oauth.errors import plain
 from consent.oauth.logout import PARAMETERS, LogoutRequest
 from consent.oauth.response_modes import origin_of
 from consent.web.context import registry
-from consent.web.messenger import Messenger
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.limits import limited
@@ -45,19 +40,12 @@ bp = Blueprint("logout", __name__)
 @bp.record_once
 def _hear_of_ended_signins(state: BlueprintSetupState) -> None:
     """The sign-in of the data space tells us without knowing us."""
-    state.app.extensions["messenger"] = Messenger(cast("Flask", state.app))
-    state.app.extensions["signins_ended"] = signins_ended
+    state.app.extensions["signins_ended"] = sessions.end
 
 
 @bp.record_once
 def _take_foreign_forms(_state: BlueprintSetupState) -> None:
     csrf.exempt(ask_by_form)
-
-
-def signins_ended(signin_ids: list[str], now: dt.datetime) -> None:
-    """Note which clients are to be told, in this transaction; tell them once it is committed."""
-    if sessions.end(signin_ids, now):
-        after_this_request(_send)
 
 
 @bp.get("/oauth/logout")
@@ -122,12 +110,6 @@ def signed_out() -> str:
 
 def _done(wish: LogoutRequest) -> AnyResponse:
     return redirect(wish.way_back or url_for("logout.signed_out"), 303)
-
-
-def _send(response: Response) -> Response:
-    messenger: Messenger = current_app.extensions["messenger"]
-    messenger.wake()
-    return response
 
 
 def _refused(error: OAuth2Error) -> AnyResponse:

@@ -1,16 +1,33 @@
-"""Sending logout notices from the serving process, so that clients hear within a moment and not at the next pass."""
+"""Sending from the serving process what a request has put into an outbox, so that it is there within a moment."""
 
 import logging
 import threading
 
-from flask import Flask
+from flask import Flask, Response, current_app
 
 from consent import worker
 from consent.web.context import registry
-from dataspace import clock
+from dataspace import clock, outbox
+from dataspace.db import db
+from dataspace.outbox import Channel
 from dataspace.web.shell import services
 
+EXTENSION = "messengers"
 log = logging.getLogger("dataspace.messenger")
+
+
+def init_messengers(app: Flask) -> None:
+    """Have everything sent that a request of ``app`` leaves behind, once it is committed."""
+    with app.app_context():
+        app.extensions[EXTENSION] = {channel.name: Messenger(app, channel) for channel in channels()}
+    app.after_request(_wake)
+
+
+def _wake(response: Response) -> Response:
+    """Views commit before they answer, so what they have marked is there to be sent."""
+    for name in outbox.marked() if db.session.registry.has() else ():
+        current_app.extensions[EXTENSION][name].wake()
+    return response
 
 
 class Messenger:
@@ -19,8 +36,9 @@ class Messenger:
     No answer waits for it, and nothing depends on it: what it leaves undone the worker does.
     """
 
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, channel: Channel) -> None:
         self._app = app
+        self._channel = channel
         self._lock = threading.Lock()
         self._busy = self._asked = False
 
@@ -31,13 +49,13 @@ class Messenger:
             if self._busy:
                 return  # it looks once more before it goes
             self._busy = True
-        threading.Thread(target=self._work, name="messenger", daemon=True).start()
+        threading.Thread(target=self._work, name=f"messenger-{self._channel.name}", daemon=True).start()
 
     def _work(self) -> None:
         while self._goes_on():
             try:
                 with self._app.app_context():
-                    deliver_all()
+                    deliver_all(self._channel)
             except Exception as error:  # noqa: BLE001 - a thread has nobody to tell, and must be able to begin anew
                 log.error("delivery failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - no parameters
 
@@ -47,9 +65,14 @@ class Messenger:
             return self._busy
 
 
-def deliver_all() -> int:
-    """Try every logout notice that is due; returns how many. Raises SweepFailed."""
+def channels() -> tuple[Channel, ...]:
+    """Everything that this application sends."""
+    return worker.channels(registry(), allow_loopback=services().settings.fetch_loopback)
+
+
+def deliver_all(channel: Channel) -> int:
+    """Try everything that is due in one outbox; returns how many. Raises SweepFailed."""
     tried = 0
-    while count := worker.deliver(clock.now(), registry=registry(), allow_loopback=services().settings.fetch_loopback):
+    while count := worker.deliver(channel, clock.now()):
         tried += count
     return tried

@@ -6,7 +6,7 @@ metadata. Each operation is one function; schemas and answers have files of thei
 
 from typing import Any
 
-from consent.oauth import grant_management, introspection
+from consent.oauth import grant_management, introspection, security_events
 from consent.oauth.forms import FORM
 from consent.oauth.metadata import SCHEMA_PATH
 from consent.web import openapi_registration as registration
@@ -59,6 +59,7 @@ def _paths() -> dict[str, Any]:
         "/oauth/token": {"post": _exchange()},
         "/oauth/introspect": {"post": _introspect()},
         "/oauth/revoke": {"post": _revoke()},
+        security_events.PATH: {"post": _fetch_events()},
         "/userinfo": {"get": _user_info("get"), "post": _user_info("post")},
         **registration.paths(),
     }
@@ -83,6 +84,11 @@ def _security_schemes() -> dict[str, Schema]:
             "type": "http",
             "scheme": "bearer",
             "description": "From the last answer about a client.",
+        },
+        "client_assertion": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A client assertion (RFC 7523), where the body is no form.",
         },
         "client_secret_basic": {"type": "http", "scheme": "basic", "description": "RFC 6749 section 2.3.1."},
     }
@@ -240,6 +246,23 @@ def _revoke() -> Schema:
         "responses": {
             "200": answer("It is worth nothing now, or was unknown.", JSON, ref("Nothing")),
             **_client_refusals(),
+        },
+    }
+
+
+def _fetch_events() -> Schema:
+    by_certificate = {"name": "client_id", "in": "query", "schema": {"type": "string"}}
+    return {
+        "operationId": "fetchEvents",
+        "tags": ["grants"],
+        "summary": "What became of consents, as Security Event Tokens (RFC 8936); acknowledge what you have.",
+        "parameters": [by_certificate | {"description": "Beside a client certificate."}],
+        "requestBody": {"required": True, "content": {JSON: {"schema": ref("EventsRequest")}}},
+        "security": [{"client_secret_basic": []}, {"client_assertion": []}, {}],
+        "responses": {
+            "200": answer("Tokens by their jti, until you acknowledge them.", JSON, ref("Events")),
+            **_client_refusals(),
+            **problems(413, 429),
         },
     }
 

@@ -12,6 +12,7 @@ from consent.oauth.client_auth import ASSERTION_TYPE
 from consent.oauth.requests import MAX_NONCE, MAX_STATE, SCOPES
 from consent.oauth.resources import MAX_NAMED
 from consent.oauth.response_modes import ResponseMode
+from consent.oauth.security_events import ERRORS, MAX_TOLD
 from consent.terms import SCHEMA as ASKED
 from consent.terms import TYPE
 from dataspace import comparisons, delivery
@@ -71,7 +72,33 @@ def schemas() -> dict[str, Schema]:
         "PushedAnswer": record({"request_uri": TEXT, "expires_in": {"type": "integer", "minimum": 1}}),
         "TokenRequest": _token_request(),
         "Tokens": _tokens(),
+        "EventsRequest": _events_request(),
+        "Events": record({"sets": _by_jti(TEXT), "moreAvailable": {"type": "boolean"}}),
     }
+
+
+JTI: Schema = {"type": "string", "pattern": "^[!-~]*$"}
+
+
+def _by_jti(schema: Schema) -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": schema,
+        "propertyNames": JTI,
+        "description": "By the jti of a token.",
+    }
+
+
+def _events_request() -> Schema:
+    """RFC 8936 section 2.2."""
+    error: Schema = {"type": "object", "properties": {"err": {"enum": list(ERRORS)}, "description": TEXT}}
+    said: dict[str, Schema] = {
+        "maxEvents": {"type": "integer", "minimum": 0, "maximum": 1_000_000},
+        "returnImmediately": {"type": "boolean", "description": "The answer comes at once in any case."},
+        "ack": {"type": "array", "items": JTI, "maxItems": MAX_TOLD},
+        "setErrs": _by_jti(error | {"required": ["err"]}),
+    }
+    return {"type": "object", "properties": said}
 
 
 def _problem() -> Schema:

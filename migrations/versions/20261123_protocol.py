@@ -63,6 +63,32 @@ def upgrade() -> None:
     op.create_index("ix_logout_notices_created_at", "logout_notices", ["created_at"])
     op.create_index("ix_logout_notices_client_id_created_at", "logout_notices", ["client_id", "created_at"])
     op.create_table(
+        "announcements",
+        sa.Column("notice_id", ROW_ID, nullable=False),
+        sa.Column("jti", sa.String(40), nullable=False),
+        sa.Column("client_id", sa.String(80), nullable=False),
+        sa.Column("kind", sa.String(40), nullable=False),
+        sa.Column("consent_id", sa.String(40)),
+        sa.Column("body", DOCUMENT, nullable=False),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("due_at", MOMENT),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("delivered_at", MOMENT),
+        sa.Column("problem", sa.String(200), nullable=False),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.client_id"], name="fk_announcements_client_id_clients"),
+        sa.ForeignKeyConstraint(["consent_id"], ["consents.consent_id"], name="fk_announcements_consent_id_consents"),
+        sa.PrimaryKeyConstraint("notice_id", name="pk_announcements"),
+        sa.UniqueConstraint("jti", name="uq_announcements_jti"),
+    )
+    op.create_index("ix_announcements_due_at", "announcements", ["due_at"])
+    op.create_index("ix_announcements_created_at", "announcements", ["created_at"])
+    op.create_index("ix_announcements_delivered_at_due_at", "announcements", ["delivered_at", "due_at"])
+    op.create_index(
+        "ix_announcements_client_id_delivered_at_notice_id",
+        "announcements",
+        ["client_id", "delivered_at", "notice_id"],
+    )
+    op.create_table(
         "initial_access_tokens",
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("profile", sa.String(10), nullable=False),
@@ -80,7 +106,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_enrolment_codes_expires_at", "enrolment_codes")
-    for table in ("initial_access_tokens", "logout_notices", "client_sessions", "resources"):
+    for table in ("initial_access_tokens", "announcements", "logout_notices", "client_sessions", "resources"):
         op.drop_table(table)
     for table in ("authorization_codes", "tokens"):
         for column in ("sid", "claims", "resource", "x5t"):

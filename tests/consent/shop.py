@@ -62,17 +62,26 @@ def claims_of(token: str) -> dict[str, Any]:
 
 @dataclass
 class Receiver:
-    """The back-channel logout address of a relying party. ``hold``: it answers only once this is set."""
+    """An address of a third party on the loopback. ``hold``: it answers only once this is set."""
 
     url: str
-    received: "queue.Queue[tuple[str, str]]"  # content type, logout token
+    received: "queue.Queue[tuple[str, bytes]]"  # content type, body
     hold: threading.Event
 
     def token(self) -> str:
         """The next logout token; waits for it, as it is sent beside the answer."""
-        content_type, token = self.received.get(timeout=30)
+        content_type, body = self.received.get(timeout=30)
         assert content_type == "application/x-www-form-urlencoded"
+        form = parse_qs(body.decode(), strict_parsing=True)
+        (token,) = form.pop("logout_token")
+        assert not form
         return token
+
+    def event(self) -> str:
+        """The next security event token."""
+        content_type, body = self.received.get(timeout=30)
+        assert content_type == "application/secevent+jwt"
+        return body.decode()
 
 
 class Server(ThreadingHTTPServer):
@@ -80,23 +89,26 @@ class Server(ThreadingHTTPServer):
 
     request_queue_size = 128
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever has read enough of an answer hangs up."""
+
 
 @contextmanager
-def receiver(*statuses: int) -> Iterator[Receiver]:
-    """A server on the loopback that answers with these, and then with 200."""
+def receiver(*statuses: int, otherwise: int = 200, body: bytes = b"") -> Iterator[Receiver]:
+    """A server on the loopback that answers with these, and then with ``otherwise``, and always with ``body``."""
     found = Receiver("", queue.Queue(), threading.Event())
     found.hold.set()
     left = list(statuses)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode(), strict_parsing=True)
-            found.received.put((self.headers["Content-Type"], *form.pop("logout_token")))
-            assert not form
+            sent = self.rfile.read(int(self.headers["Content-Length"]))
+            found.received.put((self.headers["Content-Type"], sent))
             found.hold.wait(30)
-            self.send_response(left.pop(0) if left else 200)
-            self.send_header("Content-Length", "0")
+            self.send_response(left.pop(0) if left else otherwise)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             """Quiet."""
@@ -104,7 +116,7 @@ def receiver(*statuses: int) -> Iterator[Receiver]:
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}/logout"
+    found.url = f"http://127.0.0.1:{server.server_port}/notices"
     try:
         yield found
     finally:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from consent import clients, worker
 from consent.oauth import backchannel, sessions
 from consent.oauth.sessions import LogoutNotice
-from dataspace import passkeys
+from dataspace import outbox, passkeys
 from dataspace.db import db
 from dataspace.holders import Holder
 from examples.authenticator import SoftAuthenticator
@@ -50,7 +50,8 @@ def notices() -> list[LogoutNotice]:
 
 
 def deliver(now: dt.datetime, *, allow_loopback: bool = True) -> int:
-    return worker.deliver(now, registry=factories.registry(), allow_loopback=allow_loopback)
+    channel = backchannel.channel(factories.registry(), allow_loopback=allow_loopback)
+    return worker.deliver(channel, now)
 
 
 def verified(third: ThirdParty, token: str, alg: str) -> dict[str, Any]:
@@ -267,7 +268,8 @@ def test_one_slow_or_dead_client_keeps_nobody_waiting(app: Flask, visitor: Visit
 def test_who_dies_with_a_notice_in_hand_loses_nothing(app: Flask, visitor: Visitor, now: dt.datetime) -> None:
     with receiver() as address:
         told(app, visitor, now, address.url)
-        assert len(backchannel.claim(now, 10)) == 1
+        channel = backchannel.channel(factories.registry(), allow_loopback=True)
+        assert len(outbox.claim(channel, now, 10)) == 1
         db.session.commit()
         assert deliver(now) == 0
         assert deliver(now + backchannel.WAITS[0]) == 1

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from consent import worker
+from consent import announcements, worker
 from consent.oauth import initial_access, sessions, tokens
 from dataspace import passkeys, signins
 from dataspace.db import UTCDateTime, db
@@ -32,6 +32,7 @@ class Swept:
 
 
 SWEPT = {
+    "announcements": Swept("announcements", announcements.KEPT, "created_at"),
     "authorization_codes": Swept("tokens", tokens.REMEMBERED),
     "authorization_requests": Swept("requests", NONE),
     "ceremonies": Swept("ceremonies", NONE),

@@ -70,7 +70,11 @@ def test_the_claims_of_the_jwt_in_the_guide_are_those_of_one(app: Flask, client:
     resources.add("https://ledger.example/api", "jwt", None, now, issuer=ISSUER)
     db.session.commit()
     token = tokens_for(ThirdParty(world.party, client), world.actor, resource="https://ledger.example/api")
-    (shown,) = [d for d in (json.loads(b.text) for b in blocks(INTEGRATORS) if b.language == "json") if "jti" in d]
+    (shown,) = [
+        d
+        for d in (json.loads(b.text) for b in blocks(INTEGRATORS) if b.language == "json")
+        if "jti" in d and "events" not in d
+    ]
     claims = jose.unverified_claims(jose.read(token["access_token"]))
     assert list(shown) == list(claims)
     assert [type(value) for value in shown.values()] == [type(value) for value in claims.values()]

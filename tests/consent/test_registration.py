@@ -152,6 +152,8 @@ EVERYTHING = {
     "post_logout_redirect_uris": ["https://rp.example/bye"],
     "backchannel_logout_uri": "https://rp.example/logout",
     "backchannel_logout_session_required": True,
+    "consent_events_delivery": "push",
+    "consent_events_uri": "https://rp.example/events",
     "software_id": "4NRB1-0XZABZI9E6-5SM3R",
     "software_version": "2.1",
 } | NAMES  # fmt: skip
@@ -298,6 +300,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "inner request_uris": ({"request_uris": ["https://127.0.0.1.example:444/r"]}, "invalid_client_metadata"),
     "logout fragment": ({"post_logout_redirect_uris": [f"{URI}#x"]}, "invalid_client_metadata"),
     "http logout": ({"post_logout_redirect_uris": ["http://rp.example/"]}, "invalid_client_metadata"),
+    "events pushed nowhere": ({"consent_events_delivery": "push"}, "invalid_client_metadata"),
+    "events by http": (
+        {"consent_events_delivery": "push", "consent_events_uri": "http://rp.example/"}, "invalid_client_metadata",
+    ),
     "back-channel http": ({"backchannel_logout_uri": "http://rp.example/"}, "invalid_client_metadata"),
     "sector http": ({"sector_identifier_uri": "http://rp.example/s"}, "invalid_client_metadata"),
     "statement, no JWT": ({"software_statement": "x"}, "invalid_software_statement"),

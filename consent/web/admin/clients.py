@@ -8,7 +8,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import clients, interventions, proposals, purposes, supervision
+from consent import announcements, clients, interventions, proposals, purposes, supervision
 from consent.clients import (
     CERTIFICATE_METHODS,
     SECRET_METHODS,
@@ -26,7 +26,7 @@ from consent.oauth import sessions
 from consent.purposes import Purpose
 from consent.supervision import Masked
 from consent.web import grounds, words
-from consent.web.admin import labels, lists
+from consent.web.admin import labels, lists, undelivered
 from consent.web.admin.forms import ClientForm
 from dataspace import catalogue, clock
 from dataspace.catalogue import in_language
@@ -231,6 +231,8 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         purposes=_purposes(purposes.of_client(client_id)),
         counts=[(label, counts[state]) for state, label in words.STATES.items() if state in counts],
         missed=sessions.undelivered(client_id),
+        hears=bool(client.options.get("consent_events_delivery")),
+        untold=[(row, undelivered.event(row.kind)) for row in announcements.undelivered(client_id)],
         events=[_event(e, known) for e in events],
         proposed=[_proposal(purpose) for purpose in proposals.pending(client_id)],
         approve_grounds=grounds.options(interventions.APPROVE),

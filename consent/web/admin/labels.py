@@ -29,6 +29,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "keys:generated": (lazy_gettext("Keys generated"), ""),
     "keys:rotated": (lazy_gettext("Keys rotated"), "caution"),
     "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
+    "events:sent_again": (lazy_gettext("Notices to third parties sent again"), ""),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
     "invitation:revoked": (lazy_gettext("Leave to register revoked"), "caution"),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),

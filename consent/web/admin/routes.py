@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from consent.web.admin import activity, clients, consents, invitations, keys
+from consent.web.admin import activity, clients, consents, invitations, keys, undelivered
 from dataspace.web.signin import require_administrator
 
 ROUTES = (
@@ -23,6 +23,9 @@ ROUTES = (
     ("GET", "/invitations", "invitations", invitations.index),
     ("POST", "/invitations", "issue_invitation", invitations.issue),
     ("POST", "/invitations/<digest>/revoke", "revoke_invitation", invitations.revoke),
+    ("POST", "/clients/<client_id>/verify", "verify_client", undelivered.verify),
+    ("GET", "/undelivered", "undelivered", undelivered.index),
+    ("POST", "/undelivered/again", "send_again", undelivered.send_again),
     ("GET", "/activity", "activity", activity.index),
     ("GET", "/keys", "keys", keys.index),
     ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
