@@ -83,7 +83,7 @@ class Target:
     host: str  # lower case; an IPv6 address without brackets
     port: int
     path: str
-    loopback: bool
+    loopback: bool  # it must lead to this machine
 
 
 def fetch_json(
@@ -200,11 +200,12 @@ def check_url(url: object, *, allow_loopback: bool) -> Target:
         raise FetchRefused("a URL with credentials or a fragment")
     if not _HOST_NAME.fullmatch(host) and not _is_ipv6(host):
         raise FetchRefused("not a host name")
-    loopback = allow_loopback and host in LOOPBACK_HOSTS
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and host in LOOPBACK_HOSTS):
         raise FetchRefused("not https")
     if port is None:
         port = HTTPS_PORT if parts.scheme == "https" else 80
+    # A name of one's own for this machine, with another port: whether it leads here is seen when it is resolved.
+    loopback = allow_loopback and (host in LOOPBACK_HOSTS or port != HTTPS_PORT)
     if port != HTTPS_PORT and not loopback:
         raise FetchRefused("not port 443")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -84,7 +84,7 @@ def test_bad_urls_are_refused(case: str) -> None:
         "http://127.0.0.2:9/jwks",  # only the three usual names
         "http://[::ffff:127.0.0.1]:9/jwks",
         "http://localhost.client.example/jwks",
-        "https://client.example:8443/jwks",
+        "http://client.example:8443/jwks",
         "ftp://localhost/jwks",
         "http://user@localhost/jwks",
     ],
@@ -312,6 +312,28 @@ def test_names_of_addresses_that_are_not_public(monkeypatch: pytest.MonkeyPatch,
     pretend_names(monkeypatch, answer)
     with pytest.raises(FetchRefused):
         fetch_json("https://client.example/jwks", allow_loopback=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "leads_here"), [("127.0.0.1", True), ("10.0.0.1", False), ("8.8.8.8", False), ("192.168.1.2", False)]
+)
+def test_a_name_with_another_port_leads_to_this_machine_or_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, leads_here: bool
+) -> None:
+    path = certificate(tmp_path, "suite.example")
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(path)
+    for server in running(Server(ours)):
+        pretend_names(monkeypatch, [answer], [answer])
+        url = f"https://suite.example:{server.server_port}/good"
+        trusting = {"allow_loopback": True, "tls": ssl.create_default_context(cafile=path)}
+        if leads_here:
+            assert fetch_json(url, **trusting) == {"keys": []}
+        else:
+            with pytest.raises(FetchRefused, match="not a public address"):
+                fetch_json(url, **trusting)
+        with pytest.raises(FetchRefused, match="not port 443"):
+            fetch_json(url, allow_loopback=False)
 
 
 def test_a_loopback_name_that_points_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
