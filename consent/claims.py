@@ -48,6 +48,11 @@ class AskedClaims:
     persons: tuple[str, ...] | None = None
     acrs: tuple[str, ...] | None = None
 
+    @property
+    def named(self) -> list[str]:
+        """Every claim that is asked for by its name, here or there."""
+        return list(dict.fromkeys([*self.userinfo, *self.id_token]))
+
 
 NOTHING = AskedClaims()
 

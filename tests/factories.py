@@ -180,13 +180,13 @@ def purpose(
     return row
 
 
-def ask(row: Purpose, now: dt.datetime, **changes: Any) -> Ask:
+def ask(row: Purpose, now: dt.datetime, *, scope: tuple[str, ...] = (), **changes: Any) -> Ask:
     """What the purpose asks of a holder, in full."""
     values: dict[str, Any] = {
         "purpose_code": row.code, "items": (), "mode": None, "max_reads": None, "duration_days": None,
         "reference_no": "LN-2026-0001",
     }  # fmt: skip
-    return admit(Terms(**(values | changes)), client_id=row.client_id, scope=(), now=now)
+    return admit(Terms(**(values | changes)), client_id=row.client_id, scope=scope, now=now)
 
 
 def shown(now: dt.datetime) -> Shown:

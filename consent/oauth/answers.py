@@ -7,6 +7,7 @@ import datetime as dt
 from typing import Any
 
 from consent import clients, history, subjects
+from consent.claims import AskedClaims
 from consent.history import Registry
 from consent.oauth import response_modes, sessions, tokens
 from consent.oauth.errors import plain
@@ -45,7 +46,7 @@ def with_code(
         signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=" ".join(AMR_PASSKEY)),
         now=now,
         resource=asked.get("resource", ""),
-        claims=_agreed_claims(asked.get("claims", {}), agreed["claims"]),
+        claims=_agreed_claims(asked.get("claims", {}), agreed["claims"], consent.kind),
         sid=_sid(consent, actor, now, registry) if "openid" in scope.split() else None,
     )
     return response_modes.answer(way_back(request), {"code": code}, now, registry=registry)
@@ -82,8 +83,13 @@ def _sid(consent: Consent, actor: Actor, now: dt.datetime, registry: Registry) -
     return sessions.join(actor.signin_id, consent.client_id, subject, now)
 
 
-def _agreed_claims(asked: dict[str, list[str]], agreed: list[str]) -> dict[str, Any] | None:
-    """What of the person the holder's consent names (``agreed``), and which of it was asked for where by name."""
+def _agreed_claims(asked: dict[str, list[str]], agreed: list[str], kind: str) -> dict[str, Any] | None:
+    """What of the person the holder's consent names (``agreed``), and which of it was asked for where by name.
+
+    A consent to data names items: whatever is asked for here tells of them only (:mod:`consent.oauth.identity`).
+    """
+    if kind == "data":
+        agreed = AskedClaims(userinfo=tuple(asked.get("userinfo", ())), id_token=tuple(asked.get("id_token", ()))).named
     if not agreed:
         return None
     return {"agreed": agreed} | {place: [n for n in names if n in agreed] for place, names in asked.items()}

@@ -11,6 +11,7 @@ from consent.history import Registry
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import identity
 from consent.oauth.forms import FormRequest
+from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.tokens import Bound
 from dataspace import jose
 from dataspace.identifiers import BlindIndex
@@ -54,9 +55,11 @@ class IDToken(OpenIDToken):  # type: ignore[misc]
     def _claims(self, bound: Bound, request: FormRequest) -> dict[str, Any]:
         """Section 2; when and how the person signed in is always told, asked for or not.
 
-        ``sid``: OpenID Connect Back-Channel Logout section 2.1.
+        ``sid``: OpenID Connect Back-Channel Logout section 2.1; who reads data has no sessions unless it says so.
         """
-        session = {"sid": bound.sid} if bound.sid else {}
+        client: RegisteredClient = request.client
+        has_sessions = not client.is_data or client.options.backchannel_logout_uri
+        session = {"sid": bound.sid} if bound.sid and has_sessions else {}
         return session | {
             "iss": self.registry.issuer,
             "sub": subject(bound, self.registry.index),

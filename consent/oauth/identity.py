@@ -1,6 +1,7 @@
-"""The values of the claims that a sign-in tells: the person's own records, read live as any other read of a space.
+"""The values of claims: the holder's own records, read live as any other read of a space, and logged.
 
-Each such read is in the holder's access log. What the space holds no record of is left out, never empty.
+A sign-in tells what the person agreed to by the names of claims. A consent to data tells by claims only what it grants
+as items, so that no claim widens it. What the space holds no record of is left out, never empty.
 """
 
 import datetime as dt
@@ -14,7 +15,8 @@ from consent.history import Registry
 from consent.oauth.tokens import Bound
 from consent.oauth.validator import permission_of
 from dataspace import holders, spaces
-from dataspace.permission import GrantedItem, ReadRefused
+from dataspace.accesses import QuotaExhausted
+from dataspace.permission import GrantedItem, Permission, ReadRefused
 
 Make = Callable[[Any], Any]
 _GENDERS = {"男": "male", "女": "female"}
@@ -68,17 +70,20 @@ SOURCES: Mapping[str, tuple[str, str, Make]] = MappingProxyType(
         "locale": (SELF, "locale", _text),
     }
 )
+# Who signs in has a name here; what a consent to data tells of it is the granted record.
+_NAME: tuple[str, str, Make] = (IDENTITY, "name", _text)
 # "verified" of nothing says nothing.
 _RESTS_ON = {"email_verified": "email", "phone_number_verified": "phone_number"}
 
 
 def values(names: Collection[str], bound: Bound, now: dt.datetime, *, registry: Registry) -> dict[str, Any]:
     """The claims of these names that there are; reads and logs nothing when none of them is asked."""
+    permission, by_items = permission_of(bound), bound.consent_kind == "data"
     found: dict[str, Any] = {}
-    if "name" in names and (profile := holders.profiles({bound.holder_id}, vault=registry.vault)):
+    if "name" in names and not by_items and (profile := holders.profiles({bound.holder_id}, vault=registry.vault)):
         found["name"] = profile[bound.holder_id].name
-    asked = {name: SOURCES[name] for name in names if name in SOURCES}
-    delivered = _read(asked, bound, now, registry)
+    asked = _granted(names, permission) if by_items else {name: SOURCES[name] for name in names if name in SOURCES}
+    delivered = _read(asked, permission, now, registry)
     for name, (item_id, field, make) in asked.items():
         rows = delivered[item_id].rows if item_id in delivered else []
         value = make(rows[0][field]) if rows and field in rows[0] else None
@@ -90,8 +95,17 @@ def values(names: Collection[str], bound: Bound, now: dt.datetime, *, registry: 
     return {name: value for name, value in found.items() if _RESTS_ON.get(name, name) in found}
 
 
+def _granted(names: Collection[str], permission: Permission) -> dict[str, tuple[str, str, Make]]:
+    """The claims of these names whose very field a consent to data grants, to be read as it stands."""
+    fields = {(item.item_id, field) for item in permission.items if item.delivery == "raw" for field in item.fields}
+    sources = {name: source for name, source in (*SOURCES.items(), ("name", _NAME)) if name in names}
+    return {
+        name: (item_id, field, make) for name, (item_id, field, make) in sources.items() if (item_id, field) in fields
+    }
+
+
 def _read(
-    asked: Mapping[str, tuple[str, str, Make]], bound: Bound, now: dt.datetime, registry: Registry
+    asked: Mapping[str, tuple[str, str, Make]], permission: Permission, now: dt.datetime, registry: Registry
 ) -> dict[str, spaces.Delivered]:
     """What the records say, by item; only the fields that are asked."""
     fields: dict[str, list[str]] = {}
@@ -99,10 +113,16 @@ def _read(
         fields.setdefault(item_id, []).append(field)
     if not fields:
         return {}
-    # The version is the record's own: the consent of a sign-in names claims, not items.
-    items = tuple(GrantedItem(item_id=i, item_version=0, fields=tuple(f)) for i, f in fields.items())
+    # The version is the record's own where the consent names claims, not items.
+    granted = {item.item_id: item for item in permission.items}
+    items = tuple(
+        replace(granted.get(i, GrantedItem(item_id=i, item_version=0, fields=())), fields=tuple(f))
+        for i, f in fields.items()
+    )
+    permission = replace(permission, items=items)
     try:
-        delivery = spaces.read(replace(permission_of(bound), items=items), None, now, vault=registry.vault)
-    except ReadRefused:  # the space was erased a moment ago
+        permission.demand_sign_in(None, now)
+        delivery = spaces.read(permission, None, now, vault=registry.vault)
+    except (ReadRefused, QuotaExhausted):  # the space was erased a moment ago, or the consent is used up
         return {}
     return {item.item_id: item for item in delivery.items}

@@ -149,7 +149,7 @@ def check(draft: Draft) -> CheckedRequest:
     max_age = None if draft.max_age is None else str(draft.max_age)
     found = {"scope": " ".join(draft.scope), "max_age": max_age, "persons": draft.persons}
     kept |= {name: value for name, value in found.items() if value is not None}
-    if draft.ask is not None and draft.ask.claims:
+    if draft.claims.named or (draft.ask is not None and draft.ask.claims):
         kept["claims"] = {"userinfo": draft.claims.userinfo, "id_token": draft.claims.id_token}
     if draft.resource:
         kept["resource"] = draft.resource

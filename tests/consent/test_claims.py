@@ -12,7 +12,8 @@ from sqlalchemy import select
 from consent import claims
 from consent.clients import Profile
 from consent.oauth import identity
-from dataspace import clock, jose
+from consent.purposes import Purpose
+from dataspace import catalogue, clock, jose
 from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.holders import Holder
@@ -299,7 +300,79 @@ def test_who_asks_for_more_than_was_agreed_asks_again(
     assert said["error"] == "consent_required"
 
 
-def test_a_client_that_reads_data_learns_nothing_by_claims(world: factories.World, client: FlaskClient) -> None:
+# Of a client that reads data: what it may read anyway
+
+
+@pytest.fixture
+def desk(world: factories.World, client: FlaskClient) -> ThirdParty:
+    """The bank, with a purpose that needs to know who somebody is; how to reach her is optional."""
+    now = clock.now()
+    items = {item_id: catalogue.current([item_id])[item_id] for item_id in FIELDS}
+    factories.purpose(
+        now, "bank", "know-you", required=[items[identity.IDENTITY], items[identity.SELF]],
+        optional=[items[identity.CONTACT]],
+    )  # fmt: skip
+    db.session.commit()
+    return ThirdParty(world.party, client)
+
+
+EVERYTHING = {name: {"essential": True} if name in ("name", "email") else None for name in claims.OFFERED}
+
+
+def info_of(third: ThirdParty, token: str) -> dict[str, Any]:
+    """What userinfo tells for a bound token, without the subject."""
+    headers = {"Authorization": f"DPoP {token}", "DPoP": third.proof("GET", "/userinfo", access_token=token)}
+    found: dict[str, Any] = third.http.get("/userinfo", headers=headers).json
+    assert found.pop("sub")
+    return found
+
+
+@pytest.mark.parametrize("scope", ["openid know-you", "know-you openid"])
+def test_claims_tell_what_a_consent_to_data_grants(desk: ThirdParty, world: factories.World, scope: str) -> None:
+    parameter = asking(EVERYTHING, EVERYTHING) | {"authorization_details": LEFT_OUT}
+    body = tokens_for(desk, world.actor, scope=scope, **parameter)
+    said, told_at_once = info_of(desk, body["access_token"]), claims_of(desk, body["id_token"])
+    assert said.keys() == set(claims.OFFERED)
+    assert (said["name"], said["email"], said["gender"]) == ("陈嘉怡", "chen.jiayi@example.com", "female")
+    assert {name: told_at_once[name] for name in claims.OFFERED} == said
+    read = db.session.scalars(select(Access).filter_by(consent_id=body["grant_id"])).all()
+    assert [sorted(row.item_ids) for row in read] == [sorted(FIELDS)] * 2, "the ID token and userinfo"
+
+
+def test_what_the_holder_leaves_out_no_claim_tells(desk: ThirdParty, world: factories.World) -> None:
+    row = db.session.get(Purpose, ("bank", "know-you"))
+    given = factories.consent(
+        factories.ask(row, clock.now(), scope=("openid",)), world.actor, clock.now(),
+        items=[identity.IDENTITY, identity.SELF],
+    )  # fmt: skip
+    details = json.dumps([DETAILS[0] | {"purpose": "know-you"}])
+    parameter = asking(EVERYTHING, None) | {"authorization_details": details}
+    body = tokens_for(desk, world.actor, give=given, scope="openid", **parameter)
+    assert info_of(desk, body["access_token"]).keys() == set(claims.SCOPES["profile"])
+
+
+def test_claims_of_a_limited_consent_use_it_up(desk: ThirdParty, world: factories.World) -> None:
+    row = db.session.get(Purpose, ("bank", "know-you"))
+    row.max_reads = 1
+    db.session.commit()
+    parameter = asking({"email": None}, None) | {"authorization_details": LEFT_OUT}
+    body = tokens_for(desk, world.actor, scope="openid know-you", **parameter)
+    assert info_of(desk, body["access_token"]).keys() == {"email"}
+    proof = desk.proof("GET", "/userinfo", access_token=body["access_token"])
+    headers = {"Authorization": f"DPoP {body['access_token']}", "DPoP": proof}
+    refused = desk.http.get("/userinfo", headers=headers)
+    assert (refused.status_code, refused.json["error_description"]) == (401, "quota_exhausted")
+
+
+def test_who_reads_data_has_no_sid_unless_it_hears_of_signing_out(desk: ThirdParty, world: factories.World) -> None:
+    asked = {"scope": "openid know-you", "authorization_details": LEFT_OUT}
+    assert "sid" not in claims_of(desk, signed_in(desk, world.person, **asked)["id_token"])
+    world.party.client.options = {"backchannel_logout_uri": "https://bank.example/logout"}
+    db.session.commit()
+    assert "sid" in claims_of(desk, signed_in(desk, world.person, **asked)["id_token"])
+
+
+def test_a_client_that_reads_data_learns_nothing_else_by_claims(world: factories.World, client: FlaskClient) -> None:
     bank = ThirdParty(world.party, client)
     details = json.dumps(DETAILS)
     parameter = asking({"email": None}, {"name": None, "phone_number": None})
