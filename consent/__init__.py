@@ -18,6 +18,7 @@ history       the history of a consent, only ever appended: events, signed versi
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
 lifecycle     ask, give, refuse, replace, approve: how a consent comes about
 endings       withdraw, give back, revoke, expire: how it ends
+receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
 lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
 refusals      how long a third party waits after a refusal before it may ask again
 overview      the lists and counts of the dashboard: reads only

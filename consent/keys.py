@@ -186,9 +186,13 @@ class Keyring:
             raise NoKey(f"no key for {purpose} with {alg}")
         return self._private.get(entry.kid) or self._unwrap(entry)
 
-    def public_jwk_set(self, now: dt.datetime) -> dict[str, Any]:
-        """The JWK set to publish (RFC 7517 section 5), oldest key first; those not yet in use included."""
-        return {"keys": [entry.public.jwk for entry in self._entries(now, RING_AGE) if entry.published(now)]}
+    def public_jwk_set(self, now: dt.datetime, *, purpose: str | None = None) -> dict[str, Any]:
+        """The JWK set to publish (RFC 7517 section 5), oldest key first; those not yet in use included.
+
+        ``purpose``: only the keys of this use.
+        """
+        published = [entry for entry in self._entries(now, RING_AGE) if entry.published(now)]
+        return {"keys": [entry.public.jwk for entry in published if purpose in (None, entry.purpose)]}
 
     def verification_key(self, kid: str, *, purpose: str, now: dt.datetime) -> jose.PublicKey:
         """The key by which we know our own signature again. Raises UnknownKey, also once it is published no more."""

@@ -14,6 +14,8 @@ asking      what a page shows of a request or a consent, in the reader's languag
 logout      signing out at the wish of a client
 messenger   sending at once what a request has put into an outbox
 dashboard   my authorizations, one consent, stopping it, the second person's approval
+receipts    receipts as page and as files; checking one
+receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 cards       what the dashboard shows of a consent
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately, notices that were not taken

@@ -143,7 +143,7 @@ def look(
         how_often=words.how_often(ask.mode, ask.max_reads, ask.frequency),
         methods=plain(in_language(ask.methods, locale)) if ask.methods else "",
         automated=str(words.AUTOMATED.get(ask.automated_decision, "")).replace("%(contact)s", party.contact),
-        third_parties=tuple(_third_party(t, locale) for t in ask.third_parties),
+        third_parties=tuple(third_party(t, locale) for t in ask.third_parties),
         abroad=plain(ask.cross_border["country_region"]) if ask.cross_border else "",
         cross_border={k: plain(v) for k, v in (ask.cross_border or {}).items()},
     )
@@ -228,7 +228,8 @@ def _cut(asked: AskItem, own: Held) -> list[Row]:
     return [r for r in own.rows if in_period(r.get(field), asked.period_from, asked.period_to)]
 
 
-def _third_party(entry: dict[str, Any], locale: str) -> str:
+def third_party(entry: dict[str, Any], locale: str) -> str:
+    """To whom else data is given: name, place, in which role and what for."""
     role = words.THIRD_PARTY_ROLES.get(entry["role"], "")
     return f"{plain(entry['name'])} ({plain(entry['place'])}): {role}, {plain(in_language(entry['what_for'], locale))}"
 

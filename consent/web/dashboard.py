@@ -16,7 +16,7 @@ from consent import endings, lifecycle, overview
 from consent.oauth import entrance
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
-from consent.web import reads
+from consent.web import reads, receipts
 from consent.web.cards import CardView, Detail, shown_text, timeline
 from consent.web.context import registry
 from dataspace import accesses, clock, holders
@@ -94,6 +94,7 @@ def consent(consent_id: str) -> str:
         reads=reads.lines(log.rows, locale),
         more_reads=log.older is not None,
         events=timeline(detail, actor, vault=services().vault),
+        receipts=receipts.links(consent_id),
         shown=shown_text(found, vault=services().vault),
         may_approve=detail.may_approve(actor),
         entrance=entrance.link(detail.client, issuer=services().settings.issuer),

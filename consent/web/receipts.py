@@ -1,0 +1,175 @@
+"""Receipts in their holder's hands: the page, the files; and checking one, which anybody may do with what they hold."""
+
+from typing import Any
+
+import segno
+from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask_babel import format_datetime, get_locale, lazy_gettext
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response as AnyResponse
+
+from consent import lifecycle, receipt_check, receipts
+from consent.keys import JWKS_MAX_AGE, KeyUse
+from consent.receipt_check import Finding, Verdict
+from consent.receipts import Receipt, Signed
+from consent.web import receipt_pdf, words
+from consent.web.context import registry
+from consent.web.receipt_view import ReceiptView
+from dataspace import clock
+from dataspace.catalogue import in_language
+from dataspace.errors import NotFound
+from dataspace.web.limits import limited
+from dataspace.web.shell import LANGUAGES, services
+from dataspace.web.signin import require_holder, the_actor
+from dataspace.web.values import one
+
+bp = Blueprint("receipts", __name__)
+
+# The parts of a receipt, as far as a page has a word for them: what does not fit is named by it.
+PARTS: dict[str, Any] = {
+    "head": lazy_gettext("number, date or state of the receipt"),
+    "words": lazy_gettext("the sentence that says what happened"),
+    "event": lazy_gettext("when, by whom and in which way it happened"),
+    "notice": lazy_gettext("the text as it was shown"),
+    "consent/head": lazy_gettext("number, version or date of the authorization"),
+    "consent/recipient": lazy_gettext("who receives the data"),
+    "consent/purpose": lazy_gettext("what for"),
+    "consent/use": lazy_gettext("how long and how often it may be read"),
+    "consent/retention": lazy_gettext("how long the data is kept"),
+    "consent/third_parties": lazy_gettext("to whom else it is given"),
+    "consent/cross_border": lazy_gettext("where abroad it goes"),
+}
+
+
+@bp.get("/authorizations/<consent_id>/receipt")
+@require_holder
+def latest(consent_id: str) -> AnyResponse:
+    """The newest receipt of an authorization."""
+    consent = lifecycle.of_space(consent_id, the_actor().space_id)
+    receipt = receipts.latest(consent.consent_id)
+    if receipt is None:
+        raise NotFound("no receipt")
+    return redirect(url_for("receipts.page", receipt_id=receipt.receipt_id), 303)
+
+
+@bp.get("/receipts/<receipt_id>")
+@require_holder
+def page(receipt_id: str) -> str:
+    """One receipt in words, for reading and printing."""
+    row, signed = _own(receipt_id)
+    return render_template(
+        "dashboard/receipt.html",
+        receipt=ReceiptView.of(signed.content, _locale()),
+        digest=row.digest,
+        qr=segno.make(_check_url(row), micro=False, error="m").svg_data_uri(scale=4, border=4, light="#fff"),
+    )
+
+
+@bp.get("/receipts/<receipt_id>/receipt.json")
+@require_holder
+def as_json(receipt_id: str) -> Response:
+    """The readable file: what the receipt says, and the signature over it."""
+    _row, signed = _own(receipt_id)
+    return _file(signed.file, "application/json", f"{receipt_id}.json")
+
+
+@bp.get("/receipts/<receipt_id>/receipt.jws")
+@require_holder
+def as_jws(receipt_id: str) -> Response:
+    """The compact JWS, for programs."""
+    _row, signed = _own(receipt_id)
+    return _file(signed.compact.encode(), "application/jose", f"{receipt_id}.jws")
+
+
+@bp.get("/receipts/<receipt_id>/receipt.pdf")
+@limited("30/minute")
+@require_holder
+def as_pdf(receipt_id: str) -> Response:
+    """For paper, with a QR code that leads to the check."""
+    row, signed = _own(receipt_id)
+    return _file(pdf_of(row, signed), "application/pdf", f"{receipt_id}.pdf")
+
+
+@bp.get("/receipts/check")
+@limited("60/minute")
+def check_page() -> str:
+    """Where a receipt can be checked; with the number and fingerprint of a QR code, whether there is such a receipt."""
+    number, fingerprint = request.args.get("receipt", ""), request.args.get("digest", "")
+    known = receipts.was_issued(number[:40], fingerprint[:64]) if number and fingerprint else None
+    return render_template("receipts/check.html", known=known, finding=None)
+
+
+@bp.post("/receipts/check")
+@limited("30/minute")
+def check() -> str:
+    """Check what was brought: a file, or pasted text. It is not kept."""
+    file = request.files.get("file")
+    brought = (file.read() if file else b"") or request.form.get("pasted", "").encode("utf-8", "replace")
+    finding = receipt_check.check(brought, clock.now(), keyring=registry().keyring)
+    view = ReceiptView.of(finding.content, _locale()) if finding.content else None
+    return render_template(
+        "receipts/check.html",
+        known=None,
+        finding=finding,
+        receipt=view,
+        wrong=_names(finding),
+        verdict=Verdict,
+    )
+
+
+@bp.get("/receipts/keys")
+def keys() -> Response:
+    """Every key that ever signed a receipt, as a JWK set (RFC 7517): receipts verify as long as somebody keeps them."""
+    response = jsonify(registry().keyring.public_jwk_set(clock.now(), purpose=KeyUse.RECORDS))
+    response.headers["Cache-Control"] = f"public, max-age={int(JWKS_MAX_AGE.total_seconds())}"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    return response
+
+
+def links(consent_id: str) -> list[tuple[str, str, str, str]]:
+    """(address, what happened, when, icon) of every receipt of a consent, newest first."""
+    return [_link(row) for row in receipts.of_consent(consent_id)]
+
+
+def pdf_of(row: Receipt, signed: Signed) -> bytes:
+    """A receipt on paper, in the reader's language."""
+    locale = _locale()
+    view = ReceiptView.of(signed.content, locale)
+    return receipt_pdf.write(view, digest=row.digest, check_url=_check_url(row), language=LANGUAGES[locale])
+
+
+def _own(receipt_id: str) -> tuple[Receipt, Signed]:
+    row = receipts.of_space(receipt_id, the_actor().space_id)
+    return row, receipts.signed(row, vault=services().vault)
+
+
+def _link(row: Receipt) -> tuple[str, str, str, str]:
+    happened = str(words.EVENTS[row.kind][0])
+    return url_for("receipts.page", receipt_id=row.receipt_id), happened, format_datetime(row.issued_at), "shield"
+
+
+def _check_url(row: Receipt) -> str:
+    return f"{registry().issuer}{url_for('receipts.check_page', receipt=row.receipt_id, digest=row.digest)}"
+
+
+def _names(finding: Finding) -> list[str]:
+    """What does not fit, in words. A label may be anybody's: it is cut, and escaped where it is shown."""
+    return [_name(name, part) for name, part in sorted((finding.wrong or {}).items())]
+
+
+def _name(name: str, part: Any) -> str:
+    if name.startswith("consent/items/"):
+        label = part.get("label") if isinstance(part, dict) else None
+        known = label if isinstance(label, dict) and "zh_hans" in label else {"zh_hans": "?"}
+        return str(_("the data item “%(label)s”", label=one(in_language(known, _locale()))))
+    return str(PARTS.get(name) or _("another part of the authorization"))
+
+
+def _file(body: bytes, media_type: str, name: str) -> Response:
+    response = Response(body, mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def _locale() -> str:
+    return str(get_locale() or "zh_Hans")
