@@ -308,3 +308,16 @@ def test_a_refusal_is_told_on_its_receipt(scene: Scene) -> None:
     assert "You refused this request. Nothing was given." in page.says
     assert "Not given" in page.says
     assert "How to stop" not in page.says
+
+
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [("Agree", "You agreed to this authorization."), ("Refuse", "You refused this request. Nothing was given.")],
+)
+def test_c40_it_is_offered_right_after_deciding(scene: Scene, decision: str, said: str) -> None:
+    row = factories.purpose(scene.now, code="again", required=[scene.world.item])
+    scene.visitor.get(scene.visitor.asked(factories.ask(row, scene.now), scene.now))
+    scene.visitor.tap(decision)
+    page = scene.visitor.follow("See the receipt")
+    assert said in page.says
+    assert "Lingnan Example Bank" in scene.visitor.page.says
