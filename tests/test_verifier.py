@@ -14,7 +14,7 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent import lifecycle, receipts
+from consent import endings, lifecycle, receipts
 from consent.documents import Choices
 from consent.receipts import Signed
 from consent.records import Consent
@@ -35,7 +35,7 @@ def stopped(now: dt.datetime) -> Consent:
     choices = Choices(items=("p.edu.degree",), duration_days=7)
     asked, shown = factories.ask(world.purpose, now), factories.shown(now)
     lifecycle.replace(world.consent.consent_id, asked, choices, world.actor, shown, now, registry=registry)
-    lifecycle.withdraw(world.consent.consent_id, world.actor, now, ask_deletion=True, registry=registry)
+    endings.withdraw(world.consent.consent_id, world.actor, now, ask_deletion=True, registry=registry)
     return world.consent
 
 
@@ -48,7 +48,7 @@ def refused(now: dt.datetime) -> Consent:
 def revoked(now: dt.datetime) -> Consent:
     world = factories.world(now)
     admin = factories.supervisor(factories.administrator(now), now)
-    return lifecycle.revoke(
+    return endings.revoke(
         world.consent.consent_id, admin, now, reason_code="fraud", text="查实冒用", registry=factories.registry()
     )
 
@@ -65,7 +65,7 @@ def rejected(now: dt.datetime) -> Consent:
 
 def expired(now: dt.datetime) -> Consent:
     world = factories.world(now)
-    lifecycle.sweep(now + 91 * DAY, registry=factories.registry())
+    endings.sweep(now + 91 * DAY, registry=factories.registry())
     return world.consent
 
 
