@@ -17,10 +17,15 @@ telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
 lifecycle     ask, give, refuse, replace, approve: how a consent comes about
+amendments    withdraw an item, shorten: changes of what a living consent allows, to less
+pauses        pause and resume, suspend and reinstate
 endings       withdraw, give back, revoke, expire: how it ends
 receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
 lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
 refusals      how long a third party waits after a refusal before it may ask again
+deletions     the duty to delete: asked for, confirmed with a signature, overdue
+reminders     the end announced, the holder reminded, kept as it is
+differences   what is another in one document than in another
 overview      the lists and counts of the dashboard: reads only
 supervision   what administrators may see: reads only, never a record
 activity      what happened lately, and counts per day

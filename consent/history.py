@@ -12,17 +12,37 @@ from typing import Any
 from sqlalchemy import select, update
 
 from consent import documents, receipts, telling
+from consent.differences import Difference
 from consent.keys import Keyring
-from consent.records import TRANSITIONS, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event, State
+from consent.records import (
+    REMIND_AFTER,
+    TRANSITIONS,
+    Consent,
+    ConsentEvent,
+    ConsentNotice,
+    ConsentVersion,
+    Event,
+    State,
+)
 from dataspace import jose
 from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.identifiers import BlindIndex
-from dataspace.mandates import Actor
+from dataspace.mandates import Actor, Capacity
 from dataspace.vault import Vault, seal
 
 # These make a new version of the consent: what the holder decided is only told when both are there.
-WITH_VERSION = frozenset({Event.GIVEN, Event.REFUSED, Event.REPLACED, Event.CO_APPROVAL_PENDING, Event.CO_APPROVED})
+WITH_VERSION = frozenset(
+    {
+        Event.GIVEN,
+        Event.REFUSED,
+        Event.REPLACED,
+        Event.CO_APPROVAL_PENDING,
+        Event.CO_APPROVED,
+        Event.ITEM_WITHDRAWN,
+        Event.SHORTENED,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +55,20 @@ class Registry:
     issuer: str
 
 
+def hold(consent_id: str) -> Consent:
+    """Lock the head of a consent until the transaction ends, and look at it anew: what it says holds until then."""
+    # An UPDATE, because SQLite has no other way to take its lock.
+    db.session.execute(
+        update(Consent)
+        .where(Consent.consent_id == consent_id)
+        .values(last_seq=Consent.last_seq)
+        .execution_options(synchronize_session=False)
+    )
+    consent = db.session.get_one(Consent, consent_id)
+    db.session.refresh(consent)
+    return consent
+
+
 def append(
     consent_id: str,
     event: Event,
@@ -44,6 +78,7 @@ def append(
     channel: str,
     reason_code: str | None = None,
     text: str = "",
+    changes: list[Difference] | None = None,
     registry: Registry,
 ) -> None:
     """Lock the head, move the state, append the event, and all that follows from it (:func:`_follow`).
@@ -63,11 +98,14 @@ def append(
     after = TRANSITIONS.get((State(before), event))
     if after is None:
         raise Conflict(f"{event} is not possible in state {before}")
-    if after != before:
+    moved: dict[str, Any] = {"state": after, "state_since": at} if after != before else {}
+    if actor is not None and actor.capacity != Capacity.ADMINISTRATOR:
+        moved["reminder_at"] = at + REMIND_AFTER  # the holder has touched it
+    if moved:
         db.session.execute(
             update(Consent)
             .where(Consent.consent_id == consent_id)
-            .values(state=after, state_since=at)
+            .values(moved)
             .execution_options(synchronize_session=False)
         )
     previous = db.session.scalar(
@@ -82,6 +120,7 @@ def append(
         "channel": channel,
         "reason_code": reason_code,
         "text": text,
+        "changes": [difference.to_document() for difference in changes] if changes is not None else None,
         "previous_digest": previous,
     }
     digest = jose.digest(row | {"at": documents.stamp(at)})

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from consent import documents, history
+from consent import differences, documents, history
 from consent.clients import Client
 from consent.documents import Choices, Shown, Subject
 from consent.history import Registry
@@ -56,16 +56,20 @@ def replace(
     if actor.capacity == Capacity.AGENT:
         raise NotAllowed("what needs a second person is not replaced")
     subject = _subject(ask, actor)
-    history.append(consent_id, Event.REPLACED, now, actor=actor, channel="page", registry=registry)
-    db.session.refresh(consent)
+    consent = history.hold(consent_id)
     if why_inactive(facts_of(consent_id), now) is not None:
         raise Conflict("the consent is not active any more")
     previous, digest = history.current_document(consent)
     consent.person_id, consent.mandate_id, consent.capacity = actor.person_id, actor.mandate_id, actor.capacity
     consent.purpose_text, consent.reference_no, consent.max_reads = ask.purpose_text, ask.reference_no, ask.max_reads
-    consent.not_before, consent.expires_at = now, now + dt.timedelta(days=choices.duration_days)
+    consent.frequency, consent.not_before = ask.frequency, now
+    consent.ends(now + dt.timedelta(days=choices.duration_days), since=now)
     document = _document(consent, subject, choices, actor, shown, now, registry) | {"version": previous["version"]}
-    history.add_version(consent, documents.next_version(document, digest, now), now, registry, notice=shown.text)
+    document = documents.next_version(document, digest, now)
+    changes = differences.compare(previous, document)
+    history.append(consent_id, Event.REPLACED, now, actor=actor, channel="page", changes=changes, registry=registry)
+    db.session.refresh(consent)
+    history.add_version(consent, document, now, registry, notice=shown.text)
     return consent
 
 
@@ -89,7 +93,8 @@ def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Regist
     }
     history.append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard", registry=registry)
     db.session.refresh(consent)
-    consent.not_before, consent.expires_at = now, now + days
+    consent.not_before = now
+    consent.ends(now + days, since=now)
     history.add_version(
         consent, documents.next_version(document, digest, now, use=use, approvals=approvals), now, registry
     )
@@ -168,8 +173,9 @@ def _record(
         person_id=actor.person_id, mandate_id=actor.mandate_id, capacity=actor.capacity, client_id=ask.client_id,
         purpose_code=ask.purpose_code, purpose_text=ask.purpose_text, reference_no=ask.reference_no,
         state=State.NEW, state_since=now, version=0, last_seq=0, created_at=now, not_before=now,
-        expires_at=now + dt.timedelta(days=choices.duration_days), max_reads=ask.max_reads,
+        max_reads=ask.max_reads, frequency=ask.frequency,
     )  # fmt: skip
+    consent.ends(now + dt.timedelta(days=choices.duration_days), since=now)
     db.session.add(consent)
     db.session.flush()
     document = _document(consent, subject, choices, actor, shown, now, registry, refused=decisive == Event.REFUSED)

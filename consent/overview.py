@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from consent.clients import Client
 from consent.records import (
     APPROVAL_LAPSES,
+    LIVE,
     Consent,
     ConsentEvent,
     ConsentVersion,
@@ -169,7 +170,7 @@ def _on(tab: Tab, now: dt.datetime) -> ColumnElement[bool]:
     """The condition of a list. It says in SQL what :func:`consent.records.why_inactive` says of one consent."""
     used_up = exists().where(Access.consent_id == Consent.consent_id, Access.read_no >= Consent.max_reads)
     live = and_(
-        Consent.state.in_((State.ACTIVE, State.PAUSED, State.SUSPENDED)),
+        Consent.state.in_(LIVE),
         Consent.expires_at > now,
         ~used_up,
         Holder.closed_at.is_(None),

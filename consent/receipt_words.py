@@ -120,6 +120,31 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
             "其中一方已不存在，這項授權已終止。自此不能再讀取任何資料。",
             "One of its parties is gone and the authorization has ended. Nothing can be read from now on.",
         ),
+        Event.ITEM_WITHDRAWN: _words(
+            "你已停止提供其中一项数据，其余不变。",
+            "你已停止提供其中一項資料，其餘不變。",
+            "You stopped one item of this authorization; the others go on.",
+        ),
+        Event.SHORTENED: _words(
+            "你已缩短这项授权的期限。",
+            "你已縮短這項授權的期限。",
+            "You brought the end of this authorization forward.",
+        ),
+        Event.RECONFIRMED: _words(
+            "你已查看这项授权，并让它照原样继续。",
+            "你已查看這項授權，並讓它照原樣繼續。",
+            "You looked at this authorization and let it go on as it is.",
+        ),
+        Event.DELETION_CONFIRMED: _words(
+            "对方已签字确认：从你这里收到的数据已经删除。",
+            "對方已簽署確認：從你這裡收到的資料已經刪除。",
+            "The third party confirmed with its signature that it has deleted what it received.",
+        ),
+        Event.DELETION_OVERDUE: _words(
+            "对方未按期确认已删除收到的数据。",
+            "對方未按期確認已刪除收到的資料。",
+            "The third party did not confirm in time that it has deleted what it received.",
+        ),
         Event.DELETION_REQUESTED: _words(
             "你已要求对方删除收到的数据。",
             "你已要求對方刪除收到的資料。",

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import documents, receipt_words
 from consent.keys import Keyring, KeyUse
-from consent.records import Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event, State
+from consent.records import OPEN, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event
 from dataspace import jose
 from dataspace.db import Model, db, new_id
 from dataspace.errors import NotFound
@@ -27,9 +27,9 @@ from dataspace.vault import DataKey, Vault, seal, unseal
 
 SCHEMA = "gd-dsa-receipt/1"
 TYP = "dsa-receipt+json"
-# Nothing has been decided yet. Whatever is not named here has a receipt.
-WITHOUT = frozenset({Event.REQUESTED, Event.PAGE_OPENED})
-STOPPABLE = frozenset({State.PENDING_APPROVAL, State.ACTIVE, State.PAUSED, State.SUSPENDED})
+# Nothing has been decided by these. Whatever is not named here has a receipt.
+WITHOUT = frozenset({Event.REQUESTED, Event.PAGE_OPENED, Event.EXPIRY_ANNOUNCED, Event.REMINDED})
+STOPPABLE = frozenset(OPEN)
 
 
 class Receipt(Model):
@@ -187,7 +187,8 @@ def _all_about(consent_id: str) -> Any:
 
 
 _EVENT = (
-    "seq", "kind", "at", "actor_id", "capacity", "channel", "reason_code", "text", "previous_digest", "digest",
+    "seq", "kind", "at", "actor_id", "capacity", "channel", "reason_code", "text", "changes", "previous_digest",
+    "digest",
 )  # fmt: skip
 
 

@@ -21,6 +21,9 @@ from dataspace.mandates import Mandate
 
 SCHEMA = "gd-dsa-consent/1"
 APPROVAL_LAPSES = dt.timedelta(hours=72)  # check C-23
+REMIND_AFTER = dt.timedelta(days=90)  # without the holder touching it (check C-41)
+LONG = dt.timedelta(days=30)  # what lasts longer has its end announced,
+ANNOUNCED_AHEAD = dt.timedelta(days=7)  # this long ahead
 
 
 class State(enum.StrEnum):
@@ -33,6 +36,7 @@ class State(enum.StrEnum):
     ACTIVE = "active"
     PAUSED = "paused"
     SUSPENDED = "suspended"
+    PAUSED_SUSPENDED = "paused_suspended"  # both at once: what ends one leaves the other
     WITHDRAWN = "withdrawn"
     EXPIRED = "expired"
     EXHAUSTED = "exhausted"
@@ -63,11 +67,20 @@ class Event(enum.StrEnum):
     EXHAUSTED = "consent:exhausted"
     TERMINATED = "consent:terminated"
     LAPSED = "consent:lapsed"
+    ITEM_WITHDRAWN = "consent:item_withdrawn"
+    SHORTENED = "consent:shortened"
+    EXPIRY_ANNOUNCED = "consent:expiry_announced"
+    REMINDED = "consent:reminded"
+    RECONFIRMED = "consent:reconfirmed"
     DELETION_REQUESTED = "consent:deletion_requested"
+    DELETION_CONFIRMED = "consent:deletion_confirmed"
+    DELETION_OVERDUE = "consent:deletion_overdue"
 
 
-_LIVE = (State.ACTIVE, State.PAUSED, State.SUSPENDED)
-OPEN = (*_LIVE, State.PENDING_APPROVAL)
+LIVE = (State.ACTIVE, State.PAUSED, State.SUSPENDED, State.PAUSED_SUSPENDED)
+OPEN = (*LIVE, State.PENDING_APPROVAL)
+# Ends of what could be read: somebody may have received something, and may have to delete it.
+LEFT_SOMETHING = (State.WITHDRAWN, State.EXPIRED, State.EXHAUSTED, State.TERMINATED, State.INVALIDATED)
 
 # The state machine: which event is possible in which state, and where it leads.
 TRANSITIONS: dict[tuple[State, Event], State] = {
@@ -81,16 +94,23 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING_APPROVAL, Event.LAPSED): State.LAPSED,
     (State.ACTIVE, Event.REPLACED): State.ACTIVE,
     (State.ACTIVE, Event.PAUSED): State.PAUSED,
+    (State.SUSPENDED, Event.PAUSED): State.PAUSED_SUSPENDED,
     (State.PAUSED, Event.RESUMED): State.ACTIVE,
+    (State.PAUSED_SUSPENDED, Event.RESUMED): State.SUSPENDED,
     (State.ACTIVE, Event.SUSPENDED): State.SUSPENDED,
-    (State.PAUSED, Event.SUSPENDED): State.SUSPENDED,
+    (State.PAUSED, Event.SUSPENDED): State.PAUSED_SUSPENDED,
     (State.SUSPENDED, Event.REINSTATED): State.ACTIVE,
+    (State.PAUSED_SUSPENDED, Event.REINSTATED): State.PAUSED,
+    **{(s, e): s for e in (Event.ITEM_WITHDRAWN, Event.SHORTENED, Event.EXPIRY_ANNOUNCED) for s in LIVE},
+    **{(s, e): s for e in (Event.REMINDED, Event.RECONFIRMED) for s in (State.ACTIVE, State.PAUSED)},
     (State.WITHDRAWN, Event.DELETION_REQUESTED): State.WITHDRAWN,
+    (State.WITHDRAWN, Event.DELETION_OVERDUE): State.WITHDRAWN,
+    **{(s, Event.DELETION_CONFIRMED): s for s in LEFT_SOMETHING},
     **{(s, Event.WITHDRAWN): State.WITHDRAWN for s in OPEN},
     **{(s, Event.INVALIDATED): State.INVALIDATED for s in OPEN},
     **{(s, Event.TERMINATED): State.TERMINATED for s in OPEN},
-    **{(s, Event.EXPIRED): State.EXPIRED for s in _LIVE},
-    **{(s, Event.EXHAUSTED): State.EXHAUSTED for s in _LIVE},
+    **{(s, Event.EXPIRED): State.EXPIRED for s in LIVE},
+    **{(s, Event.EXHAUSTED): State.EXHAUSTED for s in LIVE},
 }
 
 
@@ -111,6 +131,8 @@ class Consent(Model):
         Index(None, "space_id", "client_id", "purpose_code", "created_at"),
         Index(None, "client_id", "state"),
         Index(None, "state", "expires_at"),
+        Index(None, "state", "expiry_notice_at"),
+        Index(None, "state", "reminder_at"),
         Index(None, "mandate_id"),
         Index(None, "created_at"),
         Index(None, "reference_no"),
@@ -133,7 +155,15 @@ class Consent(Model):
     created_at: Mapped[dt.datetime]
     not_before: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime]
+    expiry_notice_at: Mapped[dt.datetime | None]  # when the end has to be announced; None: not, or done
+    reminder_at: Mapped[dt.datetime | None]  # when the holder has to be reminded of it; None: not touched yet
     max_reads: Mapped[int | None]
+    frequency: Mapped[dict[str, Any] | None]  # {n, unit}
+
+    def ends(self, until: dt.datetime, *, since: dt.datetime) -> None:
+        """Set the end, as decided at ``since``; it is announced ahead when there is long enough between."""
+        self.expires_at = until
+        self.expiry_notice_at = until - ANNOUNCED_AHEAD if until - since > LONG else None
 
 
 class ConsentVersion(Model):
@@ -153,7 +183,10 @@ class ConsentVersion(Model):
 
 
 class ConsentEvent(Model):
-    """One event; ``digest`` covers the event and ``previous_digest``, so the history of a consent is a chain."""
+    """One event; ``digest`` covers the event and ``previous_digest``, so the history of a consent is a chain.
+
+    ``changes``: what is another in the version that it made ([{attribute, kind, before, after}]); None: no such event.
+    """
 
     __tablename__ = "consent_events"
     __table_args__ = (UniqueConstraint("consent_id", "seq"), Index(None, "at"))
@@ -167,6 +200,7 @@ class ConsentEvent(Model):
     channel: Mapped[str] = mapped_column(String(20))  # page, dashboard, admin, client, system
     reason_code: Mapped[str | None] = mapped_column(String(40))
     text: Mapped[str] = mapped_column(Text, default="")
+    changes: Mapped[list[Any] | None]
     previous_digest: Mapped[str | None] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64))
 
@@ -209,6 +243,7 @@ _STATE_REASONS = {
     State.LAPSED: Reason.LAPSED,
     State.PAUSED: Reason.PAUSED,
     State.SUSPENDED: Reason.SUSPENDED,
+    State.PAUSED_SUSPENDED: Reason.SUSPENDED,
     State.WITHDRAWN: Reason.WITHDRAWN,
     State.EXPIRED: Reason.EXPIRED,
     State.EXHAUSTED: Reason.QUOTA_EXHAUSTED,
@@ -297,7 +332,7 @@ def why_inactive(facts: Facts, now: dt.datetime) -> Inactive | None:
     state = State(facts.state)
     if state == State.PENDING_APPROVAL and now >= facts.state_since + APPROVAL_LAPSES:
         return Inactive(Reason.LAPSED, facts.state_since + APPROVAL_LAPSES)
-    if state in (State.PAUSED, State.SUSPENDED) and now >= facts.expires_at:
+    if state in LIVE and state != State.ACTIVE and now >= facts.expires_at:
         return Inactive(Reason.EXPIRED, facts.expires_at)
     if state != State.ACTIVE:
         return Inactive(_STATE_REASONS[state], facts.state_since)

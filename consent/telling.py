@@ -37,7 +37,14 @@ TELLING: Mapping[Event, Told] = MappingProxyType(
         Event.EXHAUSTED: Told(client=True),
         Event.TERMINATED: Told(client=True),
         Event.LAPSED: Told(client=True),
+        Event.ITEM_WITHDRAWN: Told(client=True),
+        Event.SHORTENED: Told(client=True),
+        Event.EXPIRY_ANNOUNCED: Told(client=True),
+        Event.REMINDED: Told(client=False),
+        Event.RECONFIRMED: Told(client=False),
         Event.DELETION_REQUESTED: Told(client=True),
+        Event.DELETION_CONFIRMED: Told(client=False),
+        Event.DELETION_OVERDUE: Told(client=True),
     }
 )
 

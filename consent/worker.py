@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import announcements, endings, keys
+from consent import announcements, deletions, endings, keys, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
 from dataspace import ceremonies, outbox, passkeys, signins
@@ -98,8 +98,14 @@ def deliver(channel: Channel, now: dt.datetime) -> int:
 
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
-    """All of them; what ends is written down with a signed receipt, which takes our keys."""
-    return {"consents": lambda now: endings.sweep(now, BATCH, registry=registry), **SWEEPS}
+    """All of them; what is written down about consents may have a signed receipt, which takes our keys."""
+    return {
+        "consents": lambda now: endings.sweep(now, BATCH, registry=registry),
+        "expiry_notices": lambda now: reminders.announce_ends(now, BATCH, registry=registry),
+        "reminders": lambda now: reminders.remind(now, BATCH, registry=registry),
+        "deletions": lambda now: deletions.sweep(now, BATCH, registry=registry),
+        **SWEEPS,
+    }
 
 
 def _batches(sweep: Callable[[dt.datetime], int], now: dt.datetime) -> int:

@@ -15,6 +15,7 @@ datafiles     TOML data files checked against a JSON Schema; every problem named
 catalogue     data items, fields, classification under a versioned rule set
 vault         envelope encryption: one data key per space, wrapped; erasure by key
 spaces        Space, Record (versions, source, digest); what one permission may read
+frequency     so many times in a day, a week, a month, a quarter, a year
 permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read

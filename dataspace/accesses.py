@@ -13,6 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
 from dataspace.errors import Conflict
+from dataspace.frequency import Frequency, Window
 from dataspace.permission import Permission
 
 
@@ -27,10 +28,13 @@ class Outcome(enum.StrEnum):
 
 
 _NUMBERED = text("read_no IS NOT NULL")
+_IN_WINDOW = text("window_no IS NOT NULL")
 
 
 class Access(Model):
-    """``read_no`` counts the answered reads of a consent that limits them; its uniqueness makes the limit hold."""
+    """``read_no`` counts the answered reads of a consent that limits them, ``window_no`` those of a window (a day, ...)
+    of one that limits how often; that each number is taken once makes the limits hold.
+    """
 
     __tablename__ = "accesses"
     __table_args__ = (
@@ -39,7 +43,9 @@ class Access(Model):
         Index(None, "at", "outcome"),  # counts per day read nothing but this
         # Only limited consents number their reads: every other row stays out of this index.
         Index(None, "consent_id", "read_no", unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
-    )
+        Index(None, "consent_id", "window_start", "window_no", unique=True, sqlite_where=_IN_WINDOW,
+              postgresql_where=_IN_WINDOW),
+    )  # fmt: skip
     access_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[dt.datetime]
     space_id: Mapped[str] = mapped_column(String(40))
@@ -54,6 +60,8 @@ class Access(Model):
     outcome: Mapped[str] = mapped_column(String(10))
     reason: Mapped[str | None] = mapped_column(String(40))
     read_no: Mapped[int | None]
+    window_start: Mapped[dt.datetime | None]
+    window_no: Mapped[int | None]
     delivery_id: Mapped[str | None] = mapped_column(String(40))
 
 
@@ -61,6 +69,18 @@ class QuotaExhausted(Conflict):
     code = "quota_exhausted"
     sentence = "This authorization has been used as often as it allows."
     status = 403
+
+
+class FrequencyExceeded(Conflict):
+    """``until``: when the next read is possible."""
+
+    code = "frequency_exceeded"
+    sentence = "This authorization has been used as often as it allows for the time being."
+    status = 403
+
+    def __init__(self, until: dt.datetime) -> None:
+        super().__init__("all reads of this window used")
+        self.until = until
 
 
 _INSERT = insert(table_of(Access))
@@ -71,22 +91,52 @@ def record_answered(
 ) -> str:
     """Write the row of an answered read and return its delivery id.
 
-    Raises QuotaExhausted when the consent's reads are used up.
+    Raises QuotaExhausted when the consent's reads are used up, FrequencyExceeded when they are for the time being.
     """
     delivery_id = new_id("dlv")
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
     row["delivery_id"] = delivery_id
-    if permission.max_reads is None:
+    if permission.max_reads is None and permission.frequency is None:
         connection().execute(_INSERT, row)
         return delivery_id
-    read_no = answered(permission.consent_id) + 1
-    while read_no <= permission.max_reads:
-        # Two reads at once take two numbers: whoever finds a number taken tries the next.
-        taken = insert_new(Access).values(row | {"read_no": read_no}).returning(Access.access_id)
+    # Two reads at once take two numbers: whoever finds one of its numbers taken looks for the next.
+    while True:
+        numbers = _next_numbers(permission, now)
+        taken = insert_new(Access).values(row | numbers).returning(Access.access_id)
         if db.session.scalar(taken) is not None:
             return delivery_id
-        read_no += 1
-    raise QuotaExhausted("all reads used")
+
+
+def _next_numbers(permission: Permission, now: dt.datetime) -> dict[str, Any]:
+    """The numbers of the next read. Raises QuotaExhausted, FrequencyExceeded."""
+    numbers: dict[str, Any] = {}
+    if permission.max_reads is not None:
+        numbers["read_no"] = answered(permission.consent_id) + 1
+        if numbers["read_no"] > permission.max_reads:
+            raise QuotaExhausted("all reads used")
+    if permission.frequency is not None:
+        window, used = _window(permission.consent_id, permission.frequency, now)
+        if used >= permission.frequency.n:
+            raise FrequencyExceeded(window.end)
+        numbers |= {"window_start": window.start, "window_no": used + 1}
+    return numbers
+
+
+def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Window, int]:
+    """The window that a read at ``now`` falls into, and how many reads it has: one step in the index.
+
+    The latest window that was read in, when that is later than ``now``: a clock that goes backwards opens none anew.
+    """
+    latest = db.session.execute(
+        select(Access.window_start, Access.window_no)
+        .where(Access.consent_id == consent_id, Access.window_no.is_not(None))
+        .order_by(Access.window_start.desc(), Access.window_no.desc())
+        .limit(1)
+    ).first()
+    window = frequency.window(now)
+    if latest is None or latest.window_start < window.start:
+        return window, 0
+    return Window(start=latest.window_start, end=frequency.window(latest.window_start).end), latest.window_no
 
 
 def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dataspace.errors import DomainError
+from dataspace.frequency import Frequency
 
 # What reading a sensitive item needs: the sign-in that the permission rests on, and how old it may be. Generous: it
 # bounds for how long one sign-in is good for refresh after refresh, and has to outlast the usual consent.
@@ -42,6 +43,7 @@ class Permission:
     reference_no: str | None
     items: tuple[GrantedItem, ...]
     max_reads: int | None  # how many reads the consent allows in all
+    frequency: Frequency | None = None  # and how many in one day, week, ...
     auth_time: dt.datetime  # when and how the person signed in who agreed to this
     acr: str
 
@@ -61,7 +63,7 @@ class ReadRefused(DomainError):
     """A read that is refused for a reason the holder may know.
 
     ``permission`` says whose space and which consent (for the access log); None when the token names none. ``since``
-    is when the reason came into being, if known.
+    is when the reason came into being, ``until`` when it passes by itself, if known.
     """
 
     code = "access_denied"
@@ -69,9 +71,11 @@ class ReadRefused(DomainError):
     status = 403
 
     def __init__(
-        self, reason: str, *, permission: Permission | None = None, since: dt.datetime | None = None, detail: str = ""
-    ) -> None:
+        self, reason: str, *, permission: Permission | None = None, since: dt.datetime | None = None,
+        until: dt.datetime | None = None, detail: str = "",
+    ) -> None:  # fmt: skip
         super().__init__(detail or reason)
         self.reason = reason
         self.permission = permission
         self.since = since
+        self.until = until

@@ -2,11 +2,12 @@
 docs/states.md. ``python -m tools.state_picture`` writes both; a test fails when they are not up to date.
 """
 
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from consent.records import TRANSITIONS, Event, State
+from consent.records import LEFT_SOMETHING, LIVE, OPEN, TRANSITIONS, Event, State
 
 Point: TypeAlias = tuple[float, float]
 ROOT = Path(__file__).parent.parent
@@ -15,40 +16,44 @@ PAGE = ROOT / "docs/states.md"
 BEGIN, END = "<!-- generated: python -m tools.state_picture -->", "<!-- end of generated part -->"
 
 # Where each state stands: left and top of its box. A state without a place is an error: somebody has to choose one.
-WIDTH, HEIGHT = 860, 540
+WIDTH, HEIGHT = 1020, 580
 BOX = (138, 36)
 PLACES = {
-    State.REQUESTED: (20, 262),
-    State.REFUSED: (20, 440),
+    State.REQUESTED: (20, 270),
+    State.REFUSED: (20, 460),
     State.PENDING_APPROVAL: (290, 84),
-    State.ACTIVE: (290, 300),
-    State.PAUSED: (470, 228),
-    State.SUSPENDED: (470, 414),
-    State.REJECTED: (702, 54),
-    State.LAPSED: (702, 114),
-    State.WITHDRAWN: (702, 210),
-    State.INVALIDATED: (702, 272),
-    State.TERMINATED: (702, 334),
-    State.EXPIRED: (702, 402),
-    State.EXHAUSTED: (702, 464),
+    State.ACTIVE: (290, 270),
+    State.PAUSED: (540, 270),
+    State.SUSPENDED: (290, 420),
+    State.PAUSED_SUSPENDED: (540, 420),
+    State.REJECTED: (840, 40),
+    State.LAPSED: (840, 100),
+    State.WITHDRAWN: (840, 200),
+    State.INVALIDATED: (840, 290),
+    State.TERMINATED: (840, 350),
+    State.EXPIRED: (840, 410),
+    State.EXHAUSTED: (840, 470),
 }
-# States from which the same event leads to the same end are framed together, and one arrow starts at the frame.
+# States from which the same event leads to the same end, or that it leaves as they are, are framed together: one arrow
+# starts at the frame, one line of words stands at its foot.
 FRAMES: dict[str, tuple[frozenset[State], tuple[int, int, int, int]]] = {
-    "live": (frozenset({State.ACTIVE, State.PAUSED, State.SUSPENDED}), (274, 196, 352, 290)),
-    "open": (
-        frozenset({State.ACTIVE, State.PAUSED, State.SUSPENDED, State.PENDING_APPROVAL}),
-        (258, 44, 384, 458),
-    ),
+    "live": (frozenset(LIVE), (274, 190, 420, 316)),
+    "open": (frozenset(OPEN), (258, 44, 452, 480)),
+    "ended": (frozenset(LEFT_SOMETHING), (806, 174, 206, 366)),
 }
 # Arrows that would cover each other: where they start and end, and where their words stand.
 ROUTES: dict[tuple[State, State], tuple[Point, Point, Point]] = {
-    (State.REQUESTED, State.PENDING_APPROVAL): ((120, 262), (290, 102), (196, 190)),
-    (State.ACTIVE, State.PAUSED): ((390, 300), (470, 240), (408, 266)),
-    (State.PAUSED, State.ACTIVE): ((504, 264), (428, 312), (500, 290)),
-    (State.ACTIVE, State.SUSPENDED): ((390, 336), (470, 426), (398, 392)),
-    (State.SUSPENDED, State.ACTIVE): ((504, 414), (428, 324), (500, 376)),
-    (State.PAUSED, State.SUSPENDED): ((576, 264), (576, 414), (576, 330)),
+    (State.REQUESTED, State.PENDING_APPROVAL): ((120, 270), (290, 102), (190, 196)),
+    (State.ACTIVE, State.PAUSED): ((428, 280), (540, 280), (484, 274)),
+    (State.PAUSED, State.ACTIVE): ((540, 296), (428, 296), (484, 312)),
+    (State.SUSPENDED, State.PAUSED_SUSPENDED): ((428, 430), (540, 430), (484, 424)),
+    (State.PAUSED_SUSPENDED, State.SUSPENDED): ((540, 446), (428, 446), (484, 462)),
+    (State.ACTIVE, State.SUSPENDED): ((330, 306), (330, 420), (330, 352)),
+    (State.SUSPENDED, State.ACTIVE): ((388, 420), (388, 306), (388, 388)),
+    (State.PAUSED, State.PAUSED_SUSPENDED): ((580, 306), (580, 420), (580, 352)),
+    (State.PAUSED_SUSPENDED, State.PAUSED): ((638, 420), (638, 306), (638, 388)),
 }
+LINE = 26  # letters of what leaves a state as it is, before a new line
 LEFT, TOP, RIGHT, BOTTOM = (0.0, 0.5), (0.5, 0.0), (1.0, 0.5), (0.5, 1.0)
 STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1d2733; text-anchor: middle }
@@ -126,16 +131,40 @@ def _frames() -> Iterator[str]:
 def _arrows() -> Iterator[str]:
     left = dict(TRANSITIONS)
     for event in Event:  # arrows that start at a frame, widest frame first
-        for members, (x, _y, width, _height) in sorted(FRAMES.values(), key=lambda frame: -len(frame[0])):
+        for members, frame in sorted(FRAMES.values(), key=lambda frame: -len(frame[0])):
+            if all(left.get((member, event)) is member for member in members):
+                continue  # a loop of the frame
             targets = {left.get((member, event)) for member in members}
             after = targets.pop()
             if targets or after is None or after in members:
                 continue
             end = _at(after, LEFT)
-            yield from _arrow((x + width, end[1]), end, _word(event, after))
+            yield from _arrow((frame[0] + frame[2], end[1]), end, _word(event, after))
             left = {key: value for key, value in left.items() if key[0] not in members or key[1] is not event}
     for (before, event), after in left.items():
-        yield from _between(before, event, after)
+        if before is not after:
+            yield from _between(before, event, after)
+    yield from _loops(left)
+
+
+def _loops(left: dict[tuple[State, Event], State]) -> Iterator[str]:
+    """What leaves a state as it is: at the foot of the frame of all that it leaves, else at the state."""
+    loops = {key for key, after in left.items() if key[0] is after}
+    for members, (x, y, width, height) in FRAMES.values():
+        common = [e for e in Event if all((member, e) in loops for member in members)]
+        loops -= {(member, e) for member in members for e in common}
+        yield from _stacked(common, (x + width / 2, y + height - 8), width // 7)
+    for state in PLACES:
+        x, y = _at(state, TOP)
+        live = state in LIVE
+        yield from _stacked([e for e in Event if (state, e) in loops], (x, y - 6 if live else y + BOX[1] + 28), LINE)
+
+
+def _stacked(events: list[Event], foot: Point, width: int) -> Iterator[str]:
+    """Words in lines, the last of them at ``foot``."""
+    lines = textwrap.wrap("↻ " + ", ".join(_word(event, State.NEW) for event in events), width) if events else []
+    for number, line in enumerate(reversed(lines)):
+        yield f'<text class="word" x="{foot[0]:g}" y="{foot[1] - 14 * number:g}">{line}</text>'
 
 
 def _between(before: State, event: Event, after: State) -> Iterator[str]:
@@ -143,9 +172,6 @@ def _between(before: State, event: Event, after: State) -> Iterator[str]:
         x, y = _at(after, TOP)
         yield f'<circle cx="{x}" cy="{y - 64}" r="6" fill="#44515f"/>'
         yield from _arrow((x, y - 58), (x, y), _word(event, before))
-    elif before is after:
-        x, y = _at(after, BOTTOM)
-        yield f'<text class="word" x="{x}" y="{y + 14}">↻ {_word(event, after)}</text>'
     else:
         out, into = _sides(PLACES[before], PLACES[after])
         straight = (_at(before, out), _at(after, into), None)

@@ -105,6 +105,7 @@ class Bound(Facts, Protocol):
     purpose_code: str
     purpose_text: dict[str, Any]
     reference_no: str | None
+    frequency: dict[str, Any] | None
     granted: list[dict[str, Any]]
     legal_name: dict[str, Any]
     client_profile: str
@@ -186,6 +187,7 @@ def _bound(table: Table, *names: str) -> Select[Any]:
             Consent.purpose_code,
             Consent.purpose_text,
             Consent.reference_no,
+            Consent.frequency,
             ConsentVersion.granted,
             Client.legal_name,
             Client.profile.label("client_profile"),

@@ -12,6 +12,7 @@ from consent.oauth.nonces import Nonces
 from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession
 from consent.oauth.tokens import Bound, Kind
 from consent.records import why_inactive
+from dataspace.frequency import Frequency
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 from dataspace.tls import ClientCertificate
 
@@ -82,6 +83,7 @@ def permission_of(bound: Bound) -> Permission:
             for i in bound.granted
         ),
         max_reads=bound.max_reads,
+        frequency=Frequency.of(bound.frequency),
         auth_time=bound.auth_time,
         acr=bound.acr,
     )

@@ -25,6 +25,7 @@ STATES: dict[str, Label] = {
     State.ACTIVE: lazy_gettext("Active"),
     State.PAUSED: lazy_gettext("Paused"),
     State.SUSPENDED: lazy_gettext("Suspended"),
+    State.PAUSED_SUSPENDED: lazy_gettext("Paused and suspended"),
     State.WITHDRAWN: lazy_gettext("Stopped"),
     State.EXPIRED: lazy_gettext("Expired"),
     State.EXHAUSTED: lazy_gettext("Used up"),
@@ -116,7 +117,14 @@ EVENTS: dict[str, tuple[Label, str]] = {
     Event.EXHAUSTED: (lazy_gettext("Used as often as allowed"), ""),
     Event.TERMINATED: (lazy_gettext("Ended because one of its parties is gone"), ""),
     Event.LAPSED: (lazy_gettext("Lapsed: nobody approved it in time"), ""),
+    Event.ITEM_WITHDRAWN: (lazy_gettext("One item stopped"), "caution"),
+    Event.SHORTENED: (lazy_gettext("The end was brought forward"), "caution"),
+    Event.EXPIRY_ANNOUNCED: (lazy_gettext("You were told that it ends soon"), ""),
+    Event.REMINDED: (lazy_gettext("You were reminded that it is still there"), ""),
+    Event.RECONFIRMED: (lazy_gettext("Kept as it is"), "good"),
     Event.DELETION_REQUESTED: (lazy_gettext("Asked the third party to delete what it received"), ""),
+    Event.DELETION_CONFIRMED: (lazy_gettext("The third party confirmed that it has deleted everything"), "good"),
+    Event.DELETION_OVERDUE: (lazy_gettext("The third party has not confirmed in time that it deleted it"), "danger"),
 }
 
 CAPACITIES: dict[str, Label] = {
@@ -130,6 +138,7 @@ CAPACITIES: dict[str, Label] = {
 REFUSALS: dict[str, Label] = {
     "item_not_granted": lazy_gettext("It asked for data that you have not given it."),
     "insufficient_user_authentication": lazy_gettext("Your sign-in was too long ago for sensitive data."),
+    "frequency_exceeded": lazy_gettext("It wanted to read more often than you allowed."),
     "item_verify_only": lazy_gettext("It wanted to read what it may only compare."),
     "too_many_comparisons": lazy_gettext("It wanted to compare too often in one day."),
     "data_erased": lazy_gettext("The data of this space has been erased."),

@@ -12,7 +12,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from dataspace import clock, comparisons, spaces
-from dataspace.accesses import QuotaExhausted
+from dataspace.accesses import FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
 from dataspace.delivery import envelope
 from dataspace.errors import DomainError
@@ -52,6 +52,8 @@ def compare() -> Response:
         comparison = comparisons.compare(permission, claims, now, vault=services().vault)
     except QuotaExhausted:
         raise ReadRefused("quota_exhausted", permission=permission) from None
+    except FrequencyExceeded as error:
+        raise ReadRefused(error.code, permission=permission, until=error.until) from None
     db.session.commit()
     return Response(orjson.dumps(comparisons.envelope(comparison)), mimetype="application/json")
 
@@ -73,6 +75,8 @@ def _answer(wanted: Iterable[str] | None) -> Response:
         delivery = spaces.read(permission, wanted, now, vault=services().vault)
     except QuotaExhausted:
         raise ReadRefused("quota_exhausted", permission=permission) from None
+    except FrequencyExceeded as error:
+        raise ReadRefused(error.code, permission=permission, until=error.until) from None
     # The access row is in this transaction: without it, nothing leaves.
     db.session.commit()
     return Response(orjson.dumps(envelope(delivery)), mimetype="application/json")

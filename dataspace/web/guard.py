@@ -111,7 +111,8 @@ def _refused(error: ReadRefused) -> Response:
         response.headers["WWW-Authenticate"] = _challenge()
         return response
     status = 401 if error.reason in TOKEN_REASONS else 403
-    more: dict[str, Any] = {"since": _stamp(error.since)} if error.since else {}
+    known = {"since": error.since, "until": error.until}
+    more: dict[str, Any] = {name: _stamp(at) for name, at in known.items() if at is not None}
     response = problem_response(error.reason, _sentence(error.reason), status, **more)
     response.headers["WWW-Authenticate"] = _challenge(error.reason)
     return response
@@ -157,6 +158,7 @@ SENTENCES = {
     "consent_terminated": "The consent has ended because one of its parties is gone.",
     "consent_not_yet_valid": "The consent is not valid yet.",
     "quota_exhausted": "The consent has been used as often as it allows.",
+    "frequency_exceeded": "The consent has been used as often as it allows for the time being.",
     "client_suspended": "The client is suspended.",
     "mandate_ended": "The mandate under which the consent was given has ended.",
     "space_closed": "The data space is closed.",

@@ -35,6 +35,8 @@ def upgrade():
         sa.Column("outcome", sa.String(length=10), nullable=False),
         sa.Column("reason", sa.String(length=40), nullable=True),
         sa.Column("read_no", sa.Integer(), nullable=True),
+        sa.Column("window_start", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("window_no", sa.Integer(), nullable=True),
         sa.Column("delivery_id", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("access_id", name=op.f("pk_accesses")),
     )
@@ -47,6 +49,13 @@ def upgrade():
             unique=True,
             sqlite_where=sa.text("read_no IS NOT NULL"),
             postgresql_where=sa.text("read_no IS NOT NULL"),
+        )
+        batch_op.create_index(
+            batch_op.f("ix_accesses_consent_id_window_start_window_no"),
+            ["consent_id", "window_start", "window_no"],
+            unique=True,
+            sqlite_where=sa.text("window_no IS NOT NULL"),
+            postgresql_where=sa.text("window_no IS NOT NULL"),
         )
         batch_op.create_index(batch_op.f("ix_accesses_space_id_access_id"), ["space_id", "access_id"], unique=False)
 
@@ -412,7 +421,10 @@ def upgrade():
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expiry_notice_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reminder_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("max_reads", sa.Integer(), nullable=True),
+        sa.Column("frequency", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.ForeignKeyConstraint(["client_id"], ["clients.client_id"], name=op.f("fk_consents_client_id_clients")),
         sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_consents_holder_id_holders")),
         sa.ForeignKeyConstraint(["mandate_id"], ["mandates.mandate_id"], name=op.f("fk_consents_mandate_id_mandates")),
@@ -431,6 +443,10 @@ def upgrade():
         )
         batch_op.create_index(batch_op.f("ix_consents_space_id_state"), ["space_id", "state"], unique=False)
         batch_op.create_index(batch_op.f("ix_consents_state_expires_at"), ["state", "expires_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_consents_state_expiry_notice_at"), ["state", "expiry_notice_at"], unique=False
+        )
+        batch_op.create_index(batch_op.f("ix_consents_state_reminder_at"), ["state", "reminder_at"], unique=False)
 
     op.create_table(
         "signins",
@@ -495,6 +511,7 @@ def upgrade():
         sa.Column("channel", sa.String(length=20), nullable=False),
         sa.Column("reason_code", sa.String(length=40), nullable=True),
         sa.Column("text", sa.Text(), nullable=False),
+        sa.Column("changes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("previous_digest", sa.String(length=64), nullable=True),
         sa.Column("digest", sa.String(length=64), nullable=False),
         sa.ForeignKeyConstraint(
@@ -505,6 +522,29 @@ def upgrade():
     )
     with op.batch_alter_table("consent_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_consent_events_at"), ["at"], unique=False)
+
+    op.create_table(
+        "deletions",
+        sa.Column("consent_id", sa.String(length=40), nullable=False),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("overdue_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("statement", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["consent_id"], ["consents.consent_id"], name=op.f("fk_deletions_consent_id_consents")
+        ),
+        sa.PrimaryKeyConstraint("consent_id", name=op.f("pk_deletions")),
+    )
+    with op.batch_alter_table("deletions", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_deletions_overdue_at_due_at"),
+            ["overdue_at", "due_at"],
+            unique=False,
+            sqlite_where=sa.text("confirmed_at IS NULL"),
+            postgresql_where=sa.text("confirmed_at IS NULL"),
+        )
 
     op.create_table(
         "consent_notices",
@@ -582,6 +622,14 @@ def downgrade():
     op.drop_table("consent_versions")
     op.drop_table("receipts")
     op.drop_table("consent_notices")
+    with op.batch_alter_table("deletions", schema=None) as batch_op:
+        batch_op.drop_index(
+            batch_op.f("ix_deletions_overdue_at_due_at"),
+            sqlite_where=sa.text("confirmed_at IS NULL"),
+            postgresql_where=sa.text("confirmed_at IS NULL"),
+        )
+
+    op.drop_table("deletions")
     with op.batch_alter_table("consent_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_consent_events_at"))
 
@@ -597,6 +645,8 @@ def downgrade():
 
     op.drop_table("signins")
     with op.batch_alter_table("consents", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_consents_state_reminder_at"))
+        batch_op.drop_index(batch_op.f("ix_consents_state_expiry_notice_at"))
         batch_op.drop_index(batch_op.f("ix_consents_state_expires_at"))
         batch_op.drop_index(batch_op.f("ix_consents_space_id_state"))
         batch_op.drop_index(batch_op.f("ix_consents_space_id_client_id_purpose_code_created_at"))

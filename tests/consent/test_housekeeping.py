@@ -56,6 +56,7 @@ KEPT = {
     "consent_notices": "history: what was shown",
     "consent_versions": "history: what was agreed",
     "consents": "history; the sweep of this name writes down their ends",
+    "deletions": "history: who had to delete, and has",
     "data_items": "the catalogue, by version",
     "data_keys": "one a space",
     "holder_roles": "who may do what",
