@@ -532,9 +532,7 @@ def upgrade():
         sa.Column("confirmed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("statement", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["consent_id"], ["consents.consent_id"], name=op.f("fk_deletions_consent_id_consents")
-        ),
+        sa.ForeignKeyConstraint(["consent_id"], ["consents.consent_id"], name=op.f("fk_deletions_consent_id_consents")),
         sa.PrimaryKeyConstraint("consent_id", name=op.f("pk_deletions")),
     )
     with op.batch_alter_table("deletions", schema=None) as batch_op:
