@@ -6,50 +6,67 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from consent import announcements
-from consent.records import Event
+from consent.records import Consent, Event
+from dataspace import messages
+from dataspace.db import db
+from dataspace.messages import Group
 
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """``client``: whether the third party is told."""
+    """``client``: whether the third party is told. ``holder``: what kind of message the space gets, if any.
+
+    ``preparer``: who has prepared it for a company hears of it in the own space as well.
+    """
 
     client: bool
+    holder: Group | None
+    preparer: bool = False
 
 
-# A client knows what it has asked for, and hears of a refusal through the browser; there is no grant to tell of.
+# A client knows what it has asked for, and hears of a refusal through the browser; there is no grant to tell of. Nor is
+# the holder told by a message what she has just refused, or has asked for while stopping something.
 TELLING: Mapping[Event, Told] = MappingProxyType(
     {
-        Event.REQUESTED: Told(client=False),
-        Event.PAGE_OPENED: Told(client=False),
-        Event.REFUSED: Told(client=False),
-        Event.GIVEN: Told(client=True),
-        Event.REPLACED: Told(client=True),
-        Event.CO_APPROVAL_PENDING: Told(client=True),
-        Event.CO_APPROVED: Told(client=True),
-        Event.CO_REJECTED: Told(client=True),
-        Event.PAUSED: Told(client=True),
-        Event.RESUMED: Told(client=True),
-        Event.WITHDRAWN: Told(client=True),
-        Event.SUSPENDED: Told(client=True),
-        Event.REINSTATED: Told(client=True),
-        Event.INVALIDATED: Told(client=True),
-        Event.EXPIRED: Told(client=True),
-        Event.EXHAUSTED: Told(client=True),
-        Event.TERMINATED: Told(client=True),
-        Event.LAPSED: Told(client=True),
-        Event.ITEM_WITHDRAWN: Told(client=True),
-        Event.SHORTENED: Told(client=True),
-        Event.EXPIRY_ANNOUNCED: Told(client=True),
-        Event.REMINDED: Told(client=False),
-        Event.RECONFIRMED: Told(client=False),
-        Event.DELETION_REQUESTED: Told(client=True),
-        Event.DELETION_CONFIRMED: Told(client=False),
-        Event.DELETION_OVERDUE: Told(client=True),
+        Event.REQUESTED: Told(client=False, holder=None),
+        Event.PAGE_OPENED: Told(client=False, holder=None),
+        Event.REFUSED: Told(client=False, holder=None),
+        Event.GIVEN: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.REPLACED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.CO_APPROVAL_PENDING: Told(client=True, holder=Group.APPROVALS),
+        Event.CO_APPROVED: Told(client=True, holder=Group.APPROVALS, preparer=True),
+        Event.CO_REJECTED: Told(client=True, holder=Group.APPROVALS, preparer=True),
+        Event.LAPSED: Told(client=True, holder=Group.APPROVALS, preparer=True),
+        Event.PAUSED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.RESUMED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.WITHDRAWN: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.ITEM_WITHDRAWN: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.SHORTENED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.EXPIRED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.EXHAUSTED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        # What somebody else has decided is told whether she wants to hear or not (check C-45).
+        Event.SUSPENDED: Told(client=True, holder=Group.SECURITY),
+        Event.REINSTATED: Told(client=True, holder=Group.SECURITY),
+        Event.INVALIDATED: Told(client=True, holder=Group.SECURITY),
+        Event.TERMINATED: Told(client=True, holder=Group.SECURITY),
+        Event.EXPIRY_ANNOUNCED: Told(client=True, holder=Group.REMINDERS),
+        Event.REMINDED: Told(client=False, holder=Group.REMINDERS),
+        Event.RECONFIRMED: Told(client=False, holder=None),
+        Event.DELETION_REQUESTED: Told(client=True, holder=None),
+        Event.DELETION_CONFIRMED: Told(client=False, holder=Group.AUTHORIZATIONS),
+        Event.DELETION_OVERDUE: Told(client=True, holder=Group.AUTHORIZATIONS),
     }
 )
 
 
 def tell(consent_id: str, event: Event, now: dt.datetime, *, new_version: bool) -> None:
     """Note for everybody whom it concerns that ``event`` has just been appended to a consent, its version included."""
-    if TELLING[event].client:
+    told = TELLING[event]
+    if told.client:
         announcements.announce(consent_id, now, new_version=new_version)
+    if told.holder is None:
+        return
+    consent = db.session.get_one(Consent, consent_id)
+    messages.send(consent.space_id, event, told.holder, now, about=consent_id)
+    if told.preparer and consent.person_id != consent.holder_id:
+        messages.send_to_person(consent.person_id, event, told.holder, now, about=consent_id)

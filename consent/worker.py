@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from consent import announcements, deletions, endings, keys, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
-from dataspace import ceremonies, outbox, passkeys, signins
+from dataspace import ceremonies, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
@@ -35,6 +35,7 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "sessions": lambda now: sessions.sweep(now, BATCH),
         "logout_notices": lambda now: sessions.sweep_notices(now, BATCH),
         "announcements": lambda now: announcements.sweep(now, BATCH),
+        "messages": lambda now: messages.sweep(now, BATCH),
         "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,
     }

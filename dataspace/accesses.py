@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Index, String, func, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from dataspace import messages
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
 from dataspace.errors import Conflict
 from dataspace.frequency import Frequency, Window
+from dataspace.messages import Group, Notice
 from dataspace.permission import Permission
 
 
@@ -27,6 +29,8 @@ class Outcome(enum.StrEnum):
     REFUSED = "refused"
 
 
+# Refusals that mean no harm: what the holder or time has yet to bring.
+EXPECTED = frozenset({"consent_pending", "consent_not_yet_valid", "insufficient_user_authentication"})
 _NUMBERED = text("read_no IS NOT NULL")
 _IN_WINDOW = text("window_no IS NOT NULL")
 
@@ -140,9 +144,13 @@ def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Wi
 
 
 def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
-    """Write the row of a refused read."""
+    """Write the row of a refused read, and tell the holder, once a day for each consent."""
     row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
     connection().execute(_INSERT, row)
+    if reason not in EXPECTED:
+        once = f"{Notice.READ_REFUSED}:{permission.consent_id}:{now:%Y-%m-%d}"
+        about = permission.consent_id
+        messages.send(permission.space_id, Notice.READ_REFUSED, Group.READS, now, about=about, once=once)
 
 
 def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, delet
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
 
-from dataspace import ceremonies, holders
+from dataspace import ceremonies, holders, messages
 from dataspace.ceremonies import Begun, PasskeyError, Registrant, RelyingParty, TakenCeremony
 from dataspace.db import Model, db, delete_some, new_id
 from dataspace.errors import NotAllowed, NotFound
+from dataspace.messages import Group, Notice
 
 CODE_LIFE = dt.timedelta(hours=24)
 CODE_KEPT = dt.timedelta(days=180)  # after its end, as long as a sign-in: how somebody came in can be looked up
@@ -207,6 +208,9 @@ def finish_enrolment(
     )
     db.session.add(passkey)
     db.session.flush()
+    if recovery or len(passkeys_of(passkey.person_id)) > 1:  # the very first is no news
+        kind = Notice.RECOVERED if recovery else Notice.PASSKEY_ADDED
+        messages.send_to_person(passkey.person_id, kind, Group.SECURITY, now, about=passkey.passkey_id)
     return VerifiedSignIn(person_id=passkey.person_id, passkey_id=passkey.passkey_id, at=now, replaces_all=recovery)
 
 
@@ -254,7 +258,7 @@ def rename(passkey_id: str, unverified_name: str, *, person_id: str) -> None:
     get(passkey_id, person_id=person_id).name = name
 
 
-def remove(passkey_id: str, *, person_id: str) -> None:
+def remove(passkey_id: str, now: dt.datetime, *, person_id: str) -> None:
     """Delete a passkey. Raises NotFound, and LastPasskey: without any, only the registrar could help."""
     # Of two removals at once each would see the other's passkey still there: PostgreSQL waits at the person's row.
     db.session.execute(select(UserHandle.person_id).where(UserHandle.person_id == person_id).with_for_update())
@@ -264,6 +268,7 @@ def remove(passkey_id: str, *, person_id: str) -> None:
     if db.session.scalar(delete(Passkey).where(*mine, has_other).returning(Passkey.passkey_id)) is None:
         get(passkey_id, person_id=person_id)
         raise LastPasskey("the person has no other passkey")
+    messages.send_to_person(person_id, Notice.PASSKEY_REMOVED, Group.SECURITY, now, about=passkey_id)
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

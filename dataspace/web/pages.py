@@ -11,7 +11,7 @@ from flask import Blueprint, current_app, redirect, render_template, url_for
 from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
-from dataspace import clock, spaces
+from dataspace import clock, messages, spaces
 from dataspace.errors import NotFound
 from dataspace.mandates import Actor, Capacity
 from dataspace.web import values
@@ -31,7 +31,11 @@ def index() -> str | Response:
     if actor.capacity is Capacity.ADMINISTRATOR:
         return redirect(url_for("admin.index"), 303)
     numbers: HomeNumbers | None = current_app.extensions.get("home_numbers")
-    return render_template("home/index.html", numbers=numbers(actor, clock.now()) if numbers else [])
+    return render_template(
+        "home/index.html",
+        numbers=numbers(actor, clock.now()) if numbers else [],
+        unread=messages.unread(actor.space_id),
+    )
 
 
 @bp.get("/data")

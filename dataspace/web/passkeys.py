@@ -161,7 +161,7 @@ def remove(passkey_id: str) -> AnyResponse:
     """Remove a passkey, and end the other sign-ins that were made with it."""
     now = clock.now()
     actor = _fresh_actor(now)
-    passkeys.remove(passkey_id, person_id=actor.person_id)
+    passkeys.remove(passkey_id, now, person_id=actor.person_id)
     tell_ended(signins.end_made_with(passkey_id, now, except_signin_id=actor.signin_id), now)
     db.session.commit()
     flash(_("The passkey was removed. Nobody can sign in with it any more."))

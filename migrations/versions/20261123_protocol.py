@@ -89,6 +89,28 @@ def upgrade() -> None:
         ["client_id", "delivered_at", "notice_id"],
     )
     op.create_table(
+        "messages",
+        sa.Column("message_id", ROW_ID, nullable=False),
+        sa.Column("space_id", sa.String(40), nullable=False),
+        sa.Column("kind", sa.String(40), nullable=False),
+        sa.Column("group", sa.String(20), nullable=False),
+        sa.Column("about", sa.String(40), nullable=False),
+        sa.Column("once", sa.String(100)),
+        sa.Column("at", MOMENT, nullable=False),
+        sa.Column("read_at", MOMENT),
+        sa.PrimaryKeyConstraint("message_id", name="pk_messages"),
+        sa.UniqueConstraint("once", name="uq_messages_once"),
+    )
+    op.create_index("ix_messages_space_id_message_id", "messages", ["space_id", "message_id"])
+    op.create_index("ix_messages_space_id_read_at", "messages", ["space_id", "read_at"])
+    op.create_index("ix_messages_at", "messages", ["at"])
+    op.create_table(
+        "quiet_groups",
+        sa.Column("space_id", sa.String(40), nullable=False),
+        sa.Column("group", sa.String(20), nullable=False),
+        sa.PrimaryKeyConstraint("space_id", "group", name="pk_quiet_groups"),
+    )
+    op.create_table(
         "initial_access_tokens",
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("profile", sa.String(10), nullable=False),
@@ -106,7 +128,15 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_enrolment_codes_expires_at", "enrolment_codes")
-    for table in ("initial_access_tokens", "announcements", "logout_notices", "client_sessions", "resources"):
+    for table in (
+        "initial_access_tokens",
+        "quiet_groups",
+        "messages",
+        "announcements",
+        "logout_notices",
+        "client_sessions",
+        "resources",
+    ):
         op.drop_table(table)
     for table in ("authorization_codes", "tokens"):
         for column in ("sid", "claims", "resource", "x5t"):

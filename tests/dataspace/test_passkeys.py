@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from dataspace import ceremonies, passkeys
+from dataspace import ceremonies, clock, passkeys
 from dataspace.ceremonies import Begun, CeremonyOver, PasskeyError, Purpose, RelyingParty
 from dataspace.db import db
 from dataspace.errors import NotAllowed, NotFound
@@ -301,7 +301,7 @@ def test_two_answers_with_the_same_count_cannot_both_succeed(person: Person) -> 
 def test_a_removed_passkey_is_unknown(person: Person) -> None:
     first = person.enrol()
     person.add()
-    passkeys.remove(first.passkey_id, person_id=person.holder.holder_id)
+    passkeys.remove(first.passkey_id, clock.now(), person_id=person.holder.holder_id)
     with pytest.raises(UnknownPasskey):
         person.sign_in(use=0)
     assert person.sign_in(use=1).person_id == person.holder.holder_id
@@ -385,11 +385,11 @@ def test_the_sweep_deletes_only_what_is_over(person: Person) -> None:
 def test_the_last_passkey_cannot_be_removed(person: Person) -> None:
     first = person.enrol()
     with pytest.raises(LastPasskey):
-        passkeys.remove(first.passkey_id, person_id=person.holder.holder_id)
+        passkeys.remove(first.passkey_id, clock.now(), person_id=person.holder.holder_id)
     second = person.add()
-    passkeys.remove(first.passkey_id, person_id=person.holder.holder_id)
+    passkeys.remove(first.passkey_id, clock.now(), person_id=person.holder.holder_id)
     with pytest.raises(LastPasskey):
-        passkeys.remove(second.passkey_id, person_id=person.holder.holder_id)
+        passkeys.remove(second.passkey_id, clock.now(), person_id=person.holder.holder_id)
     assert [p.passkey_id for p in passkeys.passkeys_of(person.holder.holder_id)] == [second.passkey_id]
 
 
@@ -399,7 +399,7 @@ def test_nobody_touches_the_passkeys_of_others(person: Person) -> None:
     other = Person(factories.holder(person.now, factories.OTHER_PERSON, "梁志文"), person.now)
     other.enrol()
     with pytest.raises(NotFound):
-        passkeys.remove(mine.passkey_id, person_id=other.holder.holder_id)
+        passkeys.remove(mine.passkey_id, clock.now(), person_id=other.holder.holder_id)
     with pytest.raises(NotFound):
         passkeys.rename(mine.passkey_id, "偷来的", person_id=other.holder.holder_id)
     assert len(passkeys.passkeys_of(person.holder.holder_id)) == 2

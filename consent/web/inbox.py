@@ -1,0 +1,195 @@
+"""Messages to the holder: what happened, what waits; and what she wants to hear of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_babel import get_locale, lazy_gettext
+from flask_babel import gettext as _
+from sqlalchemy import or_, select
+from werkzeug.wrappers import Response
+
+from consent.clients import Client
+from consent.records import Consent, Event
+from consent.web import words
+from consent.web.words import Label
+from dataspace import clock, messages
+from dataspace.catalogue import in_language
+from dataspace.db import db
+from dataspace.errors import NotFound
+from dataspace.mandates import Actor
+from dataspace.messages import ADJUSTABLE, Group, Message, Notice
+from dataspace.web.signin import require_holder, the_actor
+from dataspace.web.values import plain
+
+bp = Blueprint("inbox", __name__)
+MAX_ID = 2**63 - 1  # what a database can count to
+
+TITLES: dict[str, Label] = {
+    Event.GIVEN: lazy_gettext("A new authorization was given"),
+    Event.REPLACED: lazy_gettext("An authorization was replaced by a new one"),
+    Event.CO_APPROVAL_PENDING: lazy_gettext("An authorization waits for approval by a second person"),
+    Event.CO_APPROVED: lazy_gettext("An authorization was approved by a second person"),
+    Event.CO_REJECTED: lazy_gettext("An authorization was not approved; nothing was given"),
+    Event.LAPSED: lazy_gettext("Nobody approved an authorization in time; nothing was given"),
+    Event.PAUSED: lazy_gettext("An authorization is paused"),
+    Event.RESUMED: lazy_gettext("An authorization goes on"),
+    Event.WITHDRAWN: lazy_gettext("An authorization was stopped"),
+    Event.EXPIRED: lazy_gettext("The time of an authorization is over"),
+    Event.EXHAUSTED: lazy_gettext("An authorization was used as often as you allowed"),
+    Event.ITEM_WITHDRAWN: lazy_gettext("One kind of data was taken out of an authorization"),
+    Event.SHORTENED: lazy_gettext("An authorization ends earlier than agreed before"),
+    Event.EXPIRY_ANNOUNCED: lazy_gettext("An authorization ends soon"),
+    Event.REMINDED: lazy_gettext("You have not looked at an authorization for 90 days. Do you still want it?"),
+    Event.DELETION_CONFIRMED: lazy_gettext("A third party confirmed that it has deleted your data"),
+    Event.DELETION_OVERDUE: lazy_gettext("A third party has not confirmed in time that it deleted your data"),
+    Event.SUSPENDED: lazy_gettext("A supervisor suspended an authorization"),
+    Event.REINSTATED: lazy_gettext("A supervisor reinstated an authorization"),
+    Event.INVALIDATED: lazy_gettext("An administrator revoked an authorization"),
+    Event.TERMINATED: lazy_gettext("An authorization ended because one of its parties is gone"),
+    Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
+    Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
+    Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
+    Notice.RECOVERED: lazy_gettext("A recovery code was used. All earlier passkeys and sign-ins have ended."),
+}
+GROUPS: dict[Group, tuple[Label, Label]] = {
+    Group.AUTHORIZATIONS: (lazy_gettext("Authorizations"), lazy_gettext("Given, changed, stopped, expired")),
+    Group.APPROVALS: (lazy_gettext("Approvals"), lazy_gettext("What waits for a second person, and what became of it")),
+    Group.REMINDERS: (
+        lazy_gettext("Reminders"),
+        lazy_gettext("What expires soon, what you have not looked at for long"),
+    ),
+    Group.READS: (lazy_gettext("Refused reads"), lazy_gettext("A third party tried to read what it may not")),
+    Group.SECURITY: (
+        lazy_gettext("Security"),
+        lazy_gettext("Passkeys, recovery, what supervisors have done; these always come"),
+    ),
+}
+ICONS: dict[str, str] = {
+    Group.AUTHORIZATIONS: "consent",
+    Group.APPROVALS: "clock",
+    Group.REMINDERS: "bell",
+    Group.READS: "eye",
+    Group.SECURITY: "shield",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageView:
+    """One message in words. ``about``: whom and what it concerns; ``leads_on``: whether there is more to see."""
+
+    message: Message
+    title: str
+    about: str
+    icon: str
+    leads_on: bool
+
+
+@bp.get("/messages")
+@require_holder
+def index() -> str:
+    """The messages of the space, newest first."""
+    actor = the_actor()
+    group = request.args.get("group", "")
+    group = group if group in list(Group) else ""
+    text = request.args.get("before", "")
+    before = int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else None
+    page = messages.page(actor.space_id, group=group, before=before)
+    filters: dict[str, Any] = {"group": group} if group else {}
+    return render_template(
+        "dashboard/messages.html",
+        lines=look(page.rows, actor, str(get_locale())),
+        unread=messages.unread(actor.space_id),
+        group=group,
+        groups=GROUPS,
+        older=url_for("inbox.index", **filters, before=page.older) if page.older else "",
+        newest=url_for("inbox.index", **filters) if before else "",
+    )
+
+
+@bp.post("/messages/read")
+@require_holder
+def read_all() -> Response:
+    """Everything was read."""
+    messages.mark_read(the_actor().space_id, clock.now())
+    db.session.commit()
+    return redirect(url_for("inbox.index"), 303)
+
+
+@bp.post(f"/messages/<int(max={MAX_ID}):message_id>/open")
+@require_holder
+def open_one(message_id: int) -> Response:
+    """It was read; on to what it is about."""
+    actor = the_actor()
+    message = messages.mark_read(actor.space_id, clock.now(), message_id=message_id)
+    if message is None:
+        raise NotFound("no such message of this space")
+    db.session.commit()
+    return redirect(_address(message, _consents([message], actor)) or url_for("inbox.index"), 303)
+
+
+@bp.get("/messages/choices")
+@require_holder
+def choices() -> str:
+    """What she wants to hear of."""
+    quiet = messages.quiet(the_actor().space_id)
+    rows = [(group, *GROUPS[group], group not in quiet) for group in ADJUSTABLE]
+    return render_template("dashboard/message_choices.html", rows=rows, always=GROUPS[Group.SECURITY])
+
+
+@bp.post("/messages/choices")
+@require_holder
+def choose() -> Response:
+    """Keep what was chosen."""
+    messages.choose(the_actor().space_id, request.form.getlist("group"))
+    db.session.commit()
+    flash(_("Saved."))
+    return redirect(url_for("inbox.index"), 303)
+
+
+def look(rows: list[Message], actor: Actor, locale: str) -> list[MessageView]:
+    """Messages in the reader's language; one statement for all that they are about."""
+    known = _consents(rows, actor)
+    return [
+        MessageView(
+            message=row,
+            title=str(TITLES.get(row.kind, GROUPS[Group(row.group)][0])),
+            about=_about(row, known.get(row.about), locale),
+            icon=ICONS[row.group],
+            leads_on=bool(_address(row, known)),
+        )
+        for row in rows
+    ]
+
+
+def _consents(rows: list[Message], actor: Actor) -> dict[str, tuple[Consent, Client]]:
+    """What the messages are about, as far as it is this space's, or was prepared by this person."""
+    ids = {row.about for row in rows if row.about.startswith("cns_")}
+    mine = or_(Consent.space_id == actor.space_id, Consent.person_id == actor.person_id)
+    found = db.session.execute(
+        select(Consent, Client)
+        .join(Client, Client.client_id == Consent.client_id)
+        .where(Consent.consent_id.in_(ids), mine)
+    )
+    return {consent.consent_id: (consent, client) for consent, client in found}
+
+
+def _about(row: Message, found: tuple[Consent, Client] | None, locale: str) -> str:
+    """To whom and what for; in a reminder until when, too (check C-41)."""
+    if found is None:
+        return ""
+    consent, client = found
+    parts = [plain(client.name(locale)), plain(in_language(consent.purpose_text, locale))]
+    if row.group == Group.REMINDERS:
+        parts.append(_("until %(day)s", day=words.date(consent.expires_at)))
+    return " · ".join(parts)
+
+
+def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
+    """Where there is more to see; a consent of a company is looked at in the company's space."""
+    if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED):
+        return url_for("passkeys.index")
+    found = known.get(message.about)
+    if found is None or found[0].space_id != message.space_id:
+        return ""
+    return url_for("dashboard.consent", consent_id=message.about)
