@@ -36,7 +36,7 @@ RECORDS = """SELECT i.item_id, i.version, i.authority, i.fields, r.record_id, r.
     JOIN data_keys k ON k.space_id = r.space_id
     WHERE r.space_id = ? AND r.superseded_at IS NULL AND r.item_id IN (?)"""
 ACCESS = """INSERT INTO accesses (at, space_id, consent_id, consent_version, client_id, recipient, purpose, item_ids,
-    outcome, delivery_id) VALUES (?, ?, ?, 1, ?, 'bank', 'review', ?, 'answered', ?)"""
+    action, outcome, delivery_id) VALUES (?, ?, ?, 1, ?, 'bank', 'review', ?, 'read', 'answered', ?)"""
 USE = "UPDATE authorization_codes SET used_at = ? WHERE digest = ? AND used_at IS NULL"
 ISSUE = """INSERT INTO tokens (digest, kind, consent_id, client_id, scope, jkt, resource, auth_time, acr, amr, family,
     issued_at, expires_at) VALUES (?, ?, ?, ?, '', ?, '', ?, 'acr', 'amr', ?, ?, ?)"""
