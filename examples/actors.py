@@ -71,9 +71,9 @@ class Person:
         form = self.page.form_with("decision", "refuse") or self.page.form("/consent/")
         return self.browser.submit(form, ("decision", "refuse"))
 
-    def authorization(self) -> Page:
-        """Open the newest of my authorizations."""
-        self.browser.open(f"{self.issuer}/authorizations")
+    def authorization(self, *, ended: bool = False) -> Page:
+        """Open the newest of my authorizations, or of those that have ended."""
+        self.browser.open(f"{self.issuer}/authorizations{'?tab=ended' if ended else ''}")
         return self.browser.click(r"^/authorizations/[^?/]+$")
 
     def stop(self) -> Page:

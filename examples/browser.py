@@ -120,6 +120,10 @@ class Browser:
         """Go to an address, absolute or relative to the present page."""
         return self._show(self.http.get(urljoin(self.page.url, url)))
 
+    def download(self, url: str) -> bytes:
+        """A file, while the page stays. Raises httpx.HTTPStatusError."""
+        return self.http.get(urljoin(self.page.url, url)).raise_for_status().content
+
     def click(self, pattern: str) -> Page:
         """Follow a link."""
         return self.open(self.page.link(pattern))

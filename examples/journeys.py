@@ -1,7 +1,11 @@
 """The journeys that `make demo` tells: lending, reading, seeing, stopping; also for a company, by an administrator."""
 
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,6 +16,7 @@ from examples.browser import Browser
 from examples.story import Story
 
 COMPANY = "粤海明珠电子"
+VERIFIER = Path(__file__).parent.parent / "verifier" / "verify_receipt.py"
 
 
 @dataclass
@@ -107,6 +112,7 @@ def person_lends(stage: Stage) -> None:
     story.expect("the bank's read is there, with its reference number", that=reference in person.page.text)
 
     _stops(stage, customer, application)
+    _keeps_receipt(stage, person)
 
 
 def company_lends(stage: Stage) -> None:
@@ -241,6 +247,35 @@ def _stops(stage: Stage, customer: BankCustomer, application: str) -> None:
     person.stop()
     story.says(person.page.main[:160])
     _refused(stage, customer, application, "consent_withdrawn")
+
+
+def _keeps_receipt(stage: Stage, person: Person) -> None:
+    """The receipt of stopping is checked by a program that has nothing of the service but its public keys."""
+    story, browser = stage.story, person.browser
+    story.step(f"{person.name} takes the receipt of it along, and checks it without the service")
+    person.authorization(ended=True)
+    browser.click(r"^/receipts/")
+    story.says(person.page.main[:120])
+    with tempfile.TemporaryDirectory(prefix="receipt-") as name:
+        folder = Path(name)
+        receipt = browser.download(person.page.link(r"/receipt\.json$"))
+        (folder / "receipt.json").write_bytes(receipt)
+        (folder / "altered.json").write_bytes(receipt.replace(b'"status":"withdrawn"', b'"status":"active"'))
+        (folder / "keys.json").write_bytes(browser.download(f"{stage.issuer}/receipts/keys"))
+        story.says("$ python verifier/verify_receipt.py receipt.json --keys keys.json")
+        status, said = _verified(folder, "receipt.json")
+        for line in said.splitlines():
+            story.says(line)
+        story.expect("genuine and unchanged", that=status == 0)
+        status, said = _verified(folder, "altered.json")
+        story.says(said.strip())
+        story.expect("altered by one word it is refused, and the part is named", that=status == 1 and "状态" in said)
+
+
+def _verified(folder: Path, name: str) -> tuple[int, str]:
+    command = [sys.executable, "-I", "-X", "utf8", str(VERIFIER), name, "--keys", "keys.json"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=60, check=False)  # noqa: S603 - our own words
+    return done.returncode, done.stdout + done.stderr
 
 
 def _refused(stage: Stage, customer: BankCustomer, application: str, reason: str) -> None:

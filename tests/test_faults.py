@@ -17,6 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from consent.oauth.tokens import AuthorizationCode, Token
+from consent.receipts import Receipt
 from consent.records import Consent, ConsentEvent, ConsentNotice, ConsentVersion
 from dataspace import clock
 from dataspace.accesses import Access
@@ -34,7 +35,7 @@ TRIALS = 6
 
 def counts(engine: sa.Engine) -> dict[str, int]:
     """Rows of everything that a grant writes."""
-    models = (Consent, ConsentVersion, ConsentNotice, ConsentEvent, AuthorizationCode)
+    models = (Consent, ConsentVersion, ConsentNotice, ConsentEvent, Receipt, AuthorizationCode)
     with engine.connect() as connection:
         return {m.__tablename__: int(connection.scalar(sa.select(sa.func.count()).select_from(m)) or 0) for m in models}
 
@@ -45,7 +46,7 @@ def whole(engine: sa.Engine) -> int:
     given = found["consents"]
     assert found == {
         "consents": given, "consent_versions": given, "consent_notices": given, "consent_events": 3 * given,
-        "authorization_codes": given,
+        "receipts": given, "authorization_codes": given,
     }  # fmt: skip
     with engine.connect() as connection:
         owned = sa.select(Consent.consent_id)
