@@ -103,8 +103,8 @@ def write(receipt: ReceiptView, *, digest: str, check_url: str, language: str) -
 def _proof_words() -> str:
     return str(
         _(
-            "Paper can be altered. The signed file of this receipt cannot: whoever wants to be sure asks for it and "
-            "checks it at the address of the QR code, or offline with the program that is published for it."
+            "Paper can be altered, the signed file of this receipt cannot. Whoever wants to be sure asks for it. "
+            "It is checked at the address of the QR code, or offline with the published program."
         )
     )
 

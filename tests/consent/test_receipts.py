@@ -15,6 +15,7 @@ from dataspace.db import db
 from dataspace.errors import NotFound
 from dataspace.vault import DataKey, Unreadable
 from tests import factories
+from tests.consent.test_checks import too_long
 
 DAY = dt.timedelta(days=1)
 LANGUAGES = {"zh_hans", "zh_hant", "en"}
@@ -31,13 +32,15 @@ def test_every_event_is_said_in_three_languages(event: Event) -> None:
     words = receipt_words.what(event, channel="page")
     assert set(words) == set(receipt_words.withdraw()) == LANGUAGES
     assert words != receipt_words.CHANGED
+    for language, text in words.items():
+        assert not too_long(text, english=language == "en"), text  # check C-06
 
 
 def test_an_event_without_a_sentence_is_still_told() -> None:
     assert set(receipt_words.what("consent:unheard_of", channel="page")) == LANGUAGES
 
 
-def test_c_40_giving_changing_and_stopping_each_have_one(app: Flask, now: dt.datetime) -> None:
+def test_c40_giving_changing_and_stopping_each_have_one(app: Flask, now: dt.datetime) -> None:
     world, registry = factories.world(now), factories.registry()
     consent, asked = world.consent, factories.ask(world.purpose, now)
     choices = factories.Choices(items=("p.edu.degree",), duration_days=7)
