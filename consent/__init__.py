@@ -8,6 +8,9 @@ client_names  its names by language, as metadata writes them
 claims        the standard claims of OpenID Connect, by scope and by the claims parameter
 certificates  X.509 certificates of clients: what is registered, whether one fits (RFC 8705)
 rules         the rules in force: caps on what may be asked, templates of purposes; the specific rule wins
+vouching      whether somebody here has made sure who a third party is
+pictures      what bytes are a picture, and how large, by their headers
+logos         logos of clients: fetched once through the guard, kept, tried again
 purposes      what a client is registered to ask, why, and the caps on it
 terms         what one request asks, parsed from authorization_details
 keys          server signing keys, rotation, the public JWK set

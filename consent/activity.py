@@ -27,6 +27,8 @@ CLIENT_EVENTS = (
     "client:suspended",
     "client:reinstated",
     "client:deleted",
+    "client:confirmed",
+    "client:unconfirmed",
     "client:purpose_proposed",
     "client:purpose_refused",
 )

@@ -36,7 +36,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "consent_events_delivery": EVENT_DELIVERIES,
     }
 )
-OPENED = ("client_uri", "logo_uri", "policy_uri", "tos_uri", "initiate_login_uri")  # by browsers, never by us
+# By browsers, never by us; the logo by us, if it can be had (consent.logos), and never by browsers.
+OPENED = ("client_uri", "logo_uri", "policy_uri", "tos_uri", "initiate_login_uri")
 FETCHED = (
     "sector_identifier_uri",
     "backchannel_logout_uri",

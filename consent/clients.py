@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, String, Text, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import certificates, client_options
+from consent import certificates, client_options, logos
 from consent.client_options import ClientOptions, WrongKind, is_web_address
 from consent.installation import Installation
 from dataspace import jwk
@@ -167,6 +167,7 @@ class Client(Model):
     standing: Mapped[str] = mapped_column(String(12), default=Standing.GOOD)
     standing_since: Mapped[dt.datetime]
     created_at: Mapped[dt.datetime]
+    known_since: Mapped[dt.datetime | None]  # somebody here has made sure who it is (consent.vouching)
 
     def name(self, locale: str) -> str:
         """The legal name in the reader's language."""
@@ -204,17 +205,21 @@ def register(
     reason_code: str | None = None,
     text: str = "",
     keys_follow: bool = False,
+    itself: bool = False,
 ) -> Client:
     """Add a client to the session. Raises InvalidClientData naming the field, Conflict when the id is taken.
 
     ``keys_follow``: the client may come without the keys that it needs; until it has them it cannot authenticate.
+    ``itself``: nobody here knows who it is.
     """
     client = Client(**values, standing=Standing.GOOD, standing_since=now, created_at=now)
+    client.known_since = None if itself else now
     check(client, here=here, keys_follow=keys_follow)
     if db.session.get(Client, client.client_id) is not None:
         raise Conflict("client_id is taken")
     db.session.add(client)
     db.session.flush()
+    follow_logo(client, now)
     note(client.client_id, "client:registered", now, actor_id=actor_id, reason_code=reason_code, text=text)
     return client
 
@@ -230,13 +235,14 @@ def change(
     here: Installation,
 ) -> Client:
     """Set columns of :data:`CHANGEABLE`; the event names those that differ. Raises NotFound, InvalidClientData."""
-    client = _locked(client_id)
+    client = locked(client_id)
     changed = sorted(name for name, value in values.items() if getattr(client, name) != value)
     if not CHANGEABLE.issuperset(changed):
         raise InvalidClientData("a field that cannot be changed")
     for name in changed:
         setattr(client, name, values[name])
     check(client, here=here)
+    follow_logo(client, now)
     if changed:
         text = f"{', '.join(changed)}: {text}"
         note(client_id, "client:changed", now, actor_id=actor_id, reason_code=reason_code, text=text)
@@ -249,8 +255,14 @@ def change_by_itself(client: Client, values: dict[str, Any], now: dt.datetime, *
     for name in changed:
         setattr(client, name, values[name])
     check(client, here=here)
+    follow_logo(client, now)
     if changed:
         note(client.client_id, "client:changed", now, actor_id=None, reason_code="self", text=", ".join(changed))
+
+
+def follow_logo(client: Client, now: dt.datetime) -> None:
+    """To be called when the options of a stored client may have changed."""
+    logos.follow(client.client_id, (client.options or {}).get("logo_uri", ""), now)
 
 
 def check(client: Client, *, here: Installation, keys_follow: bool = False) -> None:
@@ -356,11 +368,12 @@ def delete(client_id: str, now: dt.datetime, *, actor_id: str | None, reason_cod
 
     Its consents are not active any more by the same row; writing that down is the lifecycle's.
     """
-    client = _locked(client_id)
+    client = locked(client_id)
     if client.standing == Standing.DELETED:
         raise Conflict("client is deleted")
     client.standing, client.standing_since = Standing.DELETED, now
     client.secret_digest = client.registration_digest = None
+    logos.follow(client_id, "", now)
     note(client_id, "client:deleted", now, actor_id=actor_id, reason_code=reason_code, text=text)
     return client
 
@@ -382,7 +395,7 @@ def reinstate(client_id: str, now: dt.datetime, *, actor_id: str, reason_code: s
 def _change_standing(
     client_id: str, before: Standing, after: Standing, now: dt.datetime, *, actor_id: str, reason_code: str, text: str
 ) -> Client:
-    client = _locked(client_id)
+    client = locked(client_id)
     if client.standing != before:
         raise Conflict(f"client is {client.standing}")
     client.standing, client.standing_since = after, now
@@ -391,7 +404,8 @@ def _change_standing(
     return client
 
 
-def _locked(client_id: str) -> Client:
+def locked(client_id: str) -> Client:
+    """The client, for a change that nobody else makes meanwhile. Raises NotFound."""
     client = db.session.scalar(select(Client).filter_by(client_id=client_id).with_for_update())
     if client is None:
         raise NotFound("no such client")

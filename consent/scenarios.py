@@ -113,6 +113,7 @@ def _store_client(values: dict[str, Any], now: dt.datetime, actor_id: str) -> st
     changed = _update(client, values)
     if not changed:
         return UNCHANGED
+    clients.follow_logo(client, now)
     note = {"actor_id": actor_id, "reason_code": REASON_CODE, "text": ", ".join(changed)}
     clients.note(client.client_id, "client:changed", now, **note)
     return CHANGED

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import announcements, deletions, endings, keys, reminders
+from consent import announcements, deletions, endings, keys, logos, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
 from dataspace import ceremonies, messages, outbox, passkeys, signins
@@ -96,6 +96,23 @@ def deliver(channel: Channel, now: dt.datetime) -> int:
         log.error("delivery failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
         raise SweepFailed(channel.name) from None
     return len(rows)
+
+
+def fetch_logos(now: dt.datetime, *, allow_loopback: bool, client_id: str | None = None) -> int:
+    """Fetch the logos that are due (of one client), outside of any transaction; returns how many it has tried.
+
+    Raises SweepFailed.
+    """
+    try:
+        wanted = logos.claim(now, LETTERS, client_id)
+        db.session.commit()
+        logos.keep(logos.fetch(wanted, allow_loopback=allow_loopback), now)
+        db.session.commit()
+    except SQLAlchemyError as error:
+        db.session.rollback()
+        log.error("fetching failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
+        raise SweepFailed("logos") from None
+    return len(wanted)
 
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:

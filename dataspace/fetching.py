@@ -117,17 +117,33 @@ def fetch_text(
     max_bytes: int = MAX_BYTES,
     tls: ssl.SSLContext | None = None,
 ) -> str:
-    """The ASCII text at ``url``, of one of the content types that match ``types``. Raises FetchRefused.
-
-    ``accept``: what we say we want. ``timeout`` and ``tls`` as in :func:`fetch_json`.
-    """
-    target = check_url(url, allow_loopback=allow_loopback)
-    with _pool(target, timeout, tls) as pool:
-        body = _read(pool, target, accept, types, max_bytes)
+    """The ASCII text at ``url``. Raises FetchRefused. Arguments as of :func:`fetch_bytes`."""
+    body = fetch_bytes(
+        url, accept=accept, types=types, allow_loopback=allow_loopback, timeout=timeout, max_bytes=max_bytes, tls=tls
+    )
     try:
         return body.decode("ascii")
     except UnicodeDecodeError:
-        raise FetchRefused(f"{target.host}: not ASCII") from None
+        raise FetchRefused("not ASCII") from None
+
+
+def fetch_bytes(
+    url: str,
+    *,
+    accept: str,
+    types: re.Pattern[str],
+    allow_loopback: bool,
+    timeout: float = TIMEOUT,
+    max_bytes: int = MAX_BYTES,
+    tls: ssl.SSLContext | None = None,
+) -> bytes:
+    """What is at ``url``, of one of the content types that match ``types``; what it is, the caller has to look.
+
+    ``accept``: what we say we want. ``timeout`` and ``tls`` as in :func:`fetch_json`. Raises FetchRefused.
+    """
+    target = check_url(url, allow_loopback=allow_loopback)
+    with _pool(target, timeout, tls) as pool:
+        return _read(pool, target, accept, types, max_bytes)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from authlib.oauth2.rfc6749 import OAuth2Error
 from authlib.oauth2.rfc6750 import InvalidTokenError
 
-from consent import client_names, client_options, clients, endings, proposals, purposes, scenarios
+from consent import client_names, client_options, clients, endings, proposals, purposes, scenarios, vouching
 from consent.client_options import ClientOptions, WrongKind
 from consent.clients import DATA_ALGORITHMS, Client, InvalidClientData, InvalidRedirectUri, Profile, Standing
 from consent.history import Registry
@@ -97,7 +97,7 @@ def register(unverified: object, permitted: Permit, now: dt.datetime, *, rules: 
     try:
         client = clients.register(
             values | {"client_id": client_id, "profile": permitted.profile}, now,
-            actor_id=None, here=rules.here, reason_code=SELF,
+            actor_id=None, here=rules.here, reason_code=SELF, itself=True,
         )  # fmt: skip
         _propose(client, document, now)
     except InvalidClientData as error:
@@ -131,7 +131,9 @@ def replace(client: Client, unverified: object, now: dt.datetime, *, rules: Rule
     _check_sector(values, rules)
     had_secret = client.token_endpoint_auth_method in clients.SECRET_METHODS
     try:
+        before = vouching.seen(client)
         clients.change_by_itself(client, values, now, here=rules.here)
+        vouching.lapse(client, before, now)
         _propose(client, document, now)
     except InvalidClientData as error:
         raise _refused(error) from None

@@ -10,9 +10,12 @@ steps       how far a person has come in deciding one request
 visits      one person in front of one request; the pages for those who cannot go on
 decisions   agree, refuse, wait for the second person
 way_back    to the third party: every answer leaves here
+party       a third party as holders see it
 asking      what a page shows of a request or a consent, in the reader's language
 logout      signing out at the wish of a client
 messenger   sending at once what a request has put into an outbox
+logos       logos of third parties at an address of ours
+logout      signing out at the wish of a client; messenger: telling the others at once
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 receipts    receipts as page and as files; checking one
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper

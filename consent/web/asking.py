@@ -10,46 +10,16 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from consent.clients import Client, Standing
+from consent.clients import Client
 from consent.purposes import Ask, AskItem
 from consent.web import words
+from consent.web.party import Party
 from dataspace import catalogue, spaces
 from dataspace.catalogue import DataItem, in_language, in_period
 from dataspace.spaces import Held, Row
 from dataspace.vault import Vault
 from dataspace.web import values
 from dataspace.web.values import Pairs, plain
-
-
-@dataclass(frozen=True, kw_only=True)
-class Party:
-    """The body that asks. ``verified``: it is accredited and in good standing."""
-
-    name: str
-    code: str
-    number: str
-    level: str
-    address: str
-    contact: str
-    officer: str
-    verified: bool
-    suspended: bool
-
-    @classmethod
-    def of(cls, client: Client, locale: str) -> "Party":
-        """A client as holders see it."""
-        accreditation = client.accreditation or {}
-        return cls(
-            name=plain(client.name(locale)),
-            code=plain(client.uscc or client.foreign_registration),
-            number=plain(accreditation.get("number", "")),
-            level=plain(accreditation.get("level", "")),
-            address=plain(client.address),
-            contact=plain(client.contact),
-            officer=plain(client.privacy_officer),
-            verified=bool(accreditation) and client.standing == Standing.GOOD,
-            suspended=client.standing != Standing.GOOD,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,7 @@ from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
+from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
 from consent.web.resource_commands import resources_group
 from consent.web.rule_commands import rules_group
@@ -116,6 +117,7 @@ def worker_command(*, once: bool, interval: float) -> None:
         try:
             done = worker.run_once(clock.now(), registry=registry())
             done |= {channel.name: deliver_all(channel) for channel in channels()}
+            done |= {"logos": fetch_logos()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
@@ -137,6 +139,7 @@ def _pass() -> None:
         for name, count in worker.run_once(clock.now(), registry=registry()).items():
             if count:
                 log.info("swept", extra={"detail": name, "count": count})
+        fetch_logos()
     except worker.SweepFailed as error:
         # Logged there in detail. The database may be back for the next pass.
         log.warning("pass incomplete", extra={"detail": error.detail})

@@ -3,6 +3,7 @@
 Programs call them with a token of their own and without cookies, so they need no CSRF token.
 """
 
+import contextlib
 from typing import Any
 
 import orjson
@@ -17,6 +18,8 @@ from consent.oauth import registration
 from consent.oauth.errors import plain
 from consent.oauth.registration import PATH, Registered, RegistrationError, Rules
 from consent.web.context import registry
+from consent.web.logos import fetch_logos
+from consent.worker import SweepFailed
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.limits import limited
@@ -37,7 +40,7 @@ def register() -> AnyResponse:
     """RFC 7591 section 3.1."""
     now, rules = clock.now(), _rules()
     permitted = registration.permit(_token(), now, rules=rules)
-    return _answered(registration.register(_body(), permitted, now, rules=rules), status=201)
+    return _registered(registration.register(_body(), permitted, now, rules=rules), status=201)
 
 
 @bp.get(f"{PATH}/<client_id>")
@@ -54,7 +57,7 @@ def read(client_id: str) -> AnyResponse:
 def replace(client_id: str) -> AnyResponse:
     """RFC 7592 section 2.2."""
     client = registration.authenticate(client_id, _token())
-    return _answered(registration.replace(client, _body(), clock.now(), rules=_rules()))
+    return _registered(registration.replace(client, _body(), clock.now(), rules=_rules()))
 
 
 @bp.delete(f"{PATH}/<client_id>")
@@ -105,6 +108,14 @@ def _body() -> Any:
         return orjson.loads(request.get_data(cache=False))
     except orjson.JSONDecodeError:
         raise RegistrationError("invalid_client_metadata", "the body is not JSON") from None
+
+
+def _registered(registered: Registered, *, status: int = 200) -> AnyResponse:
+    """The answer about something new. The logo is fetched when all is stored; without it all is well too."""
+    answer = _answered(registered, status=status)
+    with contextlib.suppress(SweepFailed):
+        fetch_logos(registered.client.client_id)
+    return answer
 
 
 def _answered(registered: Registered, *, status: int = 200) -> AnyResponse:

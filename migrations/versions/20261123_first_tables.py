@@ -80,6 +80,7 @@ def upgrade():
         sa.Column("standing", sa.String(length=12), nullable=False),
         sa.Column("standing_since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("known_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("client_id", name=op.f("pk_clients")),
     )
     op.create_table(
@@ -247,6 +248,23 @@ def upgrade():
         batch_op.create_index(
             batch_op.f("ix_client_events_client_id_event_id"), ["client_id", "event_id"], unique=False
         )
+
+    op.create_table(
+        "client_logos",
+        sa.Column("client_id", sa.String(length=80), nullable=False),
+        sa.Column("uri", sa.String(length=1000), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.String(length=200), nullable=False),
+        sa.Column("fetched_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("media_type", sa.String(length=20), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("image", sa.LargeBinary(), nullable=True),
+        sa.ForeignKeyConstraint(["client_id"], ["clients.client_id"], name=op.f("fk_client_logos_client_id_clients")),
+        sa.PrimaryKeyConstraint("client_id", name=op.f("pk_client_logos")),
+    )
+    with op.batch_alter_table("client_logos", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_client_logos_due_at"), ["due_at"], unique=False)
 
     op.create_table(
         "holders",
@@ -684,6 +702,10 @@ def downgrade():
     op.drop_table("records")
     op.drop_table("purposes")
     op.drop_table("holders")
+    with op.batch_alter_table("client_logos", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_client_logos_due_at"))
+
+    op.drop_table("client_logos")
     with op.batch_alter_table("client_events", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_client_events_client_id_event_id"))
 

@@ -49,6 +49,7 @@ SWEPT = {
 KEPT = {
     "accesses": "history: who read what",
     "client_events": "history",
+    "client_logos": "one a client, gone with its address or the client",
     "clients": "the registry",
     "purpose_templates": "history: of every rule set",
     "rule_books": "history: the rules under which was asked",

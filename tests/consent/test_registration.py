@@ -131,7 +131,7 @@ EVERYTHING = {
     "token_endpoint_auth_signing_alg": "PS256",
     "jwks_uri": "https://rp.example/jwks",
     "client_uri": "https://rp.example/",
-    "logo_uri": "https://rp.example/logo.png",
+    "logo_uri": "https://192.0.2.1/logo.png",  # not to be fetched, without asking any name server
     "policy_uri": "https://rp.example/policy",
     "tos_uri": "https://rp.example/tos",
     "initiate_login_uri": "https://rp.example/login",

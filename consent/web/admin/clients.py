@@ -8,7 +8,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import announcements, clients, interventions, proposals, purposes, supervision
+from consent import announcements, clients, interventions, logos, proposals, purposes, supervision, vouching
 from consent.clients import (
     CERTIFICATE_METHODS,
     SECRET_METHODS,
@@ -28,6 +28,7 @@ from consent.supervision import Masked
 from consent.web import grounds, words
 from consent.web.admin import labels, lists, undelivered
 from consent.web.admin.forms import ClientForm
+from consent.web.party import Party
 from dataspace import catalogue, clock
 from dataspace.catalogue import in_language
 from dataspace.db import db
@@ -53,6 +54,7 @@ def index() -> str:
         filters=filters,
         standings=labels.STANDINGS,
         profiles=labels.PROFILES,
+        unchecked=labels.UNCHECKED,
         name=_name,
     )
 
@@ -123,6 +125,21 @@ def change_standing(client_id: str) -> AnyResponse | tuple[str, int]:
     decide(client_id, clock.now(), actor_id=the_actor().person_id, reason_code=reason.ground, text=reason.text)
     db.session.commit()
     flash(_("Suspended. Nothing can be read through its authorizations.") if suspends else _("Reinstated."))
+    return redirect(url_for("admin.client", client_id=client_id), 303)
+
+
+def confirm(client_id: str) -> AnyResponse | tuple[str, int]:
+    """Note that somebody has made sure who it is, and how."""
+    form = ClientForm.of(request.form)
+    try:
+        reason = form.reason(interventions.APPROVE)
+    except ReasonMissing as error:
+        return _page(client_id, form.refused(error)), error.status
+    vouching.confirm(
+        client_id, clock.now(), actor_id=the_actor().person_id, reason_code=reason.ground, text=reason.text
+    )
+    db.session.commit()
+    flash(_("Noted. Pages do not say any more that it is not verified."))
     return redirect(url_for("admin.client", client_id=client_id), 303)
 
 
@@ -237,6 +254,9 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         proposed=[_proposal(purpose) for purpose in proposals.pending(client_id)],
         approve_grounds=grounds.options(interventions.APPROVE),
         options=_options(client),
+        unchecked=labels.UNCHECKED if client.known_since is None else None,
+        party=Party.of(client, str(get_locale())),
+        logo_problem=_logo_problem(client_id),
         deleted=client.standing == Standing.DELETED,
         grounds=grounds.options(interventions.REINSTATE if suspended else interventions.SUSPEND),
         change_grounds=grounds.options(interventions.CHANGE),
@@ -273,6 +293,14 @@ def _options(client: Client) -> list[tuple[str, str]]:
     """What is registered beyond the defaults, under the names of the specifications."""
     said = client.options.items()
     return [(name, plain(" ".join(map(str, value)) if isinstance(value, list) else str(value))) for name, value in said]
+
+
+def _logo_problem(client_id: str) -> str:
+    """Why a registered logo is not shown; empty when it is, or when there is none."""
+    found = logos.state_of(client_id)
+    if found is None or found.digest:
+        return ""
+    return plain(found.problem) or str(_("It has not been fetched yet."))
 
 
 def _event(event: ClientEvent, known: dict[str, Masked]) -> dict[str, Any]:

@@ -22,6 +22,8 @@ CLIENT_EVENTS: dict[str, tuple[Label, str]] = {
     "client:suspended": (lazy_gettext("Third party suspended"), "danger"),
     "client:reinstated": (lazy_gettext("Third party reinstated"), "good"),
     "client:deleted": (lazy_gettext("Third party deleted"), "danger"),
+    "client:confirmed": (lazy_gettext("Somebody has made sure who the third party is"), "good"),
+    "client:unconfirmed": (lazy_gettext("The third party has changed what was checked of it"), "caution"),
     "client:purpose_proposed": (lazy_gettext("Purpose proposed"), "waiting"),
     "client:purpose_refused": (lazy_gettext("Purpose refused"), "danger"),
 }
@@ -39,6 +41,7 @@ STANDINGS: dict[str, tuple[Label, str]] = {
     Standing.SUSPENDED: (lazy_gettext("Suspended"), "suspended"),
     Standing.DELETED: (lazy_gettext("Deleted"), "quiet"),
 }
+UNCHECKED = (lazy_gettext("Registered itself, not checked"), "caution")
 PROFILES: dict[str, Label] = {
     Profile.DATA: lazy_gettext("Reads data"),
     Profile.LOGIN: lazy_gettext("Sign-in only"),

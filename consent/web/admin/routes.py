@@ -18,6 +18,7 @@ ROUTES = (
     ("GET", "/clients/<client_id>/edit", "edit_client", clients.edit),
     ("POST", "/clients/<client_id>/edit", "change_client", clients.change),
     ("POST", "/clients/<client_id>/standing", "client_standing", clients.change_standing),
+    ("POST", "/clients/<client_id>/confirm", "confirm_client", clients.confirm),
     ("POST", "/clients/<client_id>/secret", "client_secret", clients.replace_secret),
     ("POST", "/clients/<client_id>/purposes/<code>", "decide_purpose", clients.decide_purpose),
     ("GET", "/invitations", "invitations", invitations.index),
