@@ -59,7 +59,7 @@ class Party:
             address=plain(client.address),
             contact=plain(client.contact),
             officer=plain(client.privacy_officer),
-            logo=logos.address(client.client_id),
+            logo=logos.address(client.client_id) if (client.options or {}).get("logo_uri") else "",
             links=links_of(client),
             known=client.known_since is not None,
             verified=bool(accreditation) and client.standing == Standing.GOOD,

@@ -234,6 +234,7 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
     known = labels.people(e.actor_id for e in events)
     suspended = client.standing == Standing.SUSPENDED
     counts = supervision.consents_by_state(client_id)
+    party = Party.of(client, str(get_locale()))
     return render_template(
         "admin/client.html",
         client=client,
@@ -255,8 +256,8 @@ def _page(client_id: str, form: ClientForm | None = None) -> str:
         approve_grounds=grounds.options(interventions.APPROVE),
         options=_options(client),
         unchecked=labels.UNCHECKED if client.known_since is None else None,
-        party=Party.of(client, str(get_locale())),
-        logo_problem=_logo_problem(client_id),
+        party=party,
+        logo_problem="" if party.logo else _logo_problem(client),
         deleted=client.standing == Standing.DELETED,
         grounds=grounds.options(interventions.REINSTATE if suspended else interventions.SUSPEND),
         change_grounds=grounds.options(interventions.CHANGE),
@@ -295,12 +296,12 @@ def _options(client: Client) -> list[tuple[str, str]]:
     return [(name, plain(" ".join(map(str, value)) if isinstance(value, list) else str(value))) for name, value in said]
 
 
-def _logo_problem(client_id: str) -> str:
-    """Why a registered logo is not shown; empty when it is, or when there is none."""
-    found = logos.state_of(client_id)
-    if found is None or found.digest:
+def _logo_problem(client: Client) -> str:
+    """Why a registered logo is not shown; empty when there is none."""
+    if not client.options.get("logo_uri"):
         return ""
-    return plain(found.problem) or str(_("It has not been fetched yet."))
+    found = logos.state_of(client.client_id)
+    return plain(found.problem if found else "") or str(_("It has not been fetched yet."))
 
 
 def _event(event: ClientEvent, known: dict[str, Masked]) -> dict[str, Any]:
