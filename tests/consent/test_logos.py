@@ -269,7 +269,7 @@ def test_what_is_not_shown(client: FlaskClient, site: Site, now: dt.datetime, an
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://10.0.0.1/logo.png", "https://[::1]/logo.png", "https://rp.example:8443/logo.png"]
+    "uri", ["https://10.0.0.1/logo.png", "https://[::1]/logo.png", "https://10.0.0.1:8443/logo.png"]
 )
 def test_what_is_never_asked_for(client: FlaskClient, now: dt.datetime, uri: str) -> None:
     told = register(client, now, logo_uri=uri)
