@@ -45,7 +45,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
-    for part in (passkeys, pages, api, endpoints, registration, authorize, logos, logout, dashboard, receipts, inbox, admin):
+    ours = (endpoints, registration, authorize, logos, logout, dashboard, receipts, inbox, admin)
+    for part in (passkeys, pages, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
     messenger.init_messengers(app)
