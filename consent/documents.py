@@ -15,7 +15,9 @@ from consent.records import SCHEMA
 from dataspace.catalogue import DataItem
 from dataspace.holders import Holder
 from dataspace.identifiers import BlindIndex
-from dataspace.mandates import Actor
+from dataspace.mandates import Actor, Capacity
+
+_RULES = {Capacity.SELF: "any", Capacity.GUARDIAN: "guardian"}  # who has to agree; of a body its representative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +113,7 @@ def build(
             "auth_time": stamp(actor.auth_time),
             "auth_method": "passkey",
         },
-        "approvals": {"rule": "any" if actor.mandate_id is None else "legal_representative", "steps": []},
+        "approvals": {"rule": _RULES.get(actor.capacity, "legal_representative"), "steps": []},
         "recipient": _recipient(client),
         "third_parties": list(ask.third_parties),
         "purpose": {

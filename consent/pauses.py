@@ -24,7 +24,7 @@ def pause(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Registry
 
 def may_resume(actor: Actor) -> bool:
     """Whether this person may let it be read again: who gives alone. An agent of a company needs a second person."""
-    return actor.capacity in (Capacity.SELF, Capacity.LEGAL_REPRESENTATIVE)
+    return actor.capacity in (Capacity.SELF, Capacity.LEGAL_REPRESENTATIVE, Capacity.GUARDIAN)
 
 
 def resume(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Registry) -> Consent:

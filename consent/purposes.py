@@ -144,6 +144,10 @@ class Ask:
         tuples = {k: tuple(document[k]) for k in ("holder_kinds", "third_parties", "scope", "claims")}
         return cls(**{**document, **tuples, "items": items})
 
+    def of_child(self) -> Self:
+        """The same about a child under 14: every item is sensitive (PIPL 28, check C-22)."""
+        return replace(self, items=tuple(replace(i, sensitive=True) for i in self.items))
+
     @property
     def sensitive_items(self) -> list[AskItem]:
         """The items that have a step of their own on the consent page."""

@@ -9,6 +9,7 @@ jose          the only importer of a JOSE library: sign, verify, canonical JSON;
 identifiers   GB 11643 and GB 32100 check digits; keyed blind index
 holders       natural person, legal entity, unincorporated body; roles
 mandates      who may act for whom, in which capacity, from when until when
+guardians     who decides for a child under 14, and until when
 passkeys      credentials, enrolment codes and the two WebAuthn ceremonies
 signins       a signed-in person, and whom the person acts for
 datafiles     TOML data files checked against a JSON Schema; every problem named by file, entry and field

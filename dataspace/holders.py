@@ -112,6 +112,12 @@ def profiles(holder_ids: set[str], *, vault: Vault) -> dict[str, Profile]:
     return found
 
 
+def identifier_of(holder: Holder, *, vault: Vault) -> str:
+    """The identifier itself, unsealed: for a decision about the holder, never to be stored or shown."""
+    data = json.loads(unseal(vault.key(holder.space_id), holder.sealed_profile, identity=holder.holder_id))
+    return str(data["identifier"])
+
+
 def roles(holder_id: str) -> frozenset[Role]:
     """The roles of a natural person."""
     return frozenset(Role(r) for r in db.session.scalars(select(HolderRole.role).filter_by(holder_id=holder_id)))

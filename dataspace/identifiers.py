@@ -56,7 +56,7 @@ def parse_person(text: str, *, today: dt.date) -> Identifier:
         raise InvalidIdentifier("person: not 17 digits and a check digit")
     if value[:2] not in PROVINCES:
         raise InvalidIdentifier("person: unknown province")
-    if _birth_date(value) > today:
+    if birth_date(value) > today:
         raise InvalidIdentifier("person: born in the future")
     if value[17] != person_check(value[:17]):
         raise InvalidIdentifier("person: wrong check digit")
@@ -97,7 +97,8 @@ def mask(value: str) -> str:
     return value[:3] + "*" * max(len(value) - 5, 0) + value[-2:] if len(value) > 5 else "*" * len(value)
 
 
-def _birth_date(value: str) -> dt.date:
+def birth_date(value: str) -> dt.date:
+    """When the bearer of a citizen identity number was born. Raises InvalidIdentifier."""
     try:
         return dt.date(int(value[6:10]), int(value[10:12]), int(value[12:14]))
     except ValueError:

@@ -16,6 +16,7 @@ class Capacity(enum.StrEnum):
     SELF = "self"
     LEGAL_REPRESENTATIVE = "legal_representative"  # decides alone
     AGENT = "mandate"  # prepares; another person of the company approves
+    GUARDIAN = "guardian"  # decides alone, for a child under 14: appointed by dataspace.guardians
     ADMINISTRATOR = "administrator"  # supervises; acts for no holder and reads no record
 
 
@@ -66,8 +67,9 @@ def appoint(
     valid_until: dt.datetime | None = None,
 ) -> Mandate:
     """Add a mandate to the session. Raises NotAllowed for a pair of holders that cannot have one."""
-    if agent.kind != holders.HolderKind.NATURAL_PERSON or principal.kind == holders.HolderKind.NATURAL_PERSON:
-        raise NotAllowed("a mandate lets a natural person act for a legal entity or an unincorporated body")
+    for_a_person = principal.kind == holders.HolderKind.NATURAL_PERSON
+    if agent.kind != holders.HolderKind.NATURAL_PERSON or for_a_person != (capacity == Capacity.GUARDIAN):
+        raise NotAllowed("a mandate lets a natural person act for a body, or as guardian for a child")
     mandate = Mandate(
         mandate_id=new_id("mdt"),
         principal_id=principal.holder_id,

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from flask.cli import FlaskGroup
 
-from dataspace import clock, demonstration, passkeys
+from dataspace import clock, demonstration, guardians, passkeys
 from dataspace.db import db
 from dataspace.holders import Holder, HolderKind
 from dataspace.settings import Settings
@@ -119,7 +119,7 @@ def people(demo: Demonstration) -> list[Person]:
         persons = [
             Person(entry["name"], entry["about"]["zh_hans"], _code(found[entry["key"]], now))
             for entry in contents.people
-            if entry["kind"] == HolderKind.NATURAL_PERSON
+            if entry["kind"] == HolderKind.NATURAL_PERSON and _decides(found[entry["key"]], now)
         ]
         db.session.commit()
         db.engine.dispose()
@@ -185,6 +185,11 @@ def _run(flask: FlaskGroup, arguments: list[str]) -> None:
     except click.ClickException as error:
         command = f"flask {' '.join(arguments)}"
         raise DemonstrationError(f"{said.getvalue()}{command}: {error.format_message()}") from None
+
+
+def _decides(person: Holder, now: dt.datetime) -> bool:
+    """Children under 14 do not sign in."""
+    return guardians.birthday(person, guardians.DECIDES, vault=services().vault) <= now
 
 
 def _code(holder: Holder, now: dt.datetime) -> str | None:

@@ -177,7 +177,7 @@ def _item(asked: AskItem, entry: DataItem, mode: str, locale: str, held: dict[st
         required=asked.necessity == "required",
         sensitive=asked.sensitive,
         reason=plain(in_language(asked.reason, locale)),
-        impact=entry.impact_text(locale),
+        impact=_impact(asked, entry, locale),
         form=form,
         how=how,
         period=values.how_many(asked.period_from, asked.period_to),
@@ -188,6 +188,13 @@ def _item(asked: AskItem, entry: DataItem, mode: str, locale: str, held: dict[st
         preview=values.pairs(own.item, rows, asked.fields, locale) if own else (),
         more=values.left_out(own.item, rows) if own else 0,
     )
+
+
+def _impact(asked: AskItem, entry: DataItem, locale: str) -> str:
+    """What it can mean for the holder; of a child even what is not sensitive otherwise (check C-22)."""
+    if asked.sensitive and not entry.is_sensitive_for(asked.fields):
+        return str(_("It is about a child. What others know of a child can follow it for years."))
+    return entry.impact_text(locale)
 
 
 def _cut(asked: AskItem, own: Held) -> list[Row]:

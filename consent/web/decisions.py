@@ -18,6 +18,7 @@ from consent.web.visits import (
     Visit,
     decided_page,
     demand_fresh,
+    demand_guardian,
     demand_same_actor,
     fits,
     meet,
@@ -47,6 +48,7 @@ def agree(handle: str) -> Response:
     if missing is not None:
         return redirect(visit.url(missing), 303)
     demand_fresh(visit, now)
+    demand_guardian(visit)
     if len(visit.progress.steps) > 1 and request.form.get("seen") != visit.progress.mark:
         return redirect(url_for("consent_page.confirm", handle=handle, changed=""), 303)
     try:

@@ -149,7 +149,7 @@ def meet(handle: str, now: dt.datetime) -> Visit:
     if authorization.must_sign_in(row, actor):
         ask_sign_in(SignInTooOld())
     _demand_expected_person(row, actor, now)
-    ask = row.asked
+    ask = row.asked.of_child() if actor.capacity is Capacity.GUARDIAN else row.asked
     acting = acting_as(actor)
     replaces = lifecycle.get(row.parameters["grant_id"]) if row.parameters.get("grant_id") else None
     return Visit(
@@ -180,6 +180,12 @@ def demand_same_actor(visit: Visit) -> None:
         _page("switched", 409, handle=visit.handle)
 
 
+def demand_guardian(visit: Visit) -> None:
+    """A guardian says so with every consent (PIPL 31, check C-22); the way leads back to the last screen (aborts)."""
+    if visit.actor.capacity is Capacity.GUARDIAN and request.form.get("guardian") != "yes":
+        abort(redirect(url_for("consent_page.confirm", handle=visit.handle, unsaid=""), 303))
+
+
 def demand_fresh(visit: Visit, now: dt.datetime) -> None:
     """What is sensitive is given on a recent sign-in only; the way leads back to the last screen (aborts, RFC 9470)."""
     gives = visit.progress.decided().items
@@ -192,8 +198,11 @@ def demand_fresh(visit: Visit, now: dt.datetime) -> None:
 
 def fits(visit: Visit) -> bool:
     """Whether the person acts for a holder of a kind that the request is for, and may replace what it replaces."""
-    if visit.actor.capacity is Capacity.ADMINISTRATOR or not visit.may_replace:
+    capacity = visit.actor.capacity
+    if capacity is Capacity.ADMINISTRATOR or not visit.may_replace:
         return False
+    if capacity is Capacity.GUARDIAN and visit.ask.kind == "login":
+        return False  # nobody signs in as somebody else
     return holders.get(visit.actor.holder_id).kind in visit.ask.holder_kinds
 
 

@@ -131,6 +131,7 @@ CAPACITIES: dict[str, Label] = {
     Capacity.SELF: lazy_gettext("for oneself"),
     Capacity.LEGAL_REPRESENTATIVE: lazy_gettext("legal representative"),
     Capacity.AGENT: lazy_gettext("agent"),
+    Capacity.GUARDIAN: lazy_gettext("guardian"),
     Capacity.ADMINISTRATOR: lazy_gettext("administrator"),
 }
 

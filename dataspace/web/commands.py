@@ -13,14 +13,14 @@ from flask import Flask, current_app
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 
-from dataspace import catalogue, clock, demonstration, holders, identifiers, mandates, passkeys
+from dataspace import catalogue, clock, demonstration, guardians, holders, identifiers, mandates, passkeys
 from dataspace.db import db
 from dataspace.errors import DomainError, InvalidFile, InvalidIdentifier, NotFound
+from dataspace.guardians import CHINA
 from dataspace.holders import Holder, HolderKind, Role
 from dataspace.mandates import Capacity
 from dataspace.web.shell import services
 
-CHINA = dt.timezone(dt.timedelta(hours=8))  # the registrar's dates are local ones
 BODY_CAPACITIES = [Capacity.LEGAL_REPRESENTATIVE.value, Capacity.AGENT.value]
 
 
@@ -123,6 +123,18 @@ def add_mandate(principal: str, agent: str, capacity: str, until: dt.datetime | 
     click.echo(f"Mandate {mandate.mandate_id} is in force.")
 
 
+@registrar_commands.command("guardian")
+@click.option("--child", required=True, metavar="TEXT", help="Identity number of a child under 14.")
+@click.option("--guardian", required=True, metavar="TEXT", help="Identity number of the person who decides for it.")
+def add_guardian(child: str, guardian: str) -> None:
+    """Let a person decide for a child until its 14th birthday. Establish the relation first, by papers or registers."""
+    now = clock.now()
+    mandate = guardians.appoint(_holder(child, now), _holder(guardian, now), now, vault=services().vault)
+    db.session.commit()
+    last = (mandate.valid_until or now).astimezone(CHINA).date()
+    click.echo(f"Guardianship {mandate.mandate_id} is in force, and ends on {last}.")
+
+
 @registrar_commands.command("end-mandate")
 @principal_option
 @agent_option
@@ -157,7 +169,9 @@ def grant_role(identifier: str, role: str) -> None:
 def enrolment_code(identifier: str, *, recovery: bool) -> None:
     """Print a code with which a person enrols a passkey, once. Hand it over in person; earlier codes are void."""
     now = clock.now()
-    code = passkeys.issue_enrolment_code(_holder(identifier, now), now, recovery=recovery)
+    person = _holder(identifier, now)
+    guardians.demand_old_enough(person, now, vault=services().vault)
+    code = passkeys.issue_enrolment_code(person, now, recovery=recovery)
     db.session.commit()
     click.echo(code)
 

@@ -38,7 +38,8 @@ from dataspace.web.limits import limited
 from dataspace.web.shell import ASKED_LANGUAGE, services, this_page, wants_page
 
 HOME = "/"
-FACES = {Capacity.SELF: "citizen", Capacity.ADMINISTRATOR: "admin"}  # every other capacity: business
+# Every other capacity: business.
+FACES = {Capacity.SELF: "citizen", Capacity.GUARDIAN: "citizen", Capacity.ADMINISTRATOR: "admin"}
 bp = Blueprint("signin", __name__)
 P = ParamSpec("P")
 R = TypeVar("R")
