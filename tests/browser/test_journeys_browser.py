@@ -110,11 +110,27 @@ def test_a_person_lends_data_sees_the_read_and_withdraws(running: Running, phone
     assert phone.taps <= max(taps_of_giving, 3)
     assert screens >= 3  # first screen, at least one sensitive item, the last step
 
+    receipt_is_genuine(phone)
+
     phone.open(at_the_bank)
     assert read(phone) == 403
     expect(phone.page.locator("#answer")).to_contain_text("consent_withdrawn")
     phone.open("/reads")
     expect(phone.page.locator("main")).to_contain_text("岭南示例银行")
+
+
+def receipt_is_genuine(phone: Phone) -> None:
+    """The newest receipt on the page is looked at, downloaded, and checked as anybody would."""
+    phone.tap("main a[href^='/receipts/']")
+    phone.check("receipt")
+    with phone.page.expect_download() as downloading:
+        phone.page.locator("a[href$='/receipt.json']").click()
+    phone.tap("main a[href='/receipts/check']")
+    phone.check("receipt-check")
+    phone.page.set_input_files("input[name=file]", downloading.value.path())
+    phone.tap("form[action='/receipts/check'] button[type=submit]")
+    phone.check("receipt-genuine")
+    expect(phone.page.locator("main")).to_contain_text("内容没有被改动")
 
 
 def test_refusing_leads_back_with_nothing_given(running: Running, phone_of: PhoneOf) -> None:
