@@ -14,7 +14,7 @@ from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent import endings, lifecycle, receipts
+from consent import amendments, endings, lifecycle, pauses, receipts
 from consent.documents import Choices
 from consent.receipts import Signed
 from consent.records import Consent
@@ -69,12 +69,26 @@ def expired(now: dt.datetime) -> Consent:
     return world.consent
 
 
+def amended(now: dt.datetime) -> Consent:
+    """Less of it, nearer its end, resting, resumed."""
+    person, items = factories.holder(now), [factories.item(now, i) for i in ("p.edu.degree", "p.work.skill")]
+    factories.party(now)
+    row = factories.purpose(now, required=items[:1], optional=items[1:])
+    by, registry = factories.actor(person, now), factories.registry()
+    consent = factories.consent(factories.ask(row, now), by, now)
+    amendments.withdraw_item(consent.consent_id, "p.work.skill", by, now, registry=registry)
+    amendments.shorten(consent.consent_id, now + 7 * DAY, by, now, registry=registry)
+    pauses.pause(consent.consent_id, by, now, registry=registry)
+    return pauses.resume(consent.consent_id, by, now, registry=registry)
+
+
 KINDS: dict[Callable[[dt.datetime], Consent], list[str]] = {
     stopped: ["given", "replaced", "withdrawn", "deletion_requested"],
     refused: ["refused"],
     revoked: ["given", "invalidated"],
     approved: ["co_approval_pending", "co_approved"],
     rejected: ["co_approval_pending", "co_rejected"],
+    amended: ["given", "item_withdrawn", "shortened", "paused", "resumed"],
     expired: ["given", "expired"],
 }
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from flask_babel import lazy_gettext
 
+from consent.amendments import LAST_ITEM, REQUIRED_ITEM
 from consent.interventions import Ground
 from consent.records import ConsentEvent
 from consent.web.words import Label
@@ -23,6 +24,8 @@ GROUNDS: dict[str, Label] = {
     Ground.KEY_CHANGE: lazy_gettext("Change of keys"),
     Ground.RESOLVED: lazy_gettext("The cause is resolved"),
     Ground.OTHER: lazy_gettext("Another reason"),
+    REQUIRED_ITEM: lazy_gettext("An item that it cannot do without was stopped"),
+    LAST_ITEM: lazy_gettext("Its last item was stopped"),
     "scenario_file": lazy_gettext("Loaded from a scenario file"),
 }
 

@@ -132,6 +132,7 @@ def _terms(document: dict[str, Any], locale: str) -> Pairs:
     contact = plain(document["recipient"]["contact"] or "")
     automated = str(words.AUTOMATED.get(processing["automated_decision"], ""))
     return _said(
+        (_("They learn"), _(", ").join(words.facts(document["claims"]))),
         (_("From"), moment(use["not_before"])),
         (_("Expires"), moment(use["expires_at"])),
         (_("How often"), words.how_often(use["mode"], use["max_reads"], use["frequency"])),

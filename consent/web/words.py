@@ -4,7 +4,7 @@ How values and periods are written is in :mod:`dataspace.web.values`.
 """
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from flask_babel import format_date, lazy_gettext, ngettext
@@ -200,13 +200,17 @@ THIRD_PARTY_ROLES: dict[str, Label] = {
 
 def learned(claims: tuple[str, ...], *, public: bool) -> list[str]:
     """What a sign-in tells the third party, each fact once. ``public``: under the name that others know as well."""
-    facts = dict.fromkeys(str(CLAIMS.get(name, _STATED)) for name in claims)
     known_as = (
         _("a number that stands for you, there and wherever else it is known")
         if public
         else _("a number that stands for you there and nowhere else")
     )
-    return [*facts, str(known_as)]
+    return [*facts(claims), str(known_as)]
+
+
+def facts(claims: Iterable[str]) -> list[str]:
+    """What claims tell, each fact once; several may be one fact."""
+    return list(dict.fromkeys(str(CLAIMS.get(name, _STATED)) for name in claims))
 
 
 def standing(inactive: Inactive | None) -> tuple[str, str]:

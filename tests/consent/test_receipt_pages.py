@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consent import keys, lifecycle, receipt_check, receipts
+from consent import amendments, keys, lifecycle, receipt_check, receipts
 from consent.keys import KeyUse
 from consent.receipt_check import Verdict
 from consent.receipts import Receipt, Signed
@@ -298,6 +298,24 @@ def test_the_published_program_takes_what_is_downloaded(scene: Scene, tmp_path: 
     for name, path in (("keys.json", "/receipts/keys"), ("receipt.json", f"{scene.path}/receipt.json")):
         (tmp_path / name).write_bytes(scene.visitor.send("GET", path).data)
     assert verify_receipt.main([str(tmp_path / "receipt.json"), "--keys", str(tmp_path / "keys.json")]) == 0
+
+
+def test_the_receipt_of_a_sign_in_says_what_it_tells(scene: Scene) -> None:
+    consent = factories.sign_in_consent("bank", scene.world.actor, scene.now)
+    db.session.commit()
+    page = scene.visitor.get(f"/authorizations/{consent.consent_id}/receipt")
+    assert "They learn your name" in page.says
+    assert scene.visitor.send("GET", f"{scene.visitor.path}/receipt.pdf").status_code == 200
+
+
+def test_why_an_item_less_ended_everything_is_told_in_words(scene: Scene) -> None:
+    consent_id, by = scene.world.consent.consent_id, scene.world.actor
+    amendments.withdraw_item(consent_id, "p.edu.degree", by, clock.now(), registry=factories.registry())
+    db.session.commit()
+    for path in (f"/authorizations/{consent_id}/receipt", f"/authorizations/{consent_id}"):
+        page = scene.visitor.get(path)
+        assert "An item that it cannot do without was stopped" in page.says
+        assert "required_item" not in page.html
 
 
 def test_a_refusal_is_told_on_its_receipt(scene: Scene) -> None:
