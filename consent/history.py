@@ -41,6 +41,7 @@ WITH_VERSION = frozenset(
         Event.CO_APPROVED,
         Event.ITEM_WITHDRAWN,
         Event.SHORTENED,
+        Event.ITEM_RECONFIRMED,
     }
 )
 

@@ -50,6 +50,11 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
             "你已重新同意，這一份取代之前的內容。",
             "You agreed anew; this takes the place of what you agreed to before.",
         ),
+        Event.ITEM_RECONFIRMED: _words(
+            "你已对现在属于敏感的数据重新作出决定，现在的内容见下。",
+            "你已對現在屬於敏感的資料重新作出決定，現在的內容見下。",
+            "You decided again on data that is sensitive now; what it says now is below.",
+        ),
         Event.REFUSED: _words(
             "你已拒绝这项请求。没有提供任何数据。",
             "你已拒絕這項請求。沒有提供任何資料。",

@@ -54,6 +54,7 @@ class Event(enum.StrEnum):
     REFUSED = "consent:refused"
     GIVEN = "consent:given"
     REPLACED = "consent:replaced"
+    ITEM_RECONFIRMED = "consent:item_reconfirmed"  # given again, after its item became sensitive
     CO_APPROVAL_PENDING = "consent:co_approval_pending"
     CO_APPROVED = "consent:co_approved"
     CO_REJECTED = "consent:co_rejected"
@@ -93,6 +94,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PENDING_APPROVAL, Event.CO_REJECTED): State.REJECTED,
     (State.PENDING_APPROVAL, Event.LAPSED): State.LAPSED,
     (State.ACTIVE, Event.REPLACED): State.ACTIVE,
+    (State.ACTIVE, Event.ITEM_RECONFIRMED): State.ACTIVE,
+    (State.PAUSED, Event.ITEM_RECONFIRMED): State.PAUSED,
     (State.ACTIVE, Event.PAUSED): State.PAUSED,
     (State.SUSPENDED, Event.PAUSED): State.PAUSED_SUSPENDED,
     (State.PAUSED, Event.RESUMED): State.ACTIVE,

@@ -33,6 +33,7 @@ TELLING: Mapping[Event, Told] = MappingProxyType(
         Event.REFUSED: Told(client=False, holder=None),
         Event.GIVEN: Told(client=True, holder=Group.AUTHORIZATIONS),
         Event.REPLACED: Told(client=True, holder=Group.AUTHORIZATIONS),
+        Event.ITEM_RECONFIRMED: Told(client=True, holder=Group.AUTHORIZATIONS),
         Event.CO_APPROVAL_PENDING: Told(client=True, holder=Group.APPROVALS),
         Event.CO_APPROVED: Told(client=True, holder=Group.APPROVALS, preparer=True),
         Event.CO_REJECTED: Told(client=True, holder=Group.APPROVALS, preparer=True),

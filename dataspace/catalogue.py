@@ -109,11 +109,12 @@ class DataItem(Model):
 
         The item is sensitive, one of the fields is, or the item is of the highest level.
         """
-        return (
-            self.sensitive
-            or self.level >= HIGHEST
-            or any(bool(self.field(f).get("sensitive", False)) for f in field_ids)
-        )
+        return needs_own_step([self.field(f) for f in field_ids], sensitive=self.sensitive, level=self.level)
+
+
+def needs_own_step(fields: Iterable[Mapping[str, Any]], *, sensitive: bool, level: int) -> bool:
+    """See :meth:`DataItem.is_sensitive_for`; for where only columns are at hand."""
+    return sensitive or level >= HIGHEST or any(field.get("sensitive", False) for field in fields)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ def under(delivery_id: str, permission: Permission) -> dict[str, Any]:
 
 def _item(item: Delivered) -> dict[str, Any]:
     head: dict[str, Any] = {"item": item.item_id, "item_version": item.item_version, "delivery": item.delivery}
+    if item.regraded:
+        return head | {"status": "regraded", "withheld": item.withheld, "empty": []}
     if item.as_of is None:
         # The holder's space holds no such record: said, so that it is not mistaken for withheld data.
         return head | {"status": "missing", "withheld": [], "empty": item.empty}

@@ -14,11 +14,11 @@ from typing import Any
 
 import orjson
 import rfc8785
-from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, select, text, update
+from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import accesses
-from dataspace.catalogue import DataItem, in_period
+from dataspace.catalogue import DataItem, in_period, needs_own_step
 from dataspace.db import Model, connection, db, new_id, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
@@ -130,6 +130,7 @@ class Delivered:
     withheld: list[str]
     empty: list[str]
     delivery: str = "raw"
+    regraded: bool = False  # nothing of it leaves before the holder has decided on it again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,25 +145,31 @@ class Delivery:
 def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault) -> Delivery:
     """Read granted items (all, or the ``wanted`` ones) and write the access row in the same transaction.
 
-    Raises ReadRefused (``item_not_granted``, ``item_verify_only``, ``data_erased``), QuotaExhausted. The caller
-    commits before it answers.
+    Raises ReadRefused (``item_not_granted``, ``item_verify_only``, ``item_regraded``, ``data_erased``), QuotaExhausted.
+    The caller commits before it answers.
     """
     granted = _readable(granted_items(permission, wanted), permission, named=wanted is not None)
-    items = deliver(permission, granted, vault=vault)
-    delivery_id = accesses.record_answered(permission, [g.item_id for g in granted], now)
+    items = deliver(permission, granted, vault=vault, named=wanted is not None)
+    delivery_id = accesses.record_answered(permission, [i.item_id for i in items if not i.regraded], now)
     return Delivery(delivery_id=delivery_id, permission=permission, items=items)
 
 
-def deliver(permission: Permission, granted: list[GrantedItem], *, vault: Vault) -> list[Delivered]:
+def deliver(permission: Permission, granted: list[GrantedItem], *, vault: Vault, named: bool = True) -> list[Delivered]:
     """What these items hold for a permission, in one query. It writes no access row: the caller does.
 
-    Raises ReadRefused (``data_erased``).
+    Raises ReadRefused (``item_regraded``: an item that was ``named``, or all of them; ``data_erased``).
     """
     rows = {row.item_id: row for row in _select(permission.space_id, granted)}
+    regraded = [g.item_id for g in granted if g.item_id in rows and _is_regraded(g, rows[g.item_id])]
+    if regraded and (named or len(regraded) == len(granted)):
+        raise ReadRefused("item_regraded", permission=permission, detail=",".join(regraded)[:200])
     wrapped = next(iter(rows.values())).wrapped if rows else None
     try:
         key = vault.unwrap(wrapped, identity=permission.space_id) if rows else b""
-        return [_deliver(grant, rows.get(grant.item_id), key) for grant in granted]
+        return [
+            _held_back(grant) if grant.item_id in regraded else _deliver(grant, rows.get(grant.item_id), key)
+            for grant in granted
+        ]
     except Unreadable as error:
         raise ReadRefused("data_erased", permission=permission, detail=error.detail) from error
 
@@ -187,6 +194,14 @@ def granted_items(permission: Permission, wanted: Iterable[str] | None) -> list[
 
 
 _item, _record, _key = table_of(DataItem).c, table_of(Record).c, table_of(DataKey).c
+_latest, _versions = table_of(DataItem).alias("latest"), table_of(DataItem).alias("versions")
+# How the item is classified today, whatever version the record and the consent are of.
+_newest = (
+    select(func.max(_versions.c.version))
+    .where(_versions.c.item_id == _record.item_id)
+    .correlate(table_of(Record))
+    .scalar_subquery()
+)
 
 
 @functools.cache
@@ -197,12 +212,15 @@ def _current(count: int) -> Any:
             _item.item_id, _item.version, _item.authority, _item.system, _item.fields, _item.cardinality,
             _item.period_field, _item.rule_set, _item.pi_class, _item.level,
             _record.record_id, _record.as_of, _record.digest, _record.sealed, _key.wrapped,
+            _latest.c.sensitive.label("now_sensitive"), _latest.c.level.label("now_level"),
+            _latest.c.fields.label("now_fields"),
         )
         .join_from(
             table_of(Record),
             table_of(DataItem),
             (_item.item_id == _record.item_id) & (_item.version == _record.item_version),
         )
+        .join(_latest, (_latest.c.item_id == _record.item_id) & (_latest.c.version == _newest))
         .join(table_of(DataKey), _key.space_id == _record.space_id)
         .where(
             _record.space_id == bindparam("space_id"),
@@ -215,6 +233,20 @@ def _current(count: int) -> Any:
 def _select(space_id: str, granted: list[GrantedItem]) -> list[Any]:
     values = {f"item_{n}": g.item_id for n, g in enumerate(granted)}
     return list(connection().execute(_current(len(granted)), values | {"space_id": space_id}))
+
+
+def _is_regraded(grant: GrantedItem, row: Any) -> bool:
+    """It would have a step of its own today, and was given without one."""
+    fields = (f for f in row.now_fields if f["id"] in grant.fields)
+    return not grant.sensitive and needs_own_step(fields, sensitive=row.now_sensitive, level=row.now_level)
+
+
+def _held_back(grant: GrantedItem) -> Delivered:
+    return Delivered(
+        item_id=grant.item_id, item_version=grant.item_version, authority={}, system="", classification={},
+        many=False, as_of=None, record_digest=None, period=None, rows=[], withheld=list(grant.fields), empty=[],
+        delivery=grant.delivery, regraded=True,
+    )  # fmt: skip
 
 
 def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:

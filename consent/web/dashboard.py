@@ -12,11 +12,11 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from consent import endings, lifecycle, overview
+from consent import endings, lifecycle, overview, regrading
 from consent.oauth import entrance
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
-from consent.web import reads, receipts
+from consent.web import reads, receipts, regraded
 from consent.web.cards import CardView, Detail, shown_text, timeline
 from consent.web.context import registry
 from dataspace import accesses, clock, holders
@@ -28,6 +28,10 @@ from dataspace.web.signin import require_holder, the_actor
 from dataspace.web.values import plain
 
 bp = Blueprint("dashboard", __name__)
+bp.add_url_rule("/authorizations/<consent_id>/decide-again", "decide_again", require_holder(regraded.show))
+bp.add_url_rule(
+    "/authorizations/<consent_id>/decide-again", "decided_again", require_holder(regraded.decide), methods=["POST"]
+)
 bp.add_url_rule("/reads", "reads", require_holder(reads.page))
 bp.add_url_rule("/reads.csv", "reads_csv", require_holder(reads.export))
 SEARCH_FROM = 10  # cards in a list (check C-33)
@@ -75,6 +79,7 @@ def authorizations() -> str:
         pages=max(-(-found.total // PAGE), 1),
         search=search,
         searchable=counts[tab] >= SEARCH_FROM or bool(search),
+        again=regrading.in_space(actor.space_id),
         clients=[(c.client_id, plain(c.name(locale))) for c in overview.asked_by(actor.space_id)],
     )
 
@@ -97,6 +102,7 @@ def consent(consent_id: str) -> str:
         receipts=receipts.links(consent_id),
         shown=shown_text(found, vault=services().vault),
         may_approve=detail.may_approve(actor),
+        again=found.state in regrading.DECIDABLE and bool(regrading.of_document(detail.document)),
         entrance=entrance.link(detail.client, issuer=services().settings.issuer),
     )
 

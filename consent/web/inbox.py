@@ -37,6 +37,7 @@ TITLES: dict[str, Label] = {
     Event.WITHDRAWN: lazy_gettext("An authorization was stopped"),
     Event.EXPIRED: lazy_gettext("The time of an authorization is over"),
     Event.EXHAUSTED: lazy_gettext("An authorization was used as often as you allowed"),
+    Event.ITEM_RECONFIRMED: lazy_gettext("Data that is sensitive now is given again"),
     Event.ITEM_WITHDRAWN: lazy_gettext("One kind of data was taken out of an authorization"),
     Event.SHORTENED: lazy_gettext("An authorization ends earlier than agreed before"),
     Event.EXPIRY_ANNOUNCED: lazy_gettext("An authorization ends soon"),

@@ -58,7 +58,7 @@ def schemas() -> dict[str, Schema]:
         "OAuthError": record({"error": TEXT}, {"error_description": {"type": "string", "maxLength": 300}}),
         "Nothing": {"type": "object", "maxProperties": 0},
         "Delivery": _delivery(),
-        "DeliveredItem": {"oneOf": [_delivered(), _missing()]},
+        "DeliveredItem": {"oneOf": [_delivered(), _missing(), _regraded()]},
         "ComparisonRequest": {k: v for k, v in comparisons.REQUEST_SCHEMA.items() if k != "$schema"},
         "Comparison": _comparison(),
         "ComparedItem": _compared(),
@@ -161,6 +161,10 @@ def _item_head(status: str) -> dict[str, Schema]:
         "withheld": FIELDS | {"description": "Fields of the item that were not granted."},
         "empty": FIELDS | {"description": "Granted fields without a value."},
     }
+
+
+def _regraded() -> Schema:
+    return record(_item_head("regraded"), description="The item became sensitive; the holder has to decide again.")
 
 
 def _missing() -> Schema:

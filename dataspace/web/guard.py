@@ -146,6 +146,7 @@ SENTENCES = {
     STEP_UP: "A sensitive item needs a stronger or more recent sign-in of the person who agreed.",
     "insufficient_scope": "The access token is not one for reading data.",
     "item_not_granted": "The consent does not cover an item that was asked for.",
+    "item_regraded": "The item was given before it became sensitive; the holder has to decide on it again.",
     "item_verify_only": "The consent allows only to compare this item with values that you bring.",
     "too_many_comparisons": "The consent has answered as many comparisons as it may in one day.",
     "data_erased": "The data of this space has been erased.",
