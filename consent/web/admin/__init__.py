@@ -4,6 +4,7 @@ routes      every address, on one screen
 consents    find a consent, look at it, revoke it
 clients     the registry: register, change, suspend, reinstate
 invitations initial access tokens: issue, see who used which, revoke
+client_options  the form for what a client has registered beyond who it is
 forms       what the client forms send, and the reason that every change needs
 activity    what happened lately, and counts per day
 keys        the keys of the service

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from consent.web.admin import activity, clients, consents, invitations, keys, undelivered
+from consent.web.admin import activity, client_options, clients, consents, invitations, keys, undelivered
 from dataspace.web.signin import require_administrator
 
 ROUTES = (
@@ -17,6 +17,8 @@ ROUTES = (
     ("GET", "/clients/<client_id>", "client", clients.show),
     ("GET", "/clients/<client_id>/edit", "edit_client", clients.edit),
     ("POST", "/clients/<client_id>/edit", "change_client", clients.change),
+    ("GET", "/clients/<client_id>/options", "client_options", client_options.edit),
+    ("POST", "/clients/<client_id>/options", "change_client_options", client_options.change),
     ("POST", "/clients/<client_id>/standing", "client_standing", clients.change_standing),
     ("POST", "/clients/<client_id>/confirm", "confirm_client", clients.confirm),
     ("POST", "/clients/<client_id>/secret", "client_secret", clients.replace_secret),
