@@ -157,6 +157,12 @@ def approval_lapses(consent: Consent) -> dt.datetime:
     return consent.state_since + APPROVAL_LAPSES
 
 
+def gives_sensitive(consent: Consent) -> bool:
+    """Whether anything sensitive is given with it."""
+    version = db.session.get_one(ConsentVersion, (consent.consent_id, consent.version))
+    return any(item.get("sensitive") for item in version.granted)
+
+
 def _joined(query: Any) -> Any:
     return (
         query.select_from(Consent)

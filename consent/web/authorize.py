@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 from consent.oauth import par
 from consent.web import decisions
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
-from consent.web.visits import Visit, demand_fresh, demand_same_actor, open_request
+from consent.web.visits import Visit, demand_fresh_sign_in, demand_same_actor, open_request
 from dataspace import clock
 from dataspace.db import db
 
@@ -93,7 +93,7 @@ def confirm(handle: str) -> str | Response:
     missing = visit.progress.open_step()
     if missing is not None:
         return redirect(visit.url(missing), 303)
-    demand_fresh(visit, now)
+    demand_fresh_sign_in(visit, now)
     return _screen(visit, CONFIRM, "confirm", asking=visit.given())
 
 

@@ -19,6 +19,7 @@ from consent.records import Consent, State
 from consent.web import reads, receipts, regraded
 from consent.web.cards import CardView, Detail, shown_text, timeline
 from consent.web.context import registry
+from consent.web.freshness import demand_fresh
 from dataspace import accesses, clock, holders
 from dataspace.db import db
 from dataspace.errors import Conflict
@@ -145,6 +146,8 @@ def approval(consent_id: str) -> str:
 def approve(consent_id: str) -> Response:
     """The second person agrees."""
     now, actor = clock.now(), the_actor()
+    if overview.gives_sensitive(lifecycle.of_space(consent_id, actor.space_id)):
+        demand_fresh(actor, now, back=url_for("dashboard.approval", consent_id=consent_id))
     _decide(lambda: lifecycle.approve(consent_id, actor, now, registry=registry()))
     return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
 

@@ -17,7 +17,7 @@ from consent.web.steps import CONFIRM, FIRST
 from consent.web.visits import (
     Visit,
     decided_page,
-    demand_fresh,
+    demand_fresh_sign_in,
     demand_guardian,
     demand_same_actor,
     fits,
@@ -47,7 +47,7 @@ def agree(handle: str) -> Response:
     visit, missing = _answered(visit)
     if missing is not None:
         return redirect(visit.url(missing), 303)
-    demand_fresh(visit, now)
+    demand_fresh_sign_in(visit, now)
     demand_guardian(visit)
     if len(visit.progress.steps) > 1 and request.form.get("seen") != visit.progress.mark:
         return redirect(url_for("consent_page.confirm", handle=handle, changed=""), 303)

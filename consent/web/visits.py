@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from authlib.oidc.core.errors import LoginRequiredError
-from flask import abort, flash, make_response, redirect, render_template, request, session, url_for
+from flask import abort, make_response, redirect, render_template, request, session, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
@@ -25,6 +25,7 @@ from consent.refusals import Resting
 from consent.web import words
 from consent.web.asking import Asking, look
 from consent.web.context import registry
+from consent.web.freshness import demand_fresh
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
 from consent.web.way_back import Told, lead_on
 from dataspace import clock, holders, signins
@@ -36,8 +37,6 @@ from dataspace.mandates import Actor, Capacity
 from dataspace.web.shell import services
 from dataspace.web.signin import SignInTooOld, ask_sign_in, browser_secret, current_actor
 from dataspace.web.values import plain
-
-FRESH = dt.timedelta(minutes=15)  # how old the sign-in may be with which sensitive data is given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,14 +185,11 @@ def demand_guardian(visit: Visit) -> None:
         abort(redirect(url_for("consent_page.confirm", handle=visit.handle, unsaid=""), 303))
 
 
-def demand_fresh(visit: Visit, now: dt.datetime) -> None:
-    """What is sensitive is given on a recent sign-in only; the way leads back to the last screen (aborts, RFC 9470)."""
+def demand_fresh_sign_in(visit: Visit, now: dt.datetime) -> None:
+    """What is sensitive is given on a recent sign-in only; the way leads back to the last screen (aborts)."""
     gives = visit.progress.decided().items
-    if not any(i.sensitive and i.item_id in gives for i in visit.ask.items):
-        return
-    if not signins.is_fresh(visit.actor, now, max_age=FRESH):
-        flash(_("You are about to give sensitive data. Sign in once more; your choices are kept."), "info")
-        abort(redirect(url_for("signin.sign_in", next=visit.url(CONFIRM)), 303))
+    if any(i.sensitive and i.item_id in gives for i in visit.ask.items):
+        demand_fresh(visit.actor, now, back=visit.url(CONFIRM))
 
 
 def fits(visit: Visit) -> bool:

@@ -330,6 +330,36 @@ def test_step_up_at_the_last_tap_as_well(scene: Scene) -> None:
     assert scene.consents() == []
 
 
+def test_step_up_for_the_second_person_of_a_company_as_well(scene: Scene, app: Flask) -> None:
+    company = factories.company(scene.now)
+    agent = factories.holder(scene.now, factories.AGENT, "周敏")
+    licence = factories.item(scene.now, "e.tax.vat", ("period", "sales"), sensitive=True)
+    row = factories.purpose(scene.now, code="company-loan", required=[licence], kinds=["legal_entity"])
+    people = ((agent, Capacity.AGENT), (scene.person, Capacity.LEGAL_REPRESENTATIVE))
+    first, second = (
+        Visitor(app.test_client()).sign_in(
+            person, scene.now, acting=factories.mandate(company, person, capacity, scene.now)
+        )
+        for person, capacity in people
+    )
+    first.get(first.asked(factories.ask(row, scene.now), scene.now))
+    for button in ("Next", "Give this item", "Agree"):
+        first.tap(button)
+    (consent,) = scene.consents()
+    path = f"/authorizations/{consent.consent_id}/approve"
+    page = second.get(path)
+    db.session.execute(update(SignIn).values(auth_time=scene.now - dt.timedelta(minutes=16)))
+    db.session.commit()
+    assert "Sign in once more" in second.tap("Agree").says
+    assert second.path == f"/signin?{urlencode({'next': path}, safe='/')}"
+    assert scene.consents()[0].state == State.PENDING_APPROVAL
+    db.session.execute(update(SignIn).values(auth_time=scene.now))
+    db.session.commit()
+    second.page = page
+    second.tap("Agree")
+    assert scene.consents()[0].state == State.ACTIVE
+
+
 @pytest.mark.parametrize("gives", [False, True])
 def test_step_up_only_for_what_is_sensitive_and_given(scene: Scene, *, gives: bool) -> None:
     scene.visitor.sign_in(scene.person, scene.now - dt.timedelta(minutes=50))
