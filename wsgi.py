@@ -16,8 +16,9 @@ from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
 from dataspace.db import db, engine_options
 from dataspace.errors import SettingsError
+from dataspace.mail import Smtp
 from dataspace.settings import Settings
-from dataspace.web import api, guard, limits, pages, passkeys, shell, signin
+from dataspace.web import api, guard, limits, mail_address, pages, passkeys, shell, signin
 from dataspace.web import commands as dataspace_commands
 
 
@@ -46,9 +47,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
     ours = (endpoints, registration, authorize, logos, logout, dashboard, receipts, inbox, admin)
-    for part in (passkeys, pages, api, *ours):
+    for part in (passkeys, pages, mail_address, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
+    app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here
     messenger.init_messengers(app)
     dataspace_commands.register(app)
     consent_commands.register(app)

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from consent import announcements, deletions, endings, keys, logos, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
-from dataspace import ceremonies, messages, outbox, passkeys, signins
+from dataspace import ceremonies, mail, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
@@ -35,6 +35,7 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "sessions": lambda now: sessions.sweep(now, BATCH),
         "logout_notices": lambda now: sessions.sweep_notices(now, BATCH),
         "announcements": lambda now: announcements.sweep(now, BATCH),
+        "mails": lambda now: mail.sweep(now, BATCH),
         "messages": lambda now: messages.sweep(now, BATCH),
         "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,
@@ -69,7 +70,7 @@ def run_once(now: dt.datetime, *, registry: Registry) -> dict[str, int]:
 
 
 def channels(registry: Registry, *, allow_loopback: bool) -> tuple[Channel, ...]:
-    """Everything that is sent."""
+    """What clients are sent."""
     return (
         backchannel.channel(registry, allow_loopback=allow_loopback),
         security_events.channel(registry, allow_loopback=allow_loopback),

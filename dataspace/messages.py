@@ -10,10 +10,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Index, String, delete, func, insert, literal, select, update
+from sqlalchemy import Index, String, delete, func, insert, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import Model, RowId, connection, db, delete_some, insert_new, table_of
+from dataspace import mail
+from dataspace.db import Model, RowId, db, delete_some, insert_new
 from dataspace.holders import Holder
 
 KEPT = dt.timedelta(days=730)
@@ -40,6 +41,7 @@ class Notice(enum.StrEnum):
     PASSKEY_ADDED = "security:passkey_added"
     PASSKEY_REMOVED = "security:passkey_removed"
     RECOVERED = "security:recovered"
+    ADDRESS_CHANGED = "security:address_changed"
     READ_REFUSED = "read:refused"
 
 
@@ -75,14 +77,13 @@ class Page:
 
 
 def send(space_id: str, kind: str, group: Group, now: dt.datetime, *, about: str = "", once: str | None = None) -> None:
-    """Put a message into a space; with ``once`` nothing happens when there is such a message already."""
-    quiet = select(literal(1)).where(QuietGroup.space_id == space_id, QuietGroup.group == group).exists()
-    already = None if group in ALWAYS else db.session.scalar(select(literal(now, Message.at.type)).where(quiet))
-    values = {"space_id": space_id, "kind": kind, "group": group, "about": about, "at": now, "read_at": already}
-    if once is None:
-        connection().execute(insert(table_of(Message)), values)
-    else:
-        connection().execute(insert_new(Message).values(values | {"once": once}))
+    """Put a message into a space, and on its way by mail; with ``once`` nothing if it is there already."""
+    is_quiet = group not in ALWAYS and group in quiet(space_id)
+    values = {"space_id": space_id, "kind": kind, "group": group, "about": about, "once": once, "at": now}
+    added = insert_new(Message).values(values | {"read_at": now if is_quiet else None}).returning(Message.message_id)
+    message_id = db.session.scalar(added)
+    if message_id is not None and not is_quiet:
+        mail.about(space_id, message_id, now)
 
 
 def send_to_person(person_id: str, kind: str, group: Group, now: dt.datetime, *, about: str = "") -> None:

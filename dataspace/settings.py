@@ -42,6 +42,13 @@ class Settings:
     rate_limit_storage: str = "memory://"
     open_registration: bool = False  # whether strangers may register for sign-in without an initial access token
     fetch_loopback: bool = False  # demonstration and tests only: jwks_uri and callbacks may be on the loopback
+    # Mail to holders (dataspace.mail): none without a host.
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: str = "starttls"  # or "tls" from the first byte, or "none" for a server on this machine
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    smtp_sender: str = ""  # the address that mail comes from
     log_level: str = "INFO"
     pool_size: int = 8  # PostgreSQL connections per process
     session_idle: dt.timedelta = dt.timedelta(minutes=60)  # at least 15 minutes on a page (check C-21)
@@ -89,6 +96,7 @@ class Settings:
             problems.append("DATASPACE_MODE must be production or development")
         problems += self._origin_problems("ISSUER", self.issuer)
         problems += self._certificate_problems()
+        problems += self._smtp_problems()
         if len(self.wrapping_key) != 32 or len(self.index_key) != 32:
             problems.append("DATASPACE_WRAPPING_KEY and DATASPACE_INDEX_KEY must be 32 bytes, base64url")
         if len(self.secret_key) < 32:
@@ -129,6 +137,17 @@ class Settings:
         headers = (self.client_certificate_header, self.client_certificate_verify_header)
         if not all(re.fullmatch(r"[A-Za-z0-9-]*", header) for header in headers):
             yield f"{PREFIX}CLIENT_CERTIFICATE_HEADER and _VERIFY_HEADER are names of headers: letters, digits, hyphens"
+
+    def _smtp_problems(self) -> Iterator[str]:
+        """A password or a mail must not cross a network in clear."""
+        if self.smtp_security not in ("starttls", "tls", "none"):
+            yield f"{PREFIX}SMTP_SECURITY must be starttls, tls or none"
+        if self.smtp_security == "none" and self.smtp_host not in ("", "localhost", "127.0.0.1", "::1"):
+            yield f"{PREFIX}SMTP_SECURITY none is for a server on this machine only"
+        if self.smtp_host and not re.fullmatch(r"[!-~]+@[!-~]+", self.smtp_sender):
+            yield f"{PREFIX}SMTP_SENDER must be the address that mail comes from"
+        if bool(self.smtp_user) != bool(self.smtp_password):
+            yield f"{PREFIX}SMTP_USER and {PREFIX}SMTP_PASSWORD go together"
 
 
 def _parse(kind: object, text: str) -> object:

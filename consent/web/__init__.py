@@ -21,6 +21,7 @@ dashboard   my authorizations, one consent, stopping it, the second person's app
 receipts    receipts as page and as files; checking one
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 cards       what the dashboard shows of a consent
+mail        mail to holders in words
 inbox       messages to the holder, and what she wants to hear of
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately, notices that were not taken

@@ -51,6 +51,7 @@ TITLES: dict[str, Label] = {
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
+    Notice.ADDRESS_CHANGED: lazy_gettext("Mail goes to another address now. If it was not you, remove it at once."),
     Notice.RECOVERED: lazy_gettext("A recovery code was used. All earlier passkeys and sign-ins have ended."),
 }
 GROUPS: dict[Group, tuple[Label, Label]] = {
@@ -154,13 +155,18 @@ def look(rows: list[Message], actor: Actor, locale: str) -> list[MessageView]:
     return [
         MessageView(
             message=row,
-            title=str(TITLES.get(row.kind, GROUPS[Group(row.group)][0])),
+            title=title(row),
             about=_about(row, known.get(row.about), locale),
             icon=ICONS[row.group],
             leads_on=bool(_address(row, known)),
         )
         for row in rows
     ]
+
+
+def title(message: Message) -> str:
+    """What has happened, in the language of the moment."""
+    return str(TITLES.get(message.kind, GROUPS[Group(message.group)][0]))
 
 
 def _consents(rows: list[Message], actor: Actor) -> dict[str, tuple[Consent, Client]]:
@@ -188,6 +194,8 @@ def _about(row: Message, found: tuple[Consent, Client] | None, locale: str) -> s
 
 def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
     """Where there is more to see; a consent of a company is looked at in the company's space."""
+    if message.kind == Notice.ADDRESS_CHANGED:
+        return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED):
         return url_for("passkeys.index")
     found = known.get(message.about)

@@ -6,6 +6,7 @@ import threading
 from flask import Flask, Response, current_app
 
 from consent import worker
+from consent.web import mail
 from consent.web.context import registry
 from dataspace import clock, outbox
 from dataspace.db import db
@@ -66,8 +67,12 @@ class Messenger:
 
 
 def channels() -> tuple[Channel, ...]:
-    """Everything that this application sends."""
-    return worker.channels(registry(), allow_loopback=services().settings.fetch_loopback)
+    """Everything that this application sends; mail by the carrier that wsgi has installed."""
+    settings = services().settings
+    return (
+        *worker.channels(registry(), allow_loopback=settings.fetch_loopback),
+        mail.channel(registry(), settings, current_app.extensions["carrier"]),
+    )
 
 
 def deliver_all(channel: Channel) -> int:

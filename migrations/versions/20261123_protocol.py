@@ -111,6 +111,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("space_id", "group", name="pk_quiet_groups"),
     )
     op.create_table(
+        "mail_addresses",
+        sa.Column("space_id", sa.String(40), nullable=False),
+        sa.Column("language", sa.String(10), nullable=False),
+        sa.Column("with_receipts", sa.Boolean(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary()),
+        sa.Column("sealed_new", sa.LargeBinary()),
+        sa.Column("code_sent_at", MOMENT),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("space_id", name="pk_mail_addresses"),
+    )
+    op.create_table(
+        "mails",
+        sa.Column("notice_id", ROW_ID, nullable=False),
+        sa.Column("space_id", sa.String(40), nullable=False),
+        sa.Column("message_id", sa.BigInteger()),
+        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("due_at", MOMENT),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("delivered_at", MOMENT),
+        sa.Column("problem", sa.String(200), nullable=False),
+        sa.PrimaryKeyConstraint("notice_id", name="pk_mails"),
+    )
+    op.create_index("ix_mails_due_at", "mails", ["due_at"])
+    op.create_index("ix_mails_created_at", "mails", ["created_at"])
+    op.create_table(
         "initial_access_tokens",
         sa.Column("digest", sa.String(64), nullable=False),
         sa.Column("profile", sa.String(10), nullable=False),
@@ -130,6 +155,8 @@ def downgrade() -> None:
     op.drop_index("ix_enrolment_codes_expires_at", "enrolment_codes")
     for table in (
         "initial_access_tokens",
+        "mails",
+        "mail_addresses",
         "quiet_groups",
         "messages",
         "announcements",

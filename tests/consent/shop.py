@@ -3,8 +3,9 @@
 import json
 import queue
 import threading
+import time
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -123,3 +124,11 @@ def receiver(*statuses: int, otherwise: int = 200, body: bytes = b"") -> Iterato
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    """What is done beside an answer is done soon."""
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -1,7 +1,6 @@
 """Back-channel logout: who hears, what it hears, at once and later; a real receiver and another library's eyes."""
 
 import datetime as dt
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -22,7 +21,7 @@ from tests import factories
 from tests.authenticator import Browser, enrolled
 from tests.conftest import ISSUER, make_settings
 from tests.consent.desk import Desk
-from tests.consent.shop import actor_of, claims_of, enter, open_shop, receiver
+from tests.consent.shop import actor_of, claims_of, enter, open_shop, receiver, wait_until
 from tests.consent.third_party import ThirdParty
 from tests.consent.visitor import Visitor
 from wsgi import create_app
@@ -323,10 +322,3 @@ def test_without_a_database_the_worker_says_so(tmp_path: Any) -> None:
     answer = empty.test_cli_runner().invoke(args=["worker", "--once"])
     assert answer.exit_code == 1
     assert "Some of the background work failed" in answer.output
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

@@ -14,7 +14,7 @@ from flask import Flask
 
 from consent import announcements, worker
 from consent.oauth import initial_access, sessions, tokens
-from dataspace import messages, passkeys, signins
+from dataspace import mail, messages, passkeys, signins
 from dataspace.db import UTCDateTime, db
 from tests import factories
 
@@ -39,6 +39,7 @@ SWEPT = {
     "client_sessions": Swept("sessions", NONE),
     "enrolment_codes": Swept("enrolment_codes", passkeys.CODE_KEPT),
     "initial_access_tokens": Swept("initial_access", initial_access.KEPT),
+    "mails": Swept("mails", mail.KEPT, "created_at"),
     "messages": Swept("messages", messages.KEPT, "at"),
     "logout_notices": Swept("logout_notices", sessions.NOTICES_KEPT, "created_at"),
     "seen_jtis": Swept("replay", NONE),
@@ -63,6 +64,7 @@ KEPT = {
     "data_keys": "one a space",
     "holder_roles": "who may do what",
     "holders": "the registry",
+    "mail_addresses": "one a space",
     "mandates": "history: who could act for whom",
     "operator_events": "history",
     "passkeys": "removed by their person",

@@ -5,7 +5,7 @@ import datetime as dt
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
 from typing import Any
@@ -27,7 +27,7 @@ from dataspace.outbox import Channel
 from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.desk import Desk
-from tests.consent.shop import Server, claims_of, receiver
+from tests.consent.shop import Server, claims_of, receiver, wait_until
 from tests.consent.third_party import ThirdParty
 from tests.consent.visitor import Visitor
 from tests.documents import INTEGRATORS, blocks
@@ -85,13 +85,6 @@ def verified(bank: ThirdParty, token: str) -> dict[str, Any]:
     )  # fmt: skip
     assert {"sub", "exp"}.isdisjoint(claims)  # RFC 8417 sections 2.2.1 and 4.6: it is no other kind of token
     return claims
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 # What is told

@@ -52,6 +52,11 @@ def test_all_missing_settings_are_named_at_once() -> None:
         ({"DATASPACE_FETCH_LOOPBACK": "true"}, "not for production"),
         ({"DATASPACE_RATE_LIMITS": "maybe"}, "true or false"),
         ({"DATASPACE_POOL_SIZE": "many"}, "DATASPACE_POOL_SIZE"),
+        ({"DATASPACE_SMTP_HOST": "mail.example"}, "SMTP_SENDER"),
+        ({"DATASPACE_SMTP_HOST": "mail.example", "DATASPACE_SMTP_SENDER": "nobody"}, "SMTP_SENDER"),
+        ({"DATASPACE_SMTP_SECURITY": "ssl"}, "starttls, tls or none"),
+        ({"DATASPACE_SMTP_HOST": "mail.example", "DATASPACE_SMTP_SECURITY": "none"}, "on this machine only"),
+        ({"DATASPACE_SMTP_USER": "space"}, "go together"),
     ],
 )
 def test_unsafe_or_malformed_settings_are_refused(changes: dict[str, str], said: str) -> None:
