@@ -9,6 +9,7 @@ holder's space, because it names the holder; only its digest is in clear.
 import datetime as dt
 import hashlib
 import json
+import re
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ TYP = "dsa-receipt+json"
 # Nothing has been decided by these. Whatever is not named here has a receipt.
 WITHOUT = frozenset({Event.REQUESTED, Event.PAGE_OPENED, Event.EXPIRY_ANNOUNCED, Event.REMINDED})
 STOPPABLE = frozenset(OPEN)
+_NUMBER, _FINGERPRINT = re.compile(r"rcp_[0-9a-f]{24}"), re.compile(r"[0-9a-f]{64}")
 
 
 class Receipt(Model):
@@ -142,6 +144,8 @@ def of_space(receipt_id: str, space_id: str) -> Receipt:
 
 def was_issued(unverified_id: str, unverified_digest: str) -> bool:
     """Whether there is a receipt of this number with this fingerprint (SHA-256, hex)."""
+    if not _NUMBER.fullmatch(unverified_id) or not _FINGERPRINT.fullmatch(unverified_digest):
+        return False
     query = select(Receipt.receipt_id).where(Receipt.receipt_id == unverified_id, Receipt.digest == unverified_digest)
     return db.session.scalar(query) is not None
 

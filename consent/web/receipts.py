@@ -1,10 +1,12 @@
 """Receipts in their holder's hands: the page, the files; and checking one, which anybody may do with what they hold."""
 
+import threading
 from typing import Any
 from urllib.parse import urlencode
 
 import segno
-from flask import Blueprint, Response, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
 from flask_babel import format_datetime, get_locale, lazy_gettext
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
@@ -25,6 +27,7 @@ from dataspace.web.signin import require_holder, the_actor
 from dataspace.web.values import one
 
 bp = Blueprint("receipts", __name__)
+ONE_AT_A_TIME = "receipts.one_at_a_time"
 
 # The parts of a receipt, as far as a page has a word for them: what does not fit is named by it.
 PARTS: dict[str, Any] = {
@@ -40,6 +43,12 @@ PARTS: dict[str, Any] = {
     "consent/third_parties": lazy_gettext("to whom else it is given"),
     "consent/cross_border": lazy_gettext("where abroad it goes"),
 }
+
+
+@bp.record_once
+def _make_room(state: BlueprintSetupState) -> None:
+    """The font takes 100 MB while a PDF is made: a process makes one at a time."""
+    state.app.extensions[ONE_AT_A_TIME] = threading.Lock()
 
 
 @bp.get("/authorizations/<consent_id>/receipt")
@@ -88,7 +97,7 @@ def as_jws(receipt_id: str) -> Response:
 def as_pdf(receipt_id: str) -> Response:
     """For paper, with a QR code that leads to the check."""
     row, signed = _own(receipt_id)
-    return _file(pdf_of(row, signed), "application/pdf", f"{receipt_id}.pdf")
+    return _file(_pdf(row, signed), "application/pdf", f"{receipt_id}.pdf")
 
 
 @bp.get("/receipts/check")
@@ -96,7 +105,7 @@ def as_pdf(receipt_id: str) -> Response:
 def check_page() -> str:
     """Where a receipt can be checked; with the number and fingerprint of a QR code, whether there is such a receipt."""
     number, fingerprint = request.args.get("receipt", ""), request.args.get("digest", "")
-    known = receipts.was_issued(number[:40], fingerprint[:64]) if number and fingerprint else None
+    known = receipts.was_issued(number, fingerprint) if number and fingerprint else None
     return render_template("receipts/check.html", known=known, finding=None)
 
 
@@ -132,11 +141,12 @@ def links(consent_id: str) -> list[tuple[str, str, str, str]]:
     return [_link(row) for row in receipts.of_consent(consent_id)]
 
 
-def pdf_of(row: Receipt, signed: Signed) -> bytes:
+def _pdf(row: Receipt, signed: Signed) -> bytes:
     """A receipt on paper, in the reader's language."""
     locale = _locale()
     view = ReceiptView.of(signed.content, locale)
-    return receipt_pdf.write(view, digest=row.digest, check_url=_check_url(row), language=LANGUAGES[locale])
+    with current_app.extensions[ONE_AT_A_TIME]:
+        return receipt_pdf.write(view, digest=row.digest, check_url=_check_url(row), language=LANGUAGES[locale])
 
 
 def _own(receipt_id: str) -> tuple[Receipt, Signed]:

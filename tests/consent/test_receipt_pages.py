@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +117,21 @@ def test_the_paper_carries_its_letters_and_speaks_the_readers_language(scene: Sc
     tag = {"zh-CN": b"zh-Hans", "zh-HK": b"zh-Hant", "en": b"en"}[language]
     assert b"/Lang (" + tag + b")" in paper.data
     assert 10_000 < len(paper.data) < 200_000
+
+
+def test_several_papers_at_once_all_come(scene: Scene, app: Flask) -> None:
+    scene.visitor.get(scene.path)
+    cookie, path = scene.visitor.client.get_cookie("session"), f"{scene.path}/receipt.pdf"
+    assert cookie
+
+    def print_it(_: int) -> int:
+        client = app.test_client()
+        client.set_cookie("session", cookie.value)
+        with app.app_context():
+            return client.get(path).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(print_it, range(3))) == [200, 200, 200]
 
 
 def test_nobody_else_sees_it(scene: Scene, app: Flask) -> None:
