@@ -1,7 +1,11 @@
-"""The application under test: a fresh database per test, SQLite by default, PostgreSQL when the environment says so.
+"""The application under test: a fresh one per test, on SQLite by default, PostgreSQL when the environment says so.
 
 ``DATASPACE_TEST_DATABASE=postgresql`` runs the same suite on a real PostgreSQL that this file starts by itself; a URL
-in its place uses that server. Nothing is patched: tests speak HTTP or call domain functions.
+in its place uses that server. Nothing of ours is patched: tests speak HTTP or call domain functions.
+
+Every test meets an empty database and an application that has seen nothing. What it shares with the tests before it
+is only what makes no difference to it: the tables and the connections of its worker's database, which is emptied after
+each test (tests/emptying.py), the statements that SQLAlchemy has compiled, the compiled templates and addresses.
 """
 
 import contextlib
@@ -25,12 +29,15 @@ from dataspace import clock
 from dataspace.db import db
 from dataspace.settings import Settings
 from dataspace.web.shell import services
+from tests.emptying import Emptied
+from tests.rules import RememberedRule
 from wsgi import create_app
 
 ISSUER = "http://localhost:8000"
 # A busy machine is no reason to fail: the examples are bounded in number, not in time.
 hypothesis.settings.register_profile("suite", deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
+Flask.url_rule_class = RememberedRule
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:
@@ -96,16 +103,26 @@ def empty_template(server_url: str | None, tmp_path_factory: pytest.TempPathFact
     return "template_empty"
 
 
+@pytest.fixture(scope="session")
+def emptied(server_url: str | None, empty_template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emptied]:
+    """The one database in which the tests of this worker take turns."""
+    with Emptied(lambda: fresh_database(server_url, empty_template, tmp_path_factory.mktemp("worker"))) as database:
+        yield database
+
+
 @pytest.fixture
-def database_url(server_url: str | None, empty_template: str, tmp_path: Path) -> Iterator[str]:
-    """A fresh database for one test."""
-    with fresh_database(server_url, empty_template, tmp_path) as url:
-        yield url
+def database_url(emptied: Emptied) -> Iterator[str]:
+    """A database for one test: all tables, no rows but the server's keys."""
+    yield emptied.url
+    emptied.empty()
 
 
 @contextlib.contextmanager
 def fresh_database(server_url: str | None, empty_template: str, folder: Path) -> Iterator[str]:
-    """A copy of the empty database, in ``folder`` or on the server, as long as it is needed."""
+    """A copy of the empty database, in ``folder`` or on the server, as long as it is needed.
+
+    For what lives longer than one test.
+    """
     if server_url is None:
         path = folder / "test.sqlite"
         shutil.copyfile(empty_template, path)
@@ -129,16 +146,30 @@ def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBy
     return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
 
 
+@pytest.fixture(scope="session")
+def engines() -> Iterator[dict[str, sa.Engine]]:
+    """The engines that applications have made, by what they were made from; each is warm after its first tests."""
+    made: dict[str, sa.Engine] = {}
+    yield made
+    for engine in made.values():
+        engine.dispose()
+
+
 @pytest.fixture
-def app(settings: Settings, compiled_templates: FileSystemBytecodeCache) -> Iterator[Flask]:
-    """The whole application on a fresh database, inside an application context."""
+def app(
+    settings: Settings, compiled_templates: FileSystemBytecodeCache, engines: dict[str, sa.Engine]
+) -> Iterator[Flask]:
+    """The whole application on an empty database, inside an application context."""
     app = create_app(settings)
     app.jinja_env.bytecode_cache = compiled_templates
     app.config["TESTING"] = False  # errors go through our handlers, as in production
+    made_from = repr((app.config["SQLALCHEMY_DATABASE_URI"], app.config["SQLALCHEMY_ENGINE_OPTIONS"]))
     with app.app_context():
+        engine = engines.setdefault(made_from, db.engine)
+        # Shares connections and compiled statements, while who listens to the statements of one test is gone after it.
+        db.engines[None] = engine.execution_options()  # type: ignore[index]
         yield app
         db.session.remove()
-        db.engine.dispose()
 
 
 @pytest.fixture
