@@ -57,24 +57,25 @@ class Emptied(ExitStack):
             if self._postgresql:
                 connection.execute(sa.text(f"SET lock_timeout = '{PATIENCE}s'"))
             self._description = self._described(connection)
-            self._kept: dict[str, list[dict[str, Any]]] = {
-                name: [dict(row) for row in connection.execute(self._tables[name].select()).mappings()]
-                for name in connection.scalars(self._written)
-            }
+            self._kept = {name: self._rows(connection, name) for name in connection.scalars(self._written)}
             self._numbers = self._counted(connection)
 
     def _restore(self, connection: sa.Connection) -> None:
-        written = set(connection.scalars(self._written))
+        changed = {name for name in connection.scalars(self._written) if name not in self._kept}
+        changed |= {name for name, rows in self._kept.items() if self._rows(connection, name) != rows}
         for name, table in self._tables.items():
-            if name in written:
+            if name in changed:
                 connection.execute(table.delete())
         for name in reversed(self._tables):
-            if self._kept.get(name):
+            if name in changed and name in self._kept:
                 connection.execute(self._tables[name].insert(), self._kept[name])
         for sequence, number in self._counted(connection).items():
             before = self._numbers[sequence]
             if number != before:
                 connection.execute(sa.select(sa.func.setval(sequence, before or 1, before is not None)))
+
+    def _rows(self, connection: sa.Connection, name: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in connection.execute(self._tables[name].select()).mappings()]
 
     def _described(self, connection: sa.Connection) -> set[tuple[Any, ...]]:
         """Which tables and indexes there are."""

@@ -15,7 +15,7 @@ from flask import Flask
 from sqlalchemy import func, insert, select, text
 
 from consent import worker
-from consent.keys import ServerKey
+from consent.keys import KeyUse, ServerKey
 from consent.oauth import par
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.replay import SeenJti
@@ -72,7 +72,8 @@ def test_what_can_no_longer_be_used_is_removed(app: Flask, now: dt.datetime) -> 
     world = factories.world(now)
     par.push("bank", {}, factories.ask(world.purpose, now), now, jkt=None)
     signins.start(VerifiedSignIn(person_id=world.person.holder_id, passkey_id="psk_test", at=now), now)
-    for key in db.session.scalars(select(ServerKey)).all()[:2]:
+    # The sweep signs what it ends, so the key of the records stays.
+    for key in db.session.scalars(select(ServerKey).where(ServerKey.purpose != KeyUse.RECORDS)).all()[:2]:
         key.retire_at = now
     remembered(3, now + DAY)
     later = now + 400 * DAY
