@@ -12,7 +12,8 @@ from sqlalchemy import exists, select
 from consent import deletions, history, lifecycle
 from consent.clients import Client, Standing
 from consent.history import Registry
-from consent.records import APPROVAL_LAPSES, LIVE, OPEN, Consent, Event, State
+from consent.interventions import Ground
+from consent.records import APPROVAL_LAPSES, COUNTER, LIVE, OPEN, Consent, Event, State
 from dataspace.accesses import Access, answered
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
@@ -38,6 +39,22 @@ def withdraw(
     )
     if ask_deletion:
         deletions.request(consent_id, actor, now, registry=registry)
+    db.session.refresh(consent)
+    return consent
+
+
+def withdraw_at_counter(consent_id: str, actor: Actor, now: dt.datetime, *, text: str, registry: Registry) -> Consent:
+    """What a holder has asked for at a counter or by phone, entered by an administrator: the second channel (C-39).
+
+    ``text``: how the holder was known; she reads it. Raises NotFound, NotAllowed, Conflict when it has ended already.
+    """
+    if actor.capacity != Capacity.ADMINISTRATOR:
+        raise NotAllowed("only an administrator enters what was asked for at a counter")
+    consent = lifecycle.get(consent_id)
+    history.append(
+        consent_id, Event.WITHDRAWN, now, actor=actor, channel=COUNTER, reason_code=Ground.HOLDER_REQUEST, text=text,
+        registry=registry,
+    )  # fmt: skip
     db.session.refresh(consent)
     return consent
 

@@ -128,7 +128,7 @@ def append(
     db.session.add(ConsentEvent(**row, at=at, digest=digest))
     db.session.flush()
     if event not in WITH_VERSION:
-        _follow(consent_id, event, at, registry, new_version=False)
+        _follow(consent_id, event, at, registry, channel=channel, new_version=False)
 
 
 def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
@@ -161,15 +161,17 @@ def add_version(
     if notice is not None:
         _keep_notice(consent, notice, registry)
     last = (ConsentEvent.consent_id == consent.consent_id, ConsentEvent.seq == consent.last_seq)
-    event = Event(db.session.scalars(select(ConsentEvent.kind).where(*last)).one())
-    _follow(consent.consent_id, event, now, registry, new_version=True)
+    kind, channel = db.session.execute(select(ConsentEvent.kind, ConsentEvent.channel).where(*last)).one()
+    _follow(consent.consent_id, Event(kind), now, registry, channel=channel, new_version=True)
 
 
-def _follow(consent_id: str, event: Event, now: dt.datetime, registry: Registry, *, new_version: bool) -> None:
+def _follow(
+    consent_id: str, event: Event, now: dt.datetime, registry: Registry, *, channel: str, new_version: bool
+) -> None:
     """What every change brings with it, in its transaction: a receipt for the holder, and word to whom it concerns."""
     if event not in receipts.WITHOUT:
         receipts.issue(consent_id, now, vault=registry.vault, keyring=registry.keyring, issuer=registry.issuer)
-    telling.tell(consent_id, event, now, new_version=new_version)
+    telling.tell(consent_id, event, now, channel=channel, new_version=new_version)
 
 
 def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:

@@ -7,7 +7,7 @@ every language what it said on the day it was issued, wherever it is read.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from consent.records import Event
+from consent.records import COUNTER, Event
 
 Words = Mapping[str, str]
 
@@ -159,10 +159,19 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
 )
 
 
+AT_COUNTER = _words(
+    "已应你在柜台或电话中的要求停止这项授权。自此不能再读取任何数据。",
+    "已應你在櫃位或電話中的要求停止這項授權。自此不能再讀取任何資料。",
+    "This authorization was stopped as you asked at a counter or by phone. Nothing can be read from now on.",
+)
+
+
 def what(kind: str, *, channel: str) -> dict[str, str]:
     """What happened, for the holder. ``channel``: the one through which it happened."""
     if kind == Event.WITHDRAWN and channel == "client":
         return dict(GIVEN_BACK)
+    if kind == Event.WITHDRAWN and channel == COUNTER:
+        return dict(AT_COUNTER)
     return dict(HAPPENED.get(kind, CHANGED))
 
 

@@ -20,6 +20,7 @@ from dataspace.holders import Holder
 from dataspace.mandates import Mandate
 
 SCHEMA = "gd-dsa-consent/1"
+COUNTER = "counter"  # the channel of what a holder has asked for at a counter or by phone (check C-39)
 APPROVAL_LAPSES = dt.timedelta(hours=72)  # check C-23
 REMIND_AFTER = dt.timedelta(days=90)  # without the holder touching it (check C-41)
 LONG = dt.timedelta(days=30)  # what lasts longer has its end announced,
@@ -200,7 +201,7 @@ class ConsentEvent(Model):
     at: Mapped[dt.datetime]
     actor_id: Mapped[str | None] = mapped_column(String(40))
     capacity: Mapped[str | None] = mapped_column(String(24))
-    channel: Mapped[str] = mapped_column(String(20))  # page, dashboard, admin, client, system
+    channel: Mapped[str] = mapped_column(String(20))  # page, dashboard, counter, admin, client, system
     reason_code: Mapped[str | None] = mapped_column(String(40))
     text: Mapped[str] = mapped_column(Text, default="")
     changes: Mapped[list[Any] | None]

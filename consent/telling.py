@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from consent import announcements
-from consent.records import Consent, Event
+from consent.records import COUNTER, Consent, Event
 from dataspace import messages
 from dataspace.db import db
 from dataspace.messages import Group
@@ -60,14 +60,18 @@ TELLING: Mapping[Event, Told] = MappingProxyType(
 )
 
 
-def tell(consent_id: str, event: Event, now: dt.datetime, *, new_version: bool) -> None:
-    """Note for everybody whom it concerns that ``event`` has just been appended to a consent, its version included."""
+def tell(consent_id: str, event: Event, now: dt.datetime, *, channel: str, new_version: bool) -> None:
+    """Note for everybody whom it concerns that ``event`` has just been appended to a consent, its version included.
+
+    What came through a counter is told to the holder in any case: it might not have been her (check C-39).
+    """
     told = TELLING[event]
     if told.client:
         announcements.announce(consent_id, now, new_version=new_version)
     if told.holder is None:
         return
     consent = db.session.get_one(Consent, consent_id)
-    messages.send(consent.space_id, event, told.holder, now, about=consent_id)
+    group = Group.SECURITY if channel == COUNTER else told.holder
+    messages.send(consent.space_id, event, group, now, about=consent_id)
     if told.preparer and consent.person_id != consent.holder_id:
         messages.send_to_person(consent.person_id, event, told.holder, now, about=consent_id)

@@ -12,6 +12,7 @@ from consent.clients import Client
 from consent.overview import Card
 from consent.records import (
     APPROVAL_LAPSES,
+    COUNTER,
     TRANSITIONS,
     Consent,
     ConsentEvent,
@@ -172,6 +173,8 @@ def _why(inactive: Inactive, events: list[ConsentEvent]) -> str:
     stopped = overview.last(events, Event.WITHDRAWN)
     if inactive.reason == Reason.WITHDRAWN and stopped is not None and stopped.channel == "client":
         return str(_("The third party gave it back. Nothing has been readable since."))
+    if inactive.reason == Reason.WITHDRAWN and stopped is not None and stopped.channel == COUNTER:
+        return str(_("It was stopped as you asked at a counter or by phone. Nothing has been readable since."))
     return words.why(inactive.reason)
 
 

@@ -223,7 +223,9 @@ def test_a_mail_has_plain_words_and_a_link_and_no_data(
     assert [(m.problem, m.delivered_at is not None) for m in mails()][-1] == ("", True)
 
 
-def test_receipts_are_attached_where_they_are_wanted(server: Server, world: factories.World, now: dt.datetime) -> None:
+def test_c40_receipts_are_attached_where_they_are_wanted(
+    server: Server, world: factories.World, now: dt.datetime
+) -> None:
     has_address(world.person, now, receipts=True)
     endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     messages.send(world.person.space_id, Notice.PASSKEY_ADDED, Group.SECURITY, now)

@@ -10,11 +10,13 @@ from consent.records import Event
 from consent.web import inbox
 from dataspace import messages, passkeys
 from dataspace.db import db
+from dataspace.errors import NotAllowed
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity
 from dataspace.messages import ADJUSTABLE, Group, Notice
 from tests import factories
 from tests.authenticator import Browser, enrolled
+from tests.consent.desk import Desk
 from tests.consent.third_party import ThirdParty, tokens_for
 from tests.consent.visitor import Visitor, delivered
 
@@ -190,3 +192,45 @@ def test_c45_the_page_keeps_the_choice(visitor: Visitor, world: factories.World)
     visitor.get("/messages/choices")
     visitor.tap("Save", group="reads")
     assert messages.quiet(world.person.space_id) == set(ADJUSTABLE) - {Group.READS}
+
+
+# The counter
+
+
+def test_c39_an_administrator_stops_it_for_the_holder_who_gets_a_message(
+    app: Flask, world: factories.World, now: dt.datetime
+) -> None:
+    messages.choose(world.person.space_id, ())
+    bank = ThirdParty(world.party, app.test_client())
+    token = tokens_for(bank, world.actor)
+    unread = messages.unread(world.person.space_id)
+    desk = Desk(app.test_client()).sign_in(factories.administrator(now), now)
+    path = f"/admin/consents/{token['grant_id']}"
+    desk.get(path)
+    desk.post(f"{path}/withdraw", status=400, known_by=" ")
+    assert "how you made sure" in desk.says
+    desk.post(f"{path}/withdraw", known_by="Identity card shown")
+    assert "the holder gets a message" in desk.says
+    assert "Stop it for the holder" not in desk.says
+    assert bank.read(token["access_token"]).json["code"] == "consent_withdrawn"
+    assert messages.unread(world.person.space_id) == unread + 1  # it comes, whatever she has left out
+    page = Visitor(app.test_client()).sign_in(world.person, now).get(f"/authorizations/{token['grant_id']}")
+    assert "as you asked at a counter or by phone" in page.says
+    assert "Identity card shown" in page.says
+
+
+def test_c39_only_an_administrator_does_that(world: factories.World, now: dt.datetime) -> None:
+    with pytest.raises(NotAllowed):
+        endings.withdraw_at_counter(world.consent.consent_id, world.actor, now, text="x", registry=factories.registry())
+
+
+def test_c41_a_reminder_says_to_whom_what_for_and_until_when(
+    visitor: Visitor, world: factories.World, now: dt.datetime
+) -> None:
+    messages.send(world.person.space_id, Event.REMINDED, Group.REMINDERS, now, about=world.consent.consent_id)
+    db.session.commit()
+    says = visitor.get("/messages").says
+    assert "You have not looked at an authorization for 90 days" in says
+    assert "Lingnan Example Bank · Review this loan application · until" in says
+    opened(visitor, 0)
+    assert visitor.path == f"/authorizations/{world.consent.consent_id}"

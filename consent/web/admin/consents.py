@@ -12,7 +12,7 @@ from sqlalchemy import Row
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import endings, history, interventions, lifecycle, supervision
-from consent.interventions import ReasonMissing
+from consent.interventions import Ground, ReasonMissing
 from consent.records import TRANSITIONS, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
 from consent.web import grounds, words
@@ -115,6 +115,20 @@ def revoke(consent_id: str) -> AnyResponse | tuple[str, int]:
     return redirect(url_for("admin.consent", consent_id=consent_id), 303)
 
 
+def withdraw(consent_id: str) -> AnyResponse | tuple[str, int]:
+    """Enter what the holder has asked for at a counter or by phone; it takes effect at once (check C-39)."""
+    try:
+        reason = interventions.state(
+            Ground.HOLDER_REQUEST, request.form.get("known_by", ""), allowed=(Ground.HOLDER_REQUEST,)
+        )
+    except ReasonMissing:
+        return _page(consent_id, counter_error=_("Write how you made sure who the holder is.")), ReasonMissing.status
+    endings.withdraw_at_counter(consent_id, the_actor(), clock.now(), text=reason.text, registry=registry())
+    db.session.commit()
+    flash(_("Stopped. Nothing can be read any more; the holder gets a message."))
+    return redirect(url_for("admin.consent", consent_id=consent_id), 303)
+
+
 def _filters() -> dict[str, str]:
     found = {name: lists.argument(name) for name in FILTERS}
     return found | {"state": lists.argument("state", one_of=SHOWN_STATES)}
@@ -186,7 +200,7 @@ def _line(row: Row[Any], known: dict[str, Masked], now: dt.datetime) -> Line:
     )
 
 
-def _page(consent_id: str, *, error: str = "") -> str:
+def _page(consent_id: str, *, error: str = "", counter_error: str = "") -> str:
     now = clock.now()
     row = supervision.overview(consent_id)
     if row is None:
@@ -214,6 +228,8 @@ def _page(consent_id: str, *, error: str = "") -> str:
         outcomes=labels.OUTCOMES,
         refused_because=labels.refusal,
         revocable=(State(row.state), Event.INVALIDATED) in TRANSITIONS,
+        stoppable=(State(row.state), Event.WITHDRAWN) in TRANSITIONS,
+        counter_error=counter_error,
         grounds=grounds.options(interventions.REVOKE),
         form=request.form,
         error=error,

@@ -11,6 +11,7 @@ ROUTES = (
     ("GET", "/consents.csv", "export", consents.export),
     ("GET", "/consents/<consent_id>", "consent", consents.show),
     ("POST", "/consents/<consent_id>/revoke", "revoke", consents.revoke),
+    ("POST", "/consents/<consent_id>/withdraw", "withdraw", consents.withdraw),
     ("GET", "/clients", "clients", clients.index),
     ("GET", "/register-client", "new_client", clients.new),
     ("POST", "/register-client", "register_client", clients.register),
