@@ -1,5 +1,6 @@
 """The service as `make run` starts it, for clients that share no code with it."""
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -37,6 +38,18 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         person.browser.http.close()
     said = (folder / "processes.log").read_text("utf-8", "replace")
     assert "Traceback" not in said, said[-8000:]
+
+
+@pytest.fixture
+def strict(deployment: Deployment) -> Iterator[Deployment]:
+    """The same people and clients at another address, where each DPoP proof must carry a nonce of the server's."""
+    port = free_port()
+    moved = {"DATASPACE_ISSUER": demonstration.issuer(port), "DATASPACE_DPOP_NONCE": "required"}
+    demo = dataclasses.replace(deployment.demo, port=port, environment={**deployment.demo.environment, **moved})
+    log = demo.folder / "strict.log"
+    with Processes(demonstration.commands(demo, workers=1)[:1], log):
+        yield Deployment(demo, deployment.callback, deployment.person)
+    assert "Traceback" not in log.read_text("utf-8", "replace")
 
 
 @pytest.fixture

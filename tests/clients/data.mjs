@@ -24,11 +24,13 @@ const authentication = oauth.PrivateKeyJwt(await signingKey());
 const DPoP = oauth.DPoP(client, await oauth.generateKeyPair("ES256"));
 
 // What the server wants in its nonce is learnt from its first refusal: every request may have to be sent twice.
+let nonces = 0;
 async function twice(send, receive) {
   try {
     return await receive(await send());
   } catch (error) {
     if (!oauth.isDPoPNonceError(error)) throw error;
+    nonces += 1;
     return receive(await send());
   }
 }
@@ -112,4 +114,4 @@ await oauth.processRevocationResponse(
 assert.equal((await introspected(fresh.access_token)).active, false);
 await assert.rejects(read(fresh.access_token), oauth.WWWAuthenticateChallengeError);
 
-done({ items: delivery.items.length, grant_id: delivery.consent.id });
+done({ items: delivery.items.length, grant_id: delivery.consent.id, nonces });

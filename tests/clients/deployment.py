@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from consent import clients
 from consent.clients import Profile
 from consent.installation import EVERYTHING
+from consent.interventions import COMMAND
+from consent.oauth import initial_access
 from dataspace import clock
 from dataspace.db import db
 from dataspace.settings import Settings
@@ -71,6 +73,13 @@ class Deployment:
             client_id=client_id, redirect_uri=redirect_uri, method=method, secret=party.secret,
             key={"kid": party.key.kid, "pem": pem.decode()},
         )  # fmt: skip
+
+    def invitation(self) -> dict[str, Any]:
+        """For a client that signs people in and registers itself: its initial access token."""
+        with self.in_the_service() as now:
+            token = initial_access.issue(Profile.LOGIN, now, actor_id=COMMAND)
+            db.session.commit()
+        return self._configuration(initial_access_token=token)
 
     @contextmanager
     def in_the_service(self) -> Iterator[dt.datetime]:

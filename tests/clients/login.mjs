@@ -1,5 +1,6 @@
 // Signing in with openid-client: discovery, code flow with PKCE, state and nonce, ID token, userinfo, refresh,
-// introspection, revocation; if the configuration says so, with a signed request, by another response mode, with DPoP.
+// introspection, revocation; if the configuration says so, with a signed request, by another response mode, with DPoP,
+// as a client that registers itself first.
 // The library checks every signature and claim; what is asserted here is what it returned.
 import assert from "node:assert/strict";
 import * as client from "openid-client";
@@ -11,13 +12,31 @@ const authentications = {
   private_key_jwt: async () => client.PrivateKeyJwt(await signingKey()),
 };
 
-const config = await client.discovery(
-  new URL(configuration.issuer),
-  configuration.client_id,
-  { id_token_signed_response_alg: configuration.alg, authorization_signed_response_alg: configuration.jarm ?? undefined },
-  await authentications[configuration.method](),
-  { execute: [client.allowInsecureRequests] },
-);
+const issuer = new URL(configuration.issuer);
+const execute = [client.allowInsecureRequests];
+const metadata = {
+  id_token_signed_response_alg: configuration.alg,
+  authorization_signed_response_alg: configuration.jarm ?? undefined,
+};
+const config = configuration.initial_access_token
+  ? await client.dynamicClientRegistration(
+      issuer,
+      {
+        ...metadata,
+        client_name: "示例应用",
+        redirect_uris: [configuration.redirect_uri],
+        grant_types: ["authorization_code", "refresh_token"],
+      },
+      client.ClientSecretBasic(),
+      { execute, initialAccessToken: configuration.initial_access_token },
+    )
+  : await client.discovery(
+      issuer,
+      configuration.client_id,
+      metadata,
+      await authentications[configuration.method](),
+      { execute },
+    );
 // The signature of the ID token too, although it came straight from the token endpoint.
 client.enableNonRepudiationChecks(config);
 if (configuration.jarm) client.useJwtResponseMode(config);

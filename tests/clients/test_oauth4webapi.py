@@ -12,3 +12,9 @@ def test_data_is_read(deployment: Deployment, visit: Callable[[str], Arrival]) -
     details = OFFERS["housing-loan"].authorization_details("LN-NODE-1")
     told = programs.run("data", deployment.bank() | {"authorization_details": details}, visit)
     assert told["items"] >= 3
+
+
+def test_data_is_read_where_every_proof_needs_a_nonce(strict: Deployment, visit: Callable[[str], Arrival]) -> None:
+    details = OFFERS["housing-loan"].authorization_details("LN-NODE-2")
+    told = programs.run("data", strict.bank() | {"authorization_details": details}, visit)
+    assert told["nonces"] >= 2  # the authorization server's and the resource's

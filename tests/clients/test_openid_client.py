@@ -44,6 +44,17 @@ def test_other_ways_there_and_back(
     assert told["sub"]
 
 
+def test_sign_in_of_a_client_that_registers_itself(deployment: Deployment, visit: Visit) -> None:
+    told = programs.run("login", deployment.invitation() | {"request": "plain", "alg": "ES256", "name": NAME}, visit)
+    assert told["sub"]
+
+
+def test_sign_in_where_every_proof_needs_a_nonce(strict: Deployment, visit: Visit) -> None:
+    client = strict.sign_in_client("node-nonces", options={"dpop_bound_access_tokens": True})
+    told = programs.run("login", client | {"request": "pushed", "dpop": True, "alg": "RS256", "name": NAME}, visit)
+    assert told["sub"]
+
+
 def test_sign_out(deployment: Deployment, visit: Visit) -> None:
     left = f"{deployment.callback.origin}/left"
     client = deployment.sign_in_client(
