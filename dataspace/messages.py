@@ -41,6 +41,7 @@ class Notice(enum.StrEnum):
     PASSKEY_ADDED = "security:passkey_added"
     PASSKEY_REMOVED = "security:passkey_removed"
     RECOVERED = "security:recovered"
+    NEW_BROWSER = "security:new_browser"
     ADDRESS_CHANGED = "security:address_changed"
     READ_REFUSED = "read:refused"
 

@@ -51,6 +51,7 @@ TITLES: dict[str, Label] = {
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
+    Notice.NEW_BROWSER: lazy_gettext("You signed in with a new browser. If it was not you, look at your passkeys."),
     Notice.ADDRESS_CHANGED: lazy_gettext("Mail goes to another address now. If it was not you, remove it at once."),
     Notice.RECOVERED: lazy_gettext("A recovery code was used. All earlier passkeys and sign-ins have ended."),
 }
@@ -196,7 +197,7 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
     """Where there is more to see; a consent of a company is looked at in the company's space."""
     if message.kind == Notice.ADDRESS_CHANGED:
         return url_for("mail_address.index")
-    if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED):
+    if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):
         return url_for("passkeys.index")
     found = known.get(message.about)
     if found is None or found[0].space_id != message.space_id:

@@ -2,6 +2,8 @@
 
 shell      what every request gets: request id, language, security headers, error pages, health
 signin     passkey enrolment and sign-in, choosing whom to act for; current_actor()
+known_browsers  browsers that somebody has signed in with before: a sign-in with a new one is told
+mail_address  where mail to a holder goes, confirmed by a code
 pages      pages of one's own space: home, my data
 values     values of records as their holder reads them
 guard      the per-application resource protector and its challenges

@@ -11,6 +11,7 @@ from dataspace.ceremonies import Begun, Purpose
 from dataspace.db import db
 from dataspace.mandates import Actor
 from dataspace.passkeys import CodeRefused, InvalidName, Invitation
+from dataspace.web import known_browsers
 from dataspace.web.limits import limited
 from dataspace.web.shell import services, wants_page
 from dataspace.web.signin import (
@@ -84,6 +85,7 @@ def finish_enrolment() -> Response:
     # Who kept earlier passkeys sees them now: one of them may be on the device that was lost.
     default = url_for("passkeys.index") if several else HOME
     go_to = enter(verified, now, local_path(request.args.get("next")) or default)
+    known_browsers.remember(person_id)
     db.session.commit()
     return jsonify(next=go_to)
 

@@ -34,6 +34,7 @@ from dataspace.ceremonies import Purpose, RelyingParty
 from dataspace.db import db
 from dataspace.errors import DomainError, NotAllowed
 from dataspace.mandates import Actor, Capacity
+from dataspace.web import known_browsers
 from dataspace.web.limits import limited
 from dataspace.web.shell import ASKED_LANGUAGE, services, this_page, wants_page
 
@@ -254,6 +255,7 @@ def finish() -> Response:
     body = posted_json()
     taken = taken_ceremony(body, now, expected_purpose=Purpose.SIGN_IN)
     verified = passkeys.finish_sign_in(taken, body.get("credential"), now, party=party())
+    known_browsers.note_sign_in(verified.person_id, now)
     go_to = enter(verified, now, local_path(request.args.get("next")) or HOME)
     db.session.commit()
     return jsonify(next=go_to)

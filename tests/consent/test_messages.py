@@ -98,7 +98,7 @@ def test_refused_reads_are_told_once_a_day(app: Flask, world: factories.World, n
 
 def test_passkeys_and_recovery_are_told(app: Flask, now: dt.datetime) -> None:
     person = factories.holder(now)
-    browser = enrolled(app.test_client(), person)
+    assert enrolled(app.test_client(), person)
     assert kinds(person) == []
     code = passkeys.issue_enrolment_code(person, now)
     db.session.commit()
@@ -110,7 +110,26 @@ def test_passkeys_and_recovery_are_told(app: Flask, now: dt.datetime) -> None:
     db.session.commit()
     assert Browser(app.test_client()).enrol(code).status_code == 200
     assert kinds(person) == [Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED]
-    assert browser is not None
+
+
+def test_a_sign_in_with_a_new_browser_is_told(app: Flask, now: dt.datetime) -> None:
+    person, other = factories.holder(now), factories.holder(now, factories.OTHER_PERSON, "梁志文")
+    browser = enrolled(app.test_client(), person)
+    browser.sign_out()
+    assert browser.sign_in().status_code == 200
+    assert kinds(person) == []  # the browser with which she enrolled
+    elsewhere = Browser(app.test_client(), device=browser.device)
+    for _ in range(2):
+        assert elsewhere.sign_in().status_code == 200
+        elsewhere.sign_out()
+    assert kinds(person) == [Notice.NEW_BROWSER]
+    cookie = elsewhere.client.get_cookie("known")
+    assert cookie is not None
+    assert (cookie.http_only, cookie.same_site) == (True, "Lax")
+    elsewhere.client.set_cookie("known", cookie.value + "x")
+    assert elsewhere.sign_in().status_code == 200
+    assert kinds(person) == [Notice.NEW_BROWSER] * 2
+    assert kinds(other) == []
 
 
 # Reading them
