@@ -11,7 +11,18 @@ from flask_migrate import Migrate
 from consent.history import Registry
 from consent.keys import Keyring
 from consent.oauth import nonces, server, validator
-from consent.web import authorize, dashboard, endpoints, inbox, logos, logout, messenger, receipts, registration
+from consent.web import (
+    authorize,
+    cases,
+    dashboard,
+    endpoints,
+    inbox,
+    logos,
+    logout,
+    messenger,
+    receipts,
+    registration,
+)
 from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
 from dataspace.db import db, engine_options
@@ -46,8 +57,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
-    ours = (endpoints, registration, authorize, logos, logout, dashboard, receipts, inbox, admin)
-    for part in (passkeys, pages, mail_address, api, *ours):
+    ours = (endpoints, registration, authorize, logos, logout, dashboard, receipts, inbox, admin, for, part, in, passkeys, pages, mail_address, api, cases, ours)
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
     app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here

@@ -30,6 +30,8 @@ refusals      how long a third party waits after a refusal before it may ask aga
 deletions     the duty to delete: asked for, confirmed with a signature, overdue
 reminders     the end announced, the holder reminded, kept as it is
 differences   what is another in one document than in another
+cases         what a person demands, with a number, a due date and an answer
+due_dates     by when that is due: working days
 overview      the lists and counts of the dashboard: reads only
 supervision   what administrators may see: reads only, never a record
 activity      what happened lately, and counts per day

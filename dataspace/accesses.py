@@ -13,7 +13,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import messages
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
-from dataspace.errors import Conflict
+from dataspace.errors import Conflict, NotFound
 from dataspace.frequency import Frequency, Window
 from dataspace.messages import Group, Notice
 from dataspace.permission import Permission
@@ -210,24 +210,37 @@ class Page:
     older: int | None
 
 
-def log_of(
-    space_id: str,
-    *,
-    consent_id: str | None = None,
-    client_id: str | None = None,
-    outcome: str | None = None,
-    before: int | None = None,
-    size: int = 25,
-) -> Page:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which lines: of a consent, client, outcome, from ``since`` (inclusive) until ``until`` (exclusive); None: any."""
+
+    consent_id: str | None = None
+    client_id: str | None = None
+    outcome: str | None = None
+    since: dt.datetime | None = None
+    until: dt.datetime | None = None
+
+
+def log_of(space_id: str, wanted: Wanted = Wanted(), *, before: int | None = None, size: int = 25) -> Page:
     """The access log of one space, by keyset, so that page 4000 costs what page 1 costs."""
     query = select(Access).where(Access.space_id == space_id)
-    if consent_id:
-        query = query.where(Access.consent_id == consent_id)
-    if client_id:
-        query = query.where(Access.client_id == client_id)
-    if outcome:
-        query = query.where(Access.outcome == outcome)
+    for column in (Access.consent_id, Access.client_id, Access.outcome):
+        value = getattr(wanted, column.key)
+        if value:
+            query = query.where(column == value)
+    if wanted.since is not None:
+        query = query.where(Access.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(Access.at < wanted.until)
     if before is not None:
         query = query.where(Access.access_id < before)
     rows = list(db.session.scalars(query.order_by(Access.access_id.desc()).limit(size + 1)))
     return Page(rows[:size], rows[size - 1].access_id if len(rows) > size else None)
+
+
+def line_of(space_id: str, access_id: int) -> Access:
+    """One line of the log of a space. Raises NotFound when there is none or it is somebody else's."""
+    line = db.session.get(Access, access_id)
+    if line is None or line.space_id != space_id:
+        raise NotFound("not a line of this space")
+    return line

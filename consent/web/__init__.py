@@ -23,6 +23,8 @@ receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf
 cards       what the dashboard shows of a consent
 mail        mail to holders in words
 inbox       messages to the holder, and what she wants to hear of
+cases       complaints and requests of a holder
+days        days in forms and addresses
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately, notices that were not taken
 words       labels of states, reasons, capacities and items in the reader's language

@@ -21,6 +21,7 @@ from consent.web.cards import CardView, Detail, shown_text, timeline
 from consent.web.context import registry
 from consent.web.freshness import demand_fresh
 from dataspace import accesses, clock, holders
+from dataspace.accesses import Wanted
 from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.mandates import Actor
@@ -35,6 +36,7 @@ bp.add_url_rule(
 )
 bp.add_url_rule("/reads", "reads", require_holder(reads.page))
 bp.add_url_rule("/reads.csv", "reads_csv", require_holder(reads.export))
+bp.add_url_rule("/reads.json", "reads_json", require_holder(reads.export_json))
 SEARCH_FROM = 10  # cards in a list (check C-33)
 LAST_READS = 10
 MAX_PAGE = 10_000
@@ -92,7 +94,7 @@ def consent(consent_id: str) -> str:
     now, actor, locale = clock.now(), the_actor(), _locale()
     found = lifecycle.of_space(consent_id, actor.space_id)
     detail = Detail.of(found, locale, now)
-    log = accesses.log_of(actor.space_id, consent_id=consent_id, size=LAST_READS)
+    log = accesses.log_of(actor.space_id, Wanted(consent_id=consent_id), size=LAST_READS)
     return render_template(
         "dashboard/consent.html",
         detail=detail,

@@ -1,4 +1,4 @@
-"""Who read my data: every answered and refused read, newest first; and the same as a file."""
+"""Who read my data: every answered and refused read, newest first; and the same as a file, for people or programs."""
 
 import csv
 import datetime as dt
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+import orjson
 from flask import Response, render_template, request, stream_with_context, url_for
 from flask_babel import get_locale, to_user_timezone
 from flask_babel import gettext as _
@@ -15,14 +16,16 @@ from flask_babel import gettext as _
 from consent import overview
 from consent.purposes import Texts
 from consent.web import asking, words
+from consent.web.days import between
 from dataspace import accesses
-from dataspace.accesses import Access, Action, Outcome
+from dataspace.accesses import Access, Action, Outcome, Wanted
 from dataspace.catalogue import in_language
 from dataspace.web.limits import limited
 from dataspace.web.signin import the_actor
 from dataspace.web.values import plain
 
 BATCH = 500
+FILTERS = ("client", "outcome", "consent", "since", "until")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula (OWASP)
 
 
@@ -39,6 +42,7 @@ class Line:
     reason: str
     reference_no: str
     consent_id: str
+    access_id: int
 
     @property
     def day(self) -> dt.date:
@@ -51,17 +55,21 @@ def page() -> str:
     """Reads by day; filtered by third party, outcome, authorization; older ones page by page."""
     actor, locale = the_actor(), str(get_locale())
     chosen = _filters()
-    log = accesses.log_of(actor.space_id, before=request.args.get("before", type=_key), **chosen)
+    log = accesses.log_of(actor.space_id, chosen, before=request.args.get("before", type=_key))
     found = lines(log.rows, locale)
-    here: dict[str, Any] = {k: v for k, v in request.args.items() if k in ("client", "outcome", "consent") and v}
+    here: dict[str, Any] = {k: v for k, v in request.args.items() if k in FILTERS and v}
     return render_template(
         "dashboard/reads.html",
         days=[(day, list(group)) for day, group in groupby(found, key=lambda line: line.day)],
         clients=[(c.client_id, plain(c.name(locale))) for c in overview.asked_by(actor.space_id)],
         chosen=chosen,
+        filtered=chosen != Wanted(),
+        since=request.args.get("since", "") if chosen.since else "",
+        until=request.args.get("until", "") if chosen.until else "",
         older=url_for("dashboard.reads", **here, before=log.older) if log.older else "",
         newest=url_for("dashboard.reads", **here) if request.args.get("before") else "",
         export=url_for("dashboard.reads_csv", **here),
+        export_json=url_for("dashboard.reads_json", **here),
     )
 
 
@@ -75,6 +83,15 @@ def export() -> Response:
     return response
 
 
+@limited("20/minute")
+def export_json() -> Response:
+    """The same lines as JSON: an array of objects, sent as they are read; times are UTC (RFC 3339)."""
+    actor, locale = the_actor(), str(get_locale())
+    response = Response(stream_with_context(_objects(actor.space_id, locale, _filters())), mimetype="application/json")
+    response.headers["Content-Disposition"] = "attachment; filename=reads.json"
+    return response
+
+
 def lines(rows: list[Access], locale: str) -> list[Line]:
     """Reads in words; two queries for all of them."""
     asked = {i for row in rows for i in row.item_ids}
@@ -85,13 +102,16 @@ def lines(rows: list[Access], locale: str) -> list[Line]:
     return [_line(row, labels, parties.get(row.consent_id), locale) for row in rows]
 
 
-def _filters() -> dict[str, Any]:
+def _filters() -> Wanted:
     outcome = request.args.get("outcome", "")
-    return {
-        "client_id": plain(request.args.get("client", ""))[:80] or None,
-        "outcome": outcome if outcome in list(Outcome) else None,
-        "consent_id": plain(request.args.get("consent", ""))[:40] or None,
-    }
+    since, until = between(request.args.get("since", ""), request.args.get("until", ""))
+    return Wanted(
+        client_id=plain(request.args.get("client", ""))[:80] or None,
+        outcome=outcome if outcome in list(Outcome) else None,
+        consent_id=plain(request.args.get("consent", ""))[:40] or None,
+        since=since,
+        until=until,
+    )
 
 
 def _key(text: str) -> int:
@@ -114,6 +134,7 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
         reason="" if answered else words.why(row.reason or ""),
         reference_no=plain(row.reference_no or ""),
         consent_id=row.consent_id,
+        access_id=row.access_id,
     )
 
 
@@ -123,16 +144,44 @@ def _result(row: Access) -> str:
     return str(_("Compared") if row.action == Action.COMPARE else _("Read"))
 
 
-def _rows(space_id: str, locale: str, chosen: dict[str, Any]) -> Iterator[str]:
+def _rows(space_id: str, locale: str, chosen: Wanted) -> Iterator[str]:
     head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"))
     yield "\ufeff" + _csv(head)  # the mark by which spreadsheets know UTF-8
-    comma, before = str(_(", ")), None
+    comma = str(_(", "))
+    for batch in _batches(space_id, locale, chosen):
+        yield "".join(_csv(_cells(line, comma)) for line in batch)
+
+
+def _objects(space_id: str, locale: str, chosen: Wanted) -> Iterator[bytes]:
+    between = b"["
+    for batch in _batches(space_id, locale, chosen):
+        for line in batch:
+            yield between + orjson.dumps(_object(line))
+            between = b",\n"
+    yield b"[]" if between == b"[" else b"]"
+
+
+def _batches(space_id: str, locale: str, chosen: Wanted) -> Iterator[list[Line]]:
+    before = None
     while True:
-        log = accesses.log_of(space_id, before=before, size=BATCH, **chosen)
-        yield "".join(_csv(_cells(line, comma)) for line in lines(log.rows, locale))
+        log = accesses.log_of(space_id, chosen, before=before, size=BATCH)
+        yield lines(log.rows, locale)
         if log.older is None:
             return
         before = log.older
+
+
+def _object(line: Line) -> dict[str, Any]:
+    return {
+        "at": line.at,
+        "who": line.party,
+        "what_for": line.purpose,
+        "data": line.items,
+        "answered": line.answered,
+        "result": line.result,
+        "why": line.reason or None,
+        "case_number": line.reference_no or None,
+    }
 
 
 def _cells(line: Line, comma: str) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def item(item_id: str) -> str:
     found = held[0]
     return render_template(
         "home/item.html",
+        item_id=found.item.item_id,
         label=found.item.label(locale),
         source=found.item.authority_name(locale),
         system=values.plain(found.item.system),

@@ -518,6 +518,44 @@ def upgrade():
         batch_op.create_index(batch_op.f("ix_authorization_codes_expires_at"), ["expires_at"], unique=False)
 
     op.create_table(
+        "cases",
+        sa.Column("case_id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.String(length=20), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("space_id", sa.String(length=40), nullable=False),
+        sa.Column("holder_id", sa.String(length=40), nullable=False),
+        sa.Column("person_id", sa.String(length=40), nullable=False),
+        sa.Column("consent_id", sa.String(length=40), nullable=True),
+        sa.Column("access_id", sa.BigInteger(), nullable=True),
+        sa.Column("item_id", sa.String(length=60), nullable=True),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_seq", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["consent_id"], ["consents.consent_id"], name=op.f("fk_cases_consent_id_consents")),
+        sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_cases_holder_id_holders")),
+        sa.ForeignKeyConstraint(["person_id"], ["holders.holder_id"], name=op.f("fk_cases_person_id_holders")),
+        sa.PrimaryKeyConstraint("case_id", name=op.f("pk_cases")),
+        sa.UniqueConstraint("number", name=op.f("uq_cases_number")),
+    )
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_cases_space_id_opened_at"), ["space_id", "opened_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_cases_state_due_at"), ["state", "due_at"], unique=False)
+
+    op.create_table(
+        "case_events",
+        sa.Column("case_id", sa.String(length=40), nullable=False),
+        sa.Column("seq", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=20), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("actor_id", sa.String(length=40), nullable=False),
+        sa.Column("capacity", sa.String(length=24), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=True),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(["case_id"], ["cases.case_id"], name=op.f("fk_case_events_case_id_cases")),
+        sa.PrimaryKeyConstraint("case_id", "seq", name=op.f("pk_case_events")),
+    )
+    op.create_table(
         "consent_events",
         sa.Column("event_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("consent_id", sa.String(length=40), nullable=False),
@@ -650,6 +688,12 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_consent_events_at"))
 
     op.drop_table("consent_events")
+    op.drop_table("case_events")
+    with op.batch_alter_table("cases", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_cases_state_due_at"))
+        batch_op.drop_index(batch_op.f("ix_cases_space_id_opened_at"))
+
+    op.drop_table("cases")
     with op.batch_alter_table("authorization_codes", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_authorization_codes_expires_at"))
         batch_op.drop_index(batch_op.f("ix_authorization_codes_consent_id"))

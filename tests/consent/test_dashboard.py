@@ -467,6 +467,38 @@ def test_c42_the_log_can_be_exported_without_formulas(desk: Desk) -> None:
     assert {r[6] for r in rows[1:]} == {"'@SUM(1)"}
 
 
+def test_c42_the_log_can_be_cut_to_a_period(desk: Desk) -> None:
+    for days in (0, 5, 40):
+        desk.read(at=desk.now - days * DAY)
+    today = (desk.now + dt.timedelta(hours=8)).date()  # where the reader is
+
+    def lines(query: str) -> int:
+        return len(re.findall(r'class="title-line"><strong>', desk.visitor.get(f"/reads?{query}").html))
+
+    assert lines(f"since={today - 5 * DAY}") == 2
+    assert lines(f"until={today - DAY}") == 2
+    assert lines(f"since={today - 10 * DAY}&until={today - DAY}") == 1
+    assert lines("since=yesterday&until=2026-13-01") == 3
+    rows = desk.visitor.send("GET", f"/reads.json?since={today - 5 * DAY}").json
+    assert len(rows) == 2
+
+
+def test_c42_the_log_can_be_exported_for_programs(desk: Desk) -> None:
+    assert desk.visitor.send("GET", "/reads.json").json == []
+    desk.read(at=desk.now - dt.timedelta(minutes=1))
+    desk.read(refused="item_not_granted")
+    response = desk.visitor.send("GET", "/reads.json")
+    assert "attachment" in response.headers["Content-Disposition"]
+    refused, answered = response.json
+    assert answered["who"] == BANK
+    assert answered["data"] == ["Item p.edu.degree"]
+    assert (answered["answered"], answered["result"], answered["why"]) == (True, "Read", None)
+    assert answered["case_number"] == "LN-2026-0001"
+    assert (refused["answered"], refused["result"]) == (False, "Refused")
+    assert "not given" in refused["why"]
+    assert dt.datetime.fromisoformat(answered["at"]).tzinfo is not None
+
+
 def test_c42_the_export_is_whole_when_the_log_is_long(desk: Desk) -> None:
     for _ in range(3):
         desk.read()
@@ -487,6 +519,29 @@ def test_c46_no_developer_words_for_holders(desk: Desk) -> None:
     for path in ("/", "/authorizations", desk.path, "/reads", "/data", "/data/p.edu.degree"):
         says = desk.visitor.get(path).says.replace("Item p.edu.degree", "")  # the label that the consent was given with
         assert not unwanted.search(says), (path, unwanted.search(says))
+
+
+def test_c47_every_way_that_a_page_offers_leads_somewhere(desk: Desk) -> None:
+    """What a page promises ("stop it here", "say so beside it") is a link, and every link is followed."""
+    own = desk.path
+    desk.read()
+    desk.read(refused="item_not_granted")
+    seen: set[str] = set()
+    waiting = ["/"]
+    while waiting:
+        path = waiting.pop().partition("#")[0]
+        if path in seen or not path.startswith("/"):
+            continue
+        seen.add(path)
+        response = desk.visitor.send("GET", path)
+        response.get_data()  # files are sent while they are read
+        assert response.status_code in (200, 303), path
+        if response.mimetype == "text/html":
+            waiting += [href for _words, href in Page(response).links]
+    assert seen >= {
+        "/authorizations", "/reads", "/reads.csv", "/reads.json", "/data", "/data/p.edu.degree", own, "/cases",
+        "/cases/new?kind=complaint&line=1", "/cases/new?kind=correction&item=p.edu.degree",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("odd", ["%00", "%ff", "x" * 3000, "%E2%80%AE", "'\"<>", "-1", "9" * 30])

@@ -49,6 +49,8 @@ SWEPT = {
 # Kept, and why. What is here grows with people, clients and what they do, not with time that passes.
 KEPT = {
     "accesses": "history: who read what",
+    "case_events": "history: what was demanded and answered",
+    "cases": "history: what was demanded",
     "client_events": "history",
     "client_logos": "one a client, gone with its address or the client",
     "clients": "the registry",

@@ -176,7 +176,7 @@ class Visitor:
         self.taps += 1
         return self.get(self.page.link(text))
 
-    def tap(self, text: str, **fields: Any) -> Page:
+    def tap(self, text: str, /, **fields: Any) -> Page:
         """Tap a button of the page; ``fields`` are ticked, chosen or filled in before."""
         self.taps += 1
         button = self.page.button(text)

@@ -14,6 +14,7 @@ from consent.records import Event
 from consent.supervision import Masked
 from consent.web import grounds
 from consent.web.admin import labels, lists
+from consent.web.days import between, midnight
 from dataspace import clock
 from dataspace.catalogue import in_language
 from dataspace.web.values import plain
@@ -26,7 +27,7 @@ FILTERS = ("kind", "client", "since", "until")
 def index() -> str:
     """Events of consents, clients and the service, newest first, with charts of the last days."""
     filters = {name: lists.argument(name) for name in FILTERS} | {"kind": lists.argument("kind", one_of=KINDS)}
-    since, until = lists.days(filters["since"], filters["until"])
+    since, until = between(filters["since"], filters["until"])
     wanted = Wanted(kind=filters["kind"], client=filters["client"], since=since, until=until)
     before = activity.parse_cursor(lists.argument("before"))
     feed = activity.latest(wanted, before)
@@ -63,7 +64,7 @@ def _charts(now: dt.datetime) -> list[tuple[str, list[tuple[str, int]]]]:
     """(caption, [(day, number)]) for each chart, the oldest day first."""
     today = to_user_timezone(now).date()
     days = [today - dt.timedelta(days=DAYS - 1 - n) for n in range(DAYS)]
-    counts = activity.per_day([(lists.midnight(day), lists.midnight(day + dt.timedelta(days=1))) for day in days])
+    counts = activity.per_day([(midnight(day), midnight(day + dt.timedelta(days=1))) for day in days])
     captions = {
         "given": _("Given"),
         "answered": _("Reads"),

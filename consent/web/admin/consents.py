@@ -18,7 +18,9 @@ from consent.supervision import Masked, Search
 from consent.web import grounds, words
 from consent.web.admin import labels, lists
 from consent.web.context import registry
+from consent.web.days import between
 from dataspace import accesses, catalogue, clock, holders, identifiers
+from dataspace.accesses import Wanted
 from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import InvalidIdentifier, NotFound
@@ -135,7 +137,7 @@ def _filters() -> dict[str, str]:
 
 
 def _search(filters: dict[str, str]) -> Search:
-    since, until = lists.days(filters["since"], filters["until"])
+    since, until = between(filters["since"], filters["until"])
     return Search(
         client=filters["client"],
         reference=filters["reference"],
@@ -208,7 +210,7 @@ def _page(consent_id: str, *, error: str = "", counter_error: str = "") -> str:
     document, digest = history.current_document(lifecycle.get(consent_id))
     events = supervision.history(consent_id)
     steps = document["approvals"]["steps"]
-    log = accesses.log_of(row.space_id, consent_id=consent_id, before=lists.before())
+    log = accesses.log_of(row.space_id, Wanted(consent_id=consent_id), before=lists.before())
     known = labels.people([row.holder_id, *(e.actor_id for e in events), *(s["actor_ref"] for s in steps)])
     inactive = why_inactive(row, now)
     return render_template(

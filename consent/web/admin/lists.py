@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask import Response, request, url_for
-from flask_babel import format_datetime, to_utc
+from flask_babel import format_datetime
 
 from consent.supervision import Page
 
@@ -30,29 +30,6 @@ def before() -> int | None:
     """The row before which the address goes on; None when it names none that a database could hold."""
     text = argument("before", 18)
     return int(text) if text.isascii() and text.isdigit() else None
-
-
-def days(since: str, until: str) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """The moments between which two days ``YYYY-MM-DD`` of the reader lie, both included; None for what is no day."""
-    first, last = _day(since), _day(until)
-    return (
-        midnight(first) if first is not None else None,
-        midnight(last + dt.timedelta(days=1)) if last is not None and last < dt.date.max else None,
-    )
-
-
-def midnight(day: dt.date) -> dt.datetime:
-    """When a day of the reader begins."""
-    begins: dt.datetime = to_utc(dt.datetime.combine(day, dt.time.min))
-    return begins.replace(tzinfo=dt.UTC)
-
-
-def _day(text: str) -> dt.date | None:
-    try:
-        day = dt.date.fromisoformat(text)
-    except ValueError:
-        return None
-    return day if 2000 <= day.year < 2100 else None
 
 
 def links(endpoint: str, page: Page, filters: Mapping[str, str]) -> dict[str, str]:

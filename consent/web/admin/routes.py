@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from consent.web.admin import activity, client_options, clients, consents, invitations, keys, undelivered
+from consent.web.admin import activity, cases, client_options, clients, consents, invitations, keys, undelivered
 from dataspace.web.signin import require_administrator
 
 ROUTES = (
@@ -31,6 +31,10 @@ ROUTES = (
     ("GET", "/undelivered", "undelivered", undelivered.index),
     ("POST", "/undelivered/again", "send_again", undelivered.send_again),
     ("GET", "/activity", "activity", activity.index),
+    ("GET", "/cases", "cases", cases.index),
+    ("GET", "/cases/<case_id>", "case", cases.show),
+    ("POST", "/cases/<case_id>/forward", "forward_case", cases.forward),
+    ("POST", "/cases/<case_id>/answer", "answer_case", cases.answer),
     ("GET", "/keys", "keys", keys.index),
     ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
 )
