@@ -15,7 +15,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
-from consent import clients, endings, lifecycle
+from consent import cases, clients, endings, lifecycle
+from consent.cases import About, CaseKind
 from consent.clients import ClientEvent
 from consent.interventions import OperatorEvent
 from consent.keys import ServerKey
@@ -70,8 +71,9 @@ def jwks(**more: Any) -> str:
     return json.dumps({"keys": [jwk.public_jwk(key, kid="k1", alg="ES256") | more]})
 
 
-def concrete(rule: str, world: World) -> str:
-    return "/admin" + rule.replace("<consent_id>", world.consent.consent_id).replace("<client_id>", "bank")
+def concrete(rule: str, world: World, case_id: str = "none") -> str:
+    rule = rule.replace("<consent_id>", world.consent.consent_id).replace("<client_id>", "bank")
+    return "/admin" + rule.replace("<case_id>", case_id)
 
 
 def consents(world: World, now: dt.datetime, count: int, **changes: Any) -> list[Consent]:
@@ -173,7 +175,10 @@ def test_nothing_of_administration_opens_a_record() -> None:
 def test_no_page_shows_a_record_or_a_holder_in_clear(desk: Desk, world: World, now: dt.datetime) -> None:
     read(world, now)
     read(world, now, refused="item_not_granted")
-    pages = [concrete(rule, world) for method, rule, *_rest in ROUTES if method == "GET"]
+    about = About(consent_id=world.consent.consent_id)
+    case = cases.open_case(CaseKind.COMPLAINT, about, "No.", world.actor, now, vault=factories.registry().vault)
+    db.session.commit()
+    pages = [concrete(rule, world, case.case_id) for method, rule, *_rest in ROUTES if method == "GET"]
     for path in pages:
         desk.get(path)
         assert not [s for s in SECRET if s in desk.page], path
