@@ -57,7 +57,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
-    ours = (endpoints, registration, authorize, logos, logout, dashboard, receipts, inbox, admin, for, part, in, passkeys, pages, mail_address, api, cases, ours)
+    ours = (endpoints, registration, authorize, logos, logout, dashboard, cases, receipts, inbox, admin)
+    for part in (passkeys, pages, mail_address, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
     app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here
