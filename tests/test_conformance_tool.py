@@ -79,5 +79,7 @@ def test_the_clients_ask_by_scope_and_by_details(app: Flask, written: dict[str, 
 
 def test_the_purpose_lets_every_claim_be_told(written: dict[str, dict[str, Any]]) -> None:
     purpose = db.session.get(Purpose, (written["jwt-dpop-oauth"]["client"]["client_id"], "conformance"))
+    assert (purpose.mode, purpose.frequency) == ("one_time", None)  # rules cap how often, also of the suite
+    assert purpose.max_reads >= 100
     told = {(item["item"], name) for item in purpose.items for name in item["fields"]}
     assert told == {source[:2] for source in identity.SOURCES.values()} | {(identity.IDENTITY, "name")}

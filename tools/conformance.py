@@ -33,6 +33,7 @@ from wsgi import create_app
 
 PURPOSE = "conformance"
 SECOND = "?dummy1=lorem&dummy2=ipsum"  # what the suite adds to the redirect address of a second client
+MAX_READS = 1000  # of one authorization. Periodic use would be held to how often the rules let anybody read.
 DAYS = dt.timedelta(days=365)
 NAME = {"zh_hans": "符合性测试", "zh_hant": "符合性測試", "en": "Conformance suite"}
 
@@ -120,7 +121,7 @@ def _client(pair: Pair, number: int, base: str) -> dict[str, Any]:
 
 
 def _purpose(client_id: str) -> dict[str, Any]:
-    """Everything that claims tell of a person, to be read as often as the suite likes."""
+    """Everything that claims tell of a person, to be read as often as the suite does in one module."""
     fields: dict[str, list[str]] = {identity.IDENTITY: ["name"]}
     for item_id, name, _make in identity.SOURCES.values():
         fields.setdefault(item_id, []).append(name)
@@ -128,7 +129,7 @@ def _purpose(client_id: str) -> dict[str, Any]:
     kept = {"zh_hans": "测试结束后删除", "zh_hant": "測試結束後刪除", "en": "Deleted after the test"}
     return {
         "client_id": client_id, "code": PURPOSE, "scenario": "13", "text": texts,
-        "holder_kinds": ["natural_person"], "mode": "periodic", "frequency": {"n": 1000, "unit": "day"},
+        "holder_kinds": ["natural_person"], "mode": "one_time", "max_reads": MAX_READS,
         "max_duration_days": 30, "default_duration_days": 7,
         "retention": {"text": kept}, "storage_location": kept, "third_parties": [], "automated_decision": "none",
         "legal_basis": "consent", "contact": "certification@oidf.org",
