@@ -33,9 +33,9 @@ Texts = dict[str, str]  # zh_hans, zh_hant, en
 class Purpose(Model):
     """A registered purpose of one client.
 
-    ``items``: [{item, fields, necessity, reason{3}, max_months?, min_months?,
-    optional_fields?, delivery?}]: the holder may leave out ``optional_fields`` and
-    look back no less than ``min_months`` (left out: a required item is not shortened, an optional one at will).
+    ``items``: [{item, fields, necessity, reason{3}, max_months?, min_months?, optional_fields?, delivery?}]: the holder
+    may leave out ``optional_fields``, and shorten the period down to ``min_months`` (left out: a required item is not
+    shortened, an optional one at will).
     """
 
     __tablename__ = "purposes"

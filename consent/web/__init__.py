@@ -11,6 +11,7 @@ visits      one person in front of one request; the pages for those who cannot g
 decisions   agree, refuse, wait for the second person
 way_back    to the third party: every answer leaves here
 party       a third party as holders see it
+changes     what a request that replaces a consent would change of it
 freshness   a recent sign-in before sensitive data is given
 asking      what a page shows of a request or a consent, in the reader's language
 logout      signing out at the wish of a client

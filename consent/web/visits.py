@@ -15,7 +15,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, lifecycle, purposes, refusals, subjects
+from consent import clients, differences, documents, history, lifecycle, purposes, refusals, subjects
 from consent.clients import Client, Standing
 from consent.oauth import authorization, par
 from consent.oauth.par import AuthorizationRequest
@@ -24,6 +24,7 @@ from consent.records import Consent, facts_of, why_inactive
 from consent.refusals import Resting
 from consent.web import words
 from consent.web.asking import Asking, look
+from consent.web.changes import Changes, marked
 from consent.web.context import registry
 from consent.web.freshness import demand_fresh
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
@@ -79,6 +80,16 @@ class Visit:
             vault=services().vault,
             usual=default | self.ask.usual,
         )
+
+    def changes(self) -> Changes:
+        """What agreeing would change of the consent that it replaces; nothing when it replaces none."""
+        if self.replaces is None:
+            return Changes()
+        before, _digest = history.current_document(self.replaces)
+        expires_at = clock.now() + dt.timedelta(days=self.ask.duration_days)
+        after = differences.proposed(self.ask, documents.stamp(expires_at))
+        asked = {i.item_id for i in self.ask.items}
+        return marked(differences.compare(before, after), asked, self.locale)
 
     def duration_options(self) -> list[tuple[str, str]]:
         """(value, words) of the durations on offer; the last one takes a shorter choice back."""

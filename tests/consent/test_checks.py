@@ -10,11 +10,16 @@ import pytest
 from babel.messages.pofile import read_po
 
 from consent import scenarios
+from consent.records import ConsentNotice
 from dataspace import datafiles
+from dataspace.db import db
+from dataspace.vault import unseal
+from dataspace.web.shell import services
 from tests import factories
 from tests.consent.scene import EXTRA, LAB, PLAIN, Scene
 from tests.documents import ROOT
 
+PROCESSOR = {"name": "穗核", "role": "processor", "place": "广州", "what_for": factories.text("核对", "Checks")}
 DEMONSTRATION = ROOT / "demonstration"
 LAWS = re.compile(
     r"《|个人信息保护法|個人信息保護法|\bPIPL\b|\bGB/T\b|第[\d一二三四五六七八九十]+条|\barticle \d|\bsection \d", re.I
@@ -130,6 +135,32 @@ def test_c09_what_is_unusual_is_marked(scene: Scene, usual: dict[str, Any], sent
     says = scene.shows(replace(ask, items=(year,), usual=usual)).says
     assert sentence in says
     assert says.count(" usual") - says.count("usually") == (1 if sentence else 0)
+
+
+def test_c44_what_would_be_another_than_before_is_marked(scene: Scene) -> None:
+    scene.shows(factories.ask(scene.purpose, scene.now, duration_days=7))
+    scene.visitor.tap("Agree")
+    (before,) = scene.consents()
+    ask = replace(factories.ask(scene.purpose, scene.now), third_parties=(PROCESSOR,))
+    page = scene.shows(ask, grant_id=before.consent_id)
+    assert "What changes How long Longer Also given to New" in page.says
+    rows = {row.split("</strong>")[0]: row for row in re.split(r"<strong>", page.html)}
+    assert '<span class="tag accent">New</span>' in rows[f"Item {EXTRA}"]
+    assert "tag accent" not in rows[f"Item {PLAIN}"]
+    scene.visitor.tap("Agree")
+    (after,) = scene.consents()
+    assert (after.consent_id, after.version) == (before.consent_id, 2)
+    row = db.session.get_one(ConsentNotice, (after.consent_id, 2))
+    key = services().vault.key(after.space_id)
+    text = unseal(key, row.sealed, identity=f"{after.consent_id}:2").decode()
+    assert "[What changes]\nHow long: Longer\nAlso given to: New\n" in text
+    assert f"Item {EXTRA}: New" in text
+
+
+def test_c44_nothing_is_marked_when_nothing_is_replaced(scene: Scene) -> None:
+    page = scene.shows()
+    assert "What changes" not in page.says
+    assert "tag accent" not in page.html
 
 
 def test_c17_the_form_sends_nothing_but_the_decision(scene: Scene) -> None:
