@@ -10,7 +10,7 @@ so that nobody waits because somebody else is down.
 import datetime as dt
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,7 +41,8 @@ class Posted:
 class Outcome:
     """What came of one row; ``problem`` is empty when it was taken.
 
-    ``final``: no use trying again. ``unreachable``: nothing else would have been taken either. ``left``: not tried.
+    ``final``: no use trying again. ``unreachable``: nothing else would have been taken either. ``left``: not tried, and
+    due again at once, or after a rest if the addressee is unreachable.
     """
 
     notice_id: int
@@ -132,27 +133,26 @@ def _post_in_order(letters: list[Letter]) -> list[Outcome]:
         if outcomes and (outcomes[-1].unreachable or time.monotonic() >= until):
             break
         outcomes.append(letter.post())
-    left = (Outcome(notice_id=letter.notice_id, left=True) for letter in letters[len(outcomes) :])
-    return [*outcomes, *left]
+    down = outcomes[-1].unreachable
+    rest = letters[len(outcomes) :]
+    return [*outcomes, *(Outcome(notice_id=letter.notice_id, left=True, unreachable=down) for letter in rest)]
 
 
-def record(channel: Channel, outcomes: Iterable[Outcome], now: dt.datetime) -> int:
+def record(channel: Channel, outcomes: Collection[Outcome], now: dt.datetime) -> int:
     """Write down what came of it; returns how many were taken."""
-    taken = 0
+    rows = channel.rows
     for outcome in outcomes:
-        row = update(channel.rows).where(channel.rows.notice_id == outcome.notice_id)
         if outcome.left:
-            db.session.execute(row.values(attempts=channel.rows.attempts - 1, due_at=_after_rest(channel, now)))
-            continue
-        values: dict[str, object] = {"problem": outcome.problem[:200]}
-        if not outcome.problem:
-            values |= {"delivered_at": now, "due_at": None}
-            taken += 1
-        elif outcome.final:
-            values["due_at"] = None
+            values = {"attempts": rows.attempts - 1, "due_at": literal(now, rows.due_at.type)}
+        elif outcome.problem:
+            values = {"problem": outcome.problem[:200]} | ({"due_at": None} if outcome.final else {})
+        else:
+            values = {"problem": "", "delivered_at": now, "due_at": None}
+        # Whoever fetches as well may have taken it meanwhile.
+        row = update(rows).where(rows.notice_id == outcome.notice_id, rows.delivered_at.is_(None))
         db.session.execute(row.values(values))
     _leave_alone(channel, {o.notice_id for o in outcomes if o.unreachable}, now)
-    return taken
+    return sum(not outcome.problem and not outcome.left for outcome in outcomes)
 
 
 def _leave_alone(channel: Channel, unreachable: set[int], now: dt.datetime) -> None:
@@ -161,14 +161,11 @@ def _leave_alone(channel: Channel, unreachable: set[int], now: dt.datetime) -> N
         return
     rows = channel.rows
     who = select(channel.addressee).where(rows.notice_id.in_(unreachable))
+    later = case((rows.created_at <= now - channel.patience, null()), else_=literal(now + REST, rows.due_at.type))
+    problem = case((rows.problem == "", "could not be reached"), else_=rows.problem)
     waiting = update(rows).where(channel.addressee.in_(who), rows.due_at <= now)
-    values = {"due_at": _after_rest(channel, now), "problem": case((rows.problem == "", "waits"), else_=rows.problem)}
+    values = {"due_at": later, "problem": problem}
     db.session.execute(waiting.values(values).execution_options(synchronize_session=False))
-
-
-def _after_rest(channel: Channel, now: dt.datetime) -> Any:
-    rows = channel.rows
-    return case((rows.created_at <= now - channel.patience, null()), else_=literal(now + REST, rows.due_at.type))
 
 
 def undelivered(channel_rows: type[Any], *which: Any, limit: int) -> list[Any]:
