@@ -9,6 +9,7 @@ forms       what the client forms send, and the reason that every change needs
 cases       the desk for complaints and requests: pass on, answer
 activity    what happened lately, and counts per day
 keys        the keys of the service
+rules       rule sets: look at one, load it
 lists       filters in the address, pages, files
 labels      words that only administrators read
 """

@@ -2,7 +2,7 @@
 
 from flask import Blueprint
 
-from consent.web.admin import activity, cases, client_options, clients, consents, invitations, keys, undelivered
+from consent.web.admin import activity, cases, client_options, clients, consents, invitations, keys, rules, undelivered
 from dataspace.web.signin import require_administrator
 
 ROUTES = (
@@ -35,6 +35,9 @@ ROUTES = (
     ("GET", "/cases/<case_id>", "case", cases.show),
     ("POST", "/cases/<case_id>/forward", "forward_case", cases.forward),
     ("POST", "/cases/<case_id>/answer", "answer_case", cases.answer),
+    ("GET", "/rules", "rules", rules.index),
+    ("POST", "/rules/preview", "preview_rules", rules.preview),
+    ("POST", "/rules", "load_rules", rules.load),
     ("GET", "/keys", "keys", keys.index),
     ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
 )
