@@ -67,6 +67,14 @@ def test_c01_of_a_company(chromium: Browser, running: Running) -> None:
     # A row opens to its fields and months; nothing is chosen there.
     phone.tap("main summary:has-text('企业用电')")
     expect(phone.page.locator("input[name='months.e.energy.power']").first).not_to_be_checked()
+    # What would be given is masked until it is tapped.
+    preview = phone.page.locator("details[open] .preview")
+    mask, hide = preview.locator(".dots"), preview.locator(".when-open")
+    expect(mask).to_be_visible()
+    expect(hide).to_be_hidden()
+    phone.tap("details[open] .preview > summary")
+    expect(mask).to_be_hidden()
+    expect(hide).to_be_visible()
     phone.check("consent-company-open")
     phone.close()
 
