@@ -10,15 +10,13 @@ from sqlalchemy import ForeignKey, Index, Text, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import history
+from consent.due_dates import due
 from consent.history import Registry
 from consent.records import Consent, Event
 from dataspace.db import Model, db
 from dataspace.errors import Conflict, NotFound
 from dataspace.mandates import Actor
 
-WORKING_DAYS = 15  # common practice for answering a demand of a data subject
-CHINA = dt.timezone(dt.timedelta(hours=8))  # all of China, without summer time
-FRIDAY = 4
 _UNCONFIRMED = text("confirmed_at IS NULL")
 
 
@@ -48,16 +46,6 @@ class SignedStatement:
     consent_id: str
     deleted_at: dt.datetime
     signed: str
-
-
-def due(requested_at: dt.datetime) -> dt.datetime:
-    """The end of the fifteenth working day after the request, in China. Public holidays do not put it off."""
-    day = requested_at.astimezone(CHINA).date()
-    left = WORKING_DAYS
-    while left:
-        day += dt.timedelta(days=1)
-        left -= day.weekday() <= FRIDAY
-    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), CHINA).astimezone(dt.UTC)
 
 
 def request(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Registry) -> None:

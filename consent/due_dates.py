@@ -2,8 +2,9 @@
 
 import datetime as dt
 
+from dataspace.clock import CHINA, midnight
+
 WORKING_DAYS = 15  # common practice for answering a demand of a data subject
-CHINA = dt.timezone(dt.timedelta(hours=8))  # all of China, without summer time
 FRIDAY = 4
 
 
@@ -17,4 +18,4 @@ def due(demanded_at: dt.datetime, working_days: int = WORKING_DAYS) -> dt.dateti
     while left:
         day += dt.timedelta(days=1)
         left -= day.weekday() <= FRIDAY
-    return dt.datetime.combine(day + dt.timedelta(days=1), dt.time(), CHINA).astimezone(dt.UTC)
+    return midnight(day + dt.timedelta(days=1))

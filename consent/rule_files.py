@@ -21,6 +21,7 @@ from consent.purposes import Purpose
 from consent.rules import ANY, CAPS, GROUP, Rule, RuleBook, Rules, Template
 from dataspace import catalogue, datafiles
 from dataspace.catalogue import DataItem
+from dataspace.clock import CHINA
 from dataspace.datafiles import Entry
 from dataspace.db import db
 from dataspace.errors import InvalidFile
@@ -28,7 +29,6 @@ from dataspace.errors import InvalidFile
 SCHEMA = Path(__file__).parent / "schemas" / "rules.schema.json"
 NAMES = {"templates": "code", "rules": "id"}
 MAX_BYTES = 1024 * 1024
-CHINA = dt.timezone(dt.timedelta(hours=8))  # where a day begins for whoever writes rules
 # The key in a file -> the column of a rule.
 SELECTORS = {
     "client": "client_id",

@@ -4,8 +4,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Self
 
-# Days begin at midnight in China, which has one time and no summer time, wherever the server stands.
-CHINA = dt.timezone(dt.timedelta(hours=8))
+from dataspace.clock import CHINA, midnight
+
 UNITS = ("day", "week", "month", "quarter", "year")
 
 
@@ -33,7 +33,7 @@ class Frequency:
         """The one that a moment is in. Raises ValueError for a unit that is none."""
         day = at.astimezone(CHINA).date()
         start, end = _bounds(self.unit, day)
-        return Window(start=_midnight(start), end=_midnight(end))
+        return Window(start=midnight(start), end=midnight(end))
 
 
 def _bounds(unit: str, day: dt.date) -> tuple[dt.date, dt.date]:
@@ -51,7 +51,3 @@ def _bounds(unit: str, day: dt.date) -> tuple[dt.date, dt.date]:
 
 def _first_day(months: int) -> dt.date:
     return dt.date(months // 12, months % 12 + 1, 1)
-
-
-def _midnight(day: dt.date) -> dt.datetime:
-    return dt.datetime.combine(day, dt.time(), CHINA).astimezone(dt.UTC)

@@ -8,12 +8,12 @@ themselves. Whether somebody is a child's guardian is established by the registr
 import datetime as dt
 
 from dataspace import holders, identifiers, mandates
+from dataspace.clock import midnight
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder, HolderKind
 from dataspace.mandates import Capacity, Mandate
 from dataspace.vault import Vault
 
-CHINA = dt.timezone(dt.timedelta(hours=8))
 DECIDES = 14  # years: from this birthday on a person decides
 OF_AGE = 18
 
@@ -43,4 +43,4 @@ def birthday(person: Holder, years: int, *, vault: Vault) -> dt.datetime:
         day = born.replace(year=born.year + years)
     except ValueError:
         day = dt.date(born.year + years, 3, 1)
-    return dt.datetime.combine(day, dt.time.min, CHINA)
+    return midnight(day)

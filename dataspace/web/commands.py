@@ -14,9 +14,9 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 
 from dataspace import catalogue, clock, demonstration, guardians, holders, identifiers, mandates, passkeys
+from dataspace.clock import CHINA
 from dataspace.db import db
 from dataspace.errors import DomainError, InvalidFile, InvalidIdentifier, NotFound
-from dataspace.guardians import CHINA
 from dataspace.holders import Holder, HolderKind, Role
 from dataspace.mandates import Capacity
 from dataspace.web.shell import services

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from consent import cases
 from consent.cases import About, Case, CaseEvent, CaseEventKind, CaseKind, CaseState, InvalidCaseText, Outcome
-from consent.due_dates import CHINA, due
+from consent.due_dates import due
 from dataspace import accesses
 from dataspace.accesses import Access
+from dataspace.clock import CHINA
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.mandates import Actor

@@ -11,6 +11,7 @@ from consent import history
 from consent.purposes import sign_in
 from consent.records import Reason, facts_of, why_inactive
 from dataspace import guardians, holders, mandates
+from dataspace.clock import CHINA
 from dataspace.db import db
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder
@@ -22,7 +23,7 @@ from tests.consent.scene import EXTRA, PLAIN, Scene
 
 CHILD = "440099201806010035"  # 黄子轩, born on 1 June 2018
 STUDENT = "440099201001100068"  # 王子晴, 16
-FOURTEEN = dt.datetime(2032, 6, 1, tzinfo=guardians.CHINA)
+FOURTEEN = dt.datetime(2032, 6, 1, tzinfo=CHINA)
 
 
 @pytest.fixture
@@ -145,5 +146,5 @@ def test_c22_birthdays(scene: Scene, born: str, years: int, birthday: str) -> No
         factories.holder(scene.now, number, "孩子") if number != CHILD else factories.holder(scene.now, CHILD, "孩子")
     )
     found = guardians.birthday(person, years, vault=services().vault)
-    assert found == dt.datetime.combine(dt.date.fromisoformat(birthday), dt.time.min, guardians.CHINA)
+    assert found == dt.datetime.combine(dt.date.fromisoformat(birthday), dt.time.min, CHINA)
     assert holders.identifier_of(person, vault=services().vault) == number

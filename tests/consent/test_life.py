@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from consent import amendments, deletions, endings, history, lifecycle, pauses, reminders
 from consent.deletions import SignedStatement
+from consent.due_dates import due
 from consent.records import (
     Consent,
     ConsentEvent,
@@ -24,6 +25,7 @@ from consent.records import (
     why_inactive,
 )
 from dataspace import mandates
+from dataspace.clock import CHINA
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.holders import HolderKind
@@ -333,8 +335,8 @@ def test_a_short_consent_and_one_that_was_shortened_to_days_have_no_announcement
     ],
 )
 def test_the_duty_to_delete_is_due_after_15_working_days(asked: str, end: str) -> None:
-    found = deletions.due(dt.datetime.fromisoformat(asked))
-    assert found.astimezone(deletions.CHINA).isoformat() == f"{end}T00:00:00+08:00"
+    found = due(dt.datetime.fromisoformat(asked))
+    assert found.astimezone(CHINA).isoformat() == f"{end}T00:00:00+08:00"
 
 
 def stated(life: Life, client_id: str = "bank") -> SignedStatement:
