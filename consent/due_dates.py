@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from dataspace.clock import CHINA, midnight
+from dataspace.days import CHINA, midnight
 
 WORKING_DAYS = 15  # common practice for answering a demand of a data subject
 FRIDAY = 4

@@ -21,8 +21,8 @@ from consent.purposes import Purpose
 from consent.rules import ANY, CAPS, GROUP, Rule, RuleBook, Rules, Template
 from dataspace import catalogue, datafiles
 from dataspace.catalogue import DataItem
-from dataspace.clock import CHINA
 from dataspace.datafiles import Entry
+from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.errors import InvalidFile
 

@@ -2,6 +2,7 @@
 
 settings      every setting, typed, read once from the environment, checked at start
 clock         now(): the only reader of the clock
+days          where days begin
 errors        what can go wrong, in domain words, each with its fixed public sentence
 db            the SQLAlchemy object, column types, naming convention, SQLite pragmas
 jwk           keys: JSON web keys and sets, thumbprints, key pairs of our own

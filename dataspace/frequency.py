@@ -4,7 +4,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dataspace.clock import CHINA, midnight
+from dataspace.days import CHINA, midnight
 
 UNITS = ("day", "week", "month", "quarter", "year")
 

@@ -8,7 +8,7 @@ themselves. Whether somebody is a child's guardian is established by the registr
 import datetime as dt
 
 from dataspace import holders, identifiers, mandates
-from dataspace.clock import midnight
+from dataspace.days import midnight
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder, HolderKind
 from dataspace.mandates import Capacity, Mandate

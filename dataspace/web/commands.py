@@ -14,7 +14,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError
 
 from dataspace import catalogue, clock, demonstration, guardians, holders, identifiers, mandates, passkeys
-from dataspace.clock import CHINA
+from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.errors import DomainError, InvalidFile, InvalidIdentifier, NotFound
 from dataspace.holders import Holder, HolderKind, Role

@@ -14,7 +14,7 @@ from consent.cases import About, Case, CaseEvent, CaseEventKind, CaseKind, CaseS
 from consent.due_dates import due
 from dataspace import accesses
 from dataspace.accesses import Access
-from dataspace.clock import CHINA
+from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.mandates import Actor

@@ -11,7 +11,7 @@ from consent import history
 from consent.purposes import sign_in
 from consent.records import Reason, facts_of, why_inactive
 from dataspace import guardians, holders, mandates
-from dataspace.clock import CHINA
+from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder

@@ -25,7 +25,7 @@ from consent.records import (
     why_inactive,
 )
 from dataspace import mandates
-from dataspace.clock import CHINA
+from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.holders import HolderKind
