@@ -12,6 +12,7 @@ from consent.history import Registry
 from consent.keys import Keyring
 from consent.oauth import nonces, server, validator
 from consent.web import (
+    archives,
     authorize,
     cases,
     dashboard,
@@ -57,7 +58,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
-    ours = (endpoints, registration, authorize, logos, logout, dashboard, cases, receipts, inbox, admin)
+    ours = (endpoints, registration, authorize, logos, logout, dashboard, cases, receipts, inbox, archives, admin)
     for part in (passkeys, pages, mail_address, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)

@@ -11,13 +11,14 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import announcements, deletions, endings, keys, logos, reminders
+from consent import announcements, archives, deletions, endings, keys, logos, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
 from dataspace import ceremonies, mail, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
+from dataspace.vault import Unreadable
 
 log = logging.getLogger("dataspace.worker")
 
@@ -37,6 +38,7 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "announcements": lambda now: announcements.sweep(now, BATCH),
         "mails": lambda now: mail.sweep(now, BATCH),
         "messages": lambda now: messages.sweep(now, BATCH),
+        "archives": lambda now: archives.sweep(now, BATCH),
         "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,
     }
@@ -114,6 +116,28 @@ def fetch_logos(now: dt.datetime, *, allow_loopback: bool, client_id: str | None
         log.error("fetching failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
         raise SweepFailed("logos") from None
     return len(wanted)
+
+
+def write_archive(clock: Callable[[], dt.datetime], *, registry: Registry, readable: archives.Readable) -> bool:
+    """Make one archive that waits, if there is one, a transaction per piece; whether there was one.
+
+    One that another worker has taken over, or whose space was erased, is left. Raises SweepFailed.
+    """
+    try:
+        archive = archives.claim(clock())
+        db.session.commit()
+        if archive is None:
+            return False
+        for _piece in archives.write(archive, clock, registry=registry, readable=readable):
+            db.session.commit()
+        db.session.commit()
+    except (archives.Superseded, Unreadable):
+        db.session.rollback()
+    except (SQLAlchemyError, DomainError) as error:
+        db.session.rollback()
+        log.error("archive failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
+        raise SweepFailed("archives") from None
+    return True
 
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:

@@ -44,6 +44,8 @@ class Notice(enum.StrEnum):
     NEW_BROWSER = "security:new_browser"
     ADDRESS_CHANGED = "security:address_changed"
     READ_REFUSED = "read:refused"
+    ARCHIVE_ASKED = "archive:asked"
+    ARCHIVE_READY = "archive:ready"
 
 
 class Message(Model):

@@ -18,6 +18,7 @@ from flask.cli import with_appcontext
 from consent import interventions, keys, scenarios, supervision, worker
 from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
+from consent.web.archives import make_archives
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
 from consent.web.logos import fetch_logos
@@ -117,7 +118,7 @@ def worker_command(*, once: bool, interval: float) -> None:
         try:
             done = worker.run_once(clock.now(), registry=registry())
             done |= {channel.name: deliver_all(channel) for channel in channels()}
-            done |= {"logos": fetch_logos()}
+            done |= {"logos": fetch_logos(), "archives_made": make_archives()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
@@ -140,6 +141,7 @@ def _pass() -> None:
             if count:
                 log.info("swept", extra={"detail": name, "count": count})
         fetch_logos()
+        make_archives()
     except worker.SweepFailed as error:
         # Logged there in detail. The database may be back for the next pass.
         log.warning("pass incomplete", extra={"detail": error.detail})

@@ -49,6 +49,8 @@ TITLES: dict[str, Label] = {
     Event.INVALIDATED: lazy_gettext("An administrator revoked an authorization"),
     Event.TERMINATED: lazy_gettext("An authorization ended because one of its parties is gone"),
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
+    Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
+    Notice.ARCHIVE_READY: lazy_gettext("Your copy of everything is ready"),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
     Notice.NEW_BROWSER: lazy_gettext("You signed in with a new browser. If it was not you, look at your passkeys."),
@@ -195,6 +197,8 @@ def _about(row: Message, found: tuple[Consent, Client] | None, locale: str) -> s
 
 def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
     """Where there is more to see; a consent of a company is looked at in the company's space."""
+    if message.kind in (Notice.ARCHIVE_ASKED, Notice.ARCHIVE_READY):
+        return url_for("archives.index")
     if message.kind == Notice.ADDRESS_CHANGED:
         return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):

@@ -77,7 +77,7 @@ def page() -> str:
 def export() -> Response:
     """The same lines as a CSV file, sent as they are read."""
     actor, locale = the_actor(), str(get_locale())
-    rows = _rows(actor.space_id, locale, _filters())
+    rows = csv_rows(actor.space_id, locale, _filters())
     response = Response(stream_with_context(rows), mimetype="text/csv")
     response.headers["Content-Disposition"] = "attachment; filename=reads.csv"
     return response
@@ -144,7 +144,8 @@ def _result(row: Access) -> str:
     return str(_("Compared") if row.action == Action.COMPARE else _("Read"))
 
 
-def _rows(space_id: str, locale: str, chosen: Wanted) -> Iterator[str]:
+def csv_rows(space_id: str, locale: str, chosen: Wanted) -> Iterator[str]:
+    """The reads of a space in words, as lines of CSV with a head."""
     head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"))
     yield "\ufeff" + _csv(head)  # the mark by which spreadsheets know UTF-8
     comma = str(_(", "))

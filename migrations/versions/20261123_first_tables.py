@@ -374,6 +374,44 @@ def upgrade():
         sa.PrimaryKeyConstraint("holder_id", "role", name=op.f("pk_holder_roles")),
     )
     op.create_table(
+        "archives",
+        sa.Column("archive_id", sa.String(length=40), nullable=False),
+        sa.Column("space_id", sa.String(length=40), nullable=False),
+        sa.Column("person_id", sa.String(length=40), nullable=False),
+        sa.Column("language", sa.String(length=10), nullable=False),
+        sa.Column("state", sa.String(length=10), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ready_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("done", sa.Integer(), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(["person_id"], ["holders.holder_id"], name=op.f("fk_archives_person_id_holders")),
+        sa.ForeignKeyConstraint(["space_id"], ["data_keys.space_id"], name=op.f("fk_archives_space_id_data_keys")),
+        sa.PrimaryKeyConstraint("archive_id", name=op.f("pk_archives")),
+    )
+    with op.batch_alter_table("archives", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_archives_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_archives_space_id_asked_at"), ["space_id", "asked_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_archives_state_held_until"), ["state", "held_until"], unique=False)
+
+    op.create_table(
+        "archive_pieces",
+        sa.Column("archive_id", sa.String(length=40), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["archive_id"],
+            ["archives.archive_id"],
+            name=op.f("fk_archive_pieces_archive_id_archives"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("archive_id", "attempt", "number", name=op.f("pk_archive_pieces")),
+    )
+    op.create_table(
         "mandates",
         sa.Column("mandate_id", sa.String(length=40), nullable=False),
         sa.Column("principal_id", sa.String(length=40), nullable=False),
@@ -721,6 +759,13 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_passkeys_person_id"))
 
     op.drop_table("passkeys")
+    op.drop_table("archive_pieces")
+    with op.batch_alter_table("archives", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_archives_state_held_until"))
+        batch_op.drop_index(batch_op.f("ix_archives_space_id_asked_at"))
+        batch_op.drop_index(batch_op.f("ix_archives_expires_at"))
+
+    op.drop_table("archives")
     with op.batch_alter_table("mandates", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_mandates_principal_id"))
         batch_op.drop_index(batch_op.f("ix_mandates_agent_id"))

@@ -33,6 +33,7 @@ class Swept:
 
 SWEPT = {
     "announcements": Swept("announcements", announcements.KEPT, "created_at"),
+    "archives": Swept("archives", NONE),
     "authorization_codes": Swept("tokens", tokens.REMEMBERED),
     "authorization_requests": Swept("requests", NONE),
     "ceremonies": Swept("ceremonies", NONE),
@@ -49,6 +50,7 @@ SWEPT = {
 # Kept, and why. What is here grows with people, clients and what they do, not with time that passes.
 KEPT = {
     "accesses": "history: who read what",
+    "archive_pieces": "gone with their archive",
     "case_events": "history: what was demanded and answered",
     "cases": "history: what was demanded",
     "client_events": "history",
@@ -160,6 +162,7 @@ def add(name: str, world: factories.World, moment: dt.datetime, rows: int, **val
 
 def _value(column: sa.Column[Any], n: int, world: factories.World, moment: dt.datetime) -> Any:
     known = {"clients": "bank", "holders": world.person.holder_id, "consents": world.consent.consent_id}
+    known["data_keys"] = world.person.space_id
     for key in column.foreign_keys:
         return known[key.column.table.name]
     if isinstance(column.type, UTCDateTime):
