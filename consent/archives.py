@@ -65,7 +65,7 @@ class Archive(Model):
     archive_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     space_id: Mapped[str] = mapped_column(ForeignKey("data_keys.space_id"))
     person_id: Mapped[str] = mapped_column(ForeignKey("holders.holder_id"))  # who asked
-    language: Mapped[str] = mapped_column(String(10))
+    language: Mapped[str] = mapped_column(String(20))
     state: Mapped[str] = mapped_column(String(10))
     asked_at: Mapped[dt.datetime]
     expires_at: Mapped[dt.datetime]

@@ -378,7 +378,7 @@ def upgrade():
         sa.Column("archive_id", sa.String(length=40), nullable=False),
         sa.Column("space_id", sa.String(length=40), nullable=False),
         sa.Column("person_id", sa.String(length=40), nullable=False),
-        sa.Column("language", sa.String(length=10), nullable=False),
+        sa.Column("language", sa.String(length=20), nullable=False),
         sa.Column("state", sa.String(length=10), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
