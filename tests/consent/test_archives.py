@@ -65,7 +65,9 @@ def parsed(file: zipfile.ZipFile, name: str) -> Any:
 
 def test_it_holds_everything_and_every_digest_fits(world: factories.World, now: dt.datetime) -> None:
     endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
-    cases.open_case(CaseKind.CORRECTION, About(item_id="p.edu.degree"), "错了", world.actor, now, vault=services().vault)
+    cases.open_case(
+        CaseKind.CORRECTION, About(item_id="p.edu.degree"), "错了", world.actor, now, vault=services().vault
+    )
     archive = asked(world, now)
     assert made(now)
     file = opened(archive, now)
