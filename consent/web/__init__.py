@@ -23,6 +23,7 @@ receipts    receipts as page and as files; checking one
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 cards       what the dashboard shows of a consent
 archives    a copy of everything: asked for, made, fetched; archive_pages: what people read in it
+erasures    deleting the whole space: what goes, what stays, ask for it, take it back
 mail        mail to holders in words
 inbox       messages to the holder, and what she wants to hear of
 cases       complaints and requests of a holder

@@ -374,6 +374,36 @@ def upgrade():
         sa.PrimaryKeyConstraint("holder_id", "role", name=op.f("pk_holder_roles")),
     )
     op.create_table(
+        "erasures",
+        sa.Column("erasure_id", sa.String(length=40), nullable=False),
+        sa.Column("space_id", sa.String(length=40), nullable=False),
+        sa.Column("holder_id", sa.String(length=40), nullable=False),
+        sa.Column("person_id", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("possible_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_by", sa.String(length=40), nullable=True),
+        sa.Column("ground", sa.String(length=40), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_erasures_holder_id_holders")),
+        sa.ForeignKeyConstraint(["person_id"], ["holders.holder_id"], name=op.f("fk_erasures_person_id_holders")),
+        sa.ForeignKeyConstraint(["space_id"], ["data_keys.space_id"], name=op.f("fk_erasures_space_id_data_keys")),
+        sa.PrimaryKeyConstraint("erasure_id", name=op.f("pk_erasures")),
+    )
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_erasures_holder_id_asked_at"), ["holder_id", "asked_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_erasures_space_id"),
+            ["space_id"],
+            unique=True,
+            sqlite_where=sa.text("state = 'asked'"),
+            postgresql_where=sa.text("state = 'asked'"),
+        )
+        batch_op.create_index(batch_op.f("ix_erasures_state_due_at"), ["state", "due_at"], unique=False)
+
+    op.create_table(
         "archives",
         sa.Column("archive_id", sa.String(length=40), nullable=False),
         sa.Column("space_id", sa.String(length=40), nullable=False),
@@ -759,6 +789,16 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_passkeys_person_id"))
 
     op.drop_table("passkeys")
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_erasures_state_due_at"))
+        batch_op.drop_index(
+            batch_op.f("ix_erasures_space_id"),
+            sqlite_where=sa.text("state = 'asked'"),
+            postgresql_where=sa.text("state = 'asked'"),
+        )
+        batch_op.drop_index(batch_op.f("ix_erasures_holder_id_asked_at"))
+
+    op.drop_table("erasures")
     op.drop_table("archive_pieces")
     with op.batch_alter_table("archives", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_archives_state_held_until"))
