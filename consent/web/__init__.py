@@ -6,6 +6,7 @@ openapi     the OpenAPI description; its parts: openapi_schemas, openapi_answers
 registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
+device      where a code on another screen leads
 steps       how far a person has come in deciding one request
 visits      one person in front of one request; the pages for those who cannot go on
 decisions   agree, refuse, wait for the second person

@@ -222,11 +222,15 @@ def upgrade():
         sa.Column("looked_by", sa.String(length=24), nullable=True),
         sa.Column("consent_id", sa.String(length=40), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("user_code", sa.String(length=64), nullable=True),
+        sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("poll_interval", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["client_id"], ["clients.client_id"], name=op.f("fk_authorization_requests_client_id_clients")
         ),
         sa.PrimaryKeyConstraint("handle", name=op.f("pk_authorization_requests")),
         sa.UniqueConstraint("uri_digest", name=op.f("uq_authorization_requests_uri_digest")),
+        sa.UniqueConstraint("user_code", name=op.f("uq_authorization_requests_user_code")),
     )
     with op.batch_alter_table("authorization_requests", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_authorization_requests_consent_id"), ["consent_id"], unique=False)
