@@ -12,10 +12,10 @@ PORT ?= 8000
 BANK_PORT ?= 8001
 export PORT BANK_PORT
 
-.PHONY: help run demo test lint bench messages lock migrate clean set-up set-up-dev
+.PHONY: help run demo test lint bench screenshots messages lock migrate clean set-up set-up-dev
 
 help:  ## Explain the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: set-up  ## Start the service, its worker and the demonstration bank (PORT=8000 BANK_PORT=8001); Ctrl-C stops all
 	@$(VENV)/bin/python -m tools.run
@@ -37,6 +37,10 @@ lint: set-up-dev  ## Check style and types
 
 bench: set-up-dev  ## Measure tokens, refreshing, pushing, introspection, userinfo, reads, each beside its floor
 	$(VENV)/bin/python -m bench
+
+screenshots: set-up-dev  ## Take pictures of every kind of page into var/screenshots (LANGUAGES= WIDTHS= SCHEMES= take fewer)
+	tools/setup_browser.sh
+	@$(VENV)/bin/python -m tools.screenshots
 
 messages: set-up-dev  ## Collect the texts of the pages into translations/ and say what is not translated yet
 	@$(VENV)/bin/python -m tools.messages
