@@ -35,12 +35,11 @@ from dataspace.db import db
 from dataspace.errors import DomainError, NotAllowed
 from dataspace.mandates import Actor, Capacity
 from dataspace.web import known_browsers
+from dataspace.web.faces import face_of
 from dataspace.web.limits import limited
 from dataspace.web.shell import ASKED_LANGUAGE, services, this_page, wants_page
 
 HOME = "/"
-# Every other capacity: business.
-FACES = {Capacity.SELF: "citizen", Capacity.GUARDIAN: "citizen", Capacity.ADMINISTRATOR: "admin"}
 bp = Blueprint("signin", __name__)
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -341,12 +340,12 @@ def _actor_context() -> dict[str, object]:
 
 def _describe(actor: Actor | None) -> dict[str, object]:
     if actor is None:
-        return {"actor": None, "actor_name": "", "holder_name": "", "face": "citizen", "switch_url": ""}
+        return {"actor": None, "actor_name": "", "holder_name": "", "switch_url": "", **face_of(None)}
     names = holders.profiles({actor.person_id, actor.holder_id} - {""}, vault=services().vault)
     return {
         "actor": actor,
         "actor_name": names[actor.person_id].name if actor.person_id in names else "",
         "holder_name": names[actor.holder_id].name if actor.holder_id in names else "",
-        "face": FACES.get(actor.capacity, "business"),
         "switch_url": url_for("signin.act_as", next=this_page()) if session.get("several") else "",
+        **face_of(actor.capacity),
     }

@@ -8,10 +8,12 @@ from flask.testing import FlaskClient
 
 from dataspace.db import db
 from dataspace.holders import Holder
-from dataspace.mandates import Capacity
+from dataspace.mandates import Capacity, Mandate
 from dataspace.web import values
 from tests import factories
 from tests.consent.visitor import Visitor
+
+EXPECTED = {"/data", "/authorizations", "/reads", "/messages"}
 
 
 @pytest.fixture
@@ -67,6 +69,22 @@ def test_company_data_is_named_so_and_not_mixed_with_ones_own(
     assert "Item e.reg.licence" in page.says
     assert "Item p.edu.degree" not in page.says
     assert visitor.get("/data/p.edu.degree").status == 404
+
+
+def test_each_face_has_its_words_and_its_order_of_tasks(client: FlaskClient, person: Holder, now: dt.datetime) -> None:
+    company = factories.company(now)
+    mandate = factories.mandate(company, person, Capacity.LEGAL_REPRESENTATIVE, now)
+
+    def tasks(acting: Mandate | None) -> list[str]:
+        page = Visitor(client).sign_in(person, now, acting=acting).get("/")
+        return [path for _words, path in page.links if path in EXPECTED or "tab=waiting" in path][-5:]
+
+    assert tasks(None) == ["/authorizations?tab=waiting", "/data", "/authorizations", "/reads", "/messages"]
+    assert tasks(mandate) == ["/authorizations?tab=waiting", "/authorizations", "/reads", "/messages", "/data"]
+    said = Visitor(client).get("/authorizations")
+    assert 'face="business"' in said.html
+    assert "Company authorizations" in said.says
+    assert "Who read company data" in Visitor(client).get("/reads").says
 
 
 def test_an_administrator_has_no_data_here(client: FlaskClient, now: dt.datetime) -> None:

@@ -1,0 +1,41 @@
+"""The faces of the service: what pages call the same thing for a person and for a company. Colours: static/style.css.
+
+One table; templates say ``words.data`` and never ask whom they are for. Administrators act for no holder and need none.
+"""
+
+from types import MappingProxyType
+
+from flask_babel import lazy_gettext
+
+from dataspace.mandates import Capacity
+
+CITIZEN, BUSINESS, ADMIN = "citizen", "business", "admin"
+WORDS = MappingProxyType(
+    {
+        CITIZEN: {
+            "data": lazy_gettext("My data"),
+            "authorizations": lazy_gettext("My authorizations"),
+            "reads": lazy_gettext("Who read my data"),
+        },
+        BUSINESS: {
+            "data": lazy_gettext("Company data"),
+            "authorizations": lazy_gettext("Company authorizations"),
+            "reads": lazy_gettext("Who read company data"),
+        },
+    }
+)
+FACES = MappingProxyType(
+    {
+        Capacity.SELF: CITIZEN,
+        Capacity.GUARDIAN: CITIZEN,
+        Capacity.LEGAL_REPRESENTATIVE: BUSINESS,
+        Capacity.AGENT: BUSINESS,
+        Capacity.ADMINISTRATOR: ADMIN,
+    }
+)
+
+
+def face_of(capacity: Capacity | None) -> dict[str, object]:
+    """The face for whoever acts in this capacity, or for somebody not signed in, and its words; for templates."""
+    face = FACES[capacity] if capacity else CITIZEN
+    return {"face": face, "words": WORDS.get(face, WORDS[CITIZEN])}
