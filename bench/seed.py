@@ -12,6 +12,7 @@ from sqlalchemy import insert
 
 from bench import requests
 from consent import clients, documents
+from consent.installation import Installation
 from consent.oauth import tokens as store
 from consent.purposes import Purpose
 from consent.records import Consent, ConsentEvent, ConsentVersion
@@ -50,7 +51,7 @@ def world(readable: int, now: dt.datetime) -> World:
         "redirect_uris": [requests.REDIRECT_URI], "token_endpoint_auth_method": "private_key_jwt",
         "jwks": {"keys": [public]},
     }  # fmt: skip
-    clients.register(values, now, actor_id=None, allow_loopback=True)
+    clients.register(values, now, actor_id=None, here=Installation(loopback=True))
     item = _item(now)
     db.session.add(_purpose(now))
     db.session.flush()
