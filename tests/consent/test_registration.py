@@ -778,6 +778,7 @@ def test_a_client_for_sign_in_proposes_nothing(client: FlaskClient, now: dt.date
 def test_an_administrator_issues_and_revokes(client: FlaskClient, now: dt.datetime) -> None:
     desk = Desk(client.application.test_client()).sign_in(factories.administrator(now), now)
     desk.get("/admin/invitations")
+    assert "Administrator ·" in desk.says
     desk.post("/admin/invitations", note="Example Ltd", profile="login", days="30")
     token = re.search(r"dsi_[\w-]+", desk.says)
     assert token

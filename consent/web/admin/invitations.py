@@ -28,7 +28,7 @@ def index() -> str:
         "admin/invitations.html",
         rows=[(row, _state(row, now), plain(row.note), labels.PROFILES[row.profile]) for row in rows],
         issuers=labels.people(row.created_by for row in rows),
-        actor=labels.actor,
+        issued_by=labels.actor,
         profiles=list(labels.PROFILES.items()),
         days=[(days, words.days(days)) for days in DAYS],
     )
