@@ -16,7 +16,9 @@ from consent.web import (
     authorize,
     cases,
     dashboard,
+    device,
     endpoints,
+    erasures,
     inbox,
     logos,
     logout,
@@ -58,7 +60,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
-    ours = (endpoints, registration, authorize, logos, logout, dashboard, cases, receipts, inbox, archives, admin)
+    ours = (
+        endpoints,
+        registration,
+        authorize,
+        device,
+        logos,
+        logout,
+        dashboard,
+        cases,
+        receipts,
+        inbox,
+        archives,
+        erasures,
+        admin,
+    )
     for part in (passkeys, pages, mail_address, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)

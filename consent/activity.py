@@ -38,6 +38,8 @@ OPERATOR_EVENTS = (
     "invitation:issued",
     "invitation:revoked",
     "holder:searched",
+    "space:erased",
+    "space:kept",
     "events:sent_again",
 )
 SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(

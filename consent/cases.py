@@ -182,6 +182,12 @@ def withdraw(case_id: str, actor: Actor, now: dt.datetime, *, vault: Vault) -> C
     return case
 
 
+def close_all(space_id: str, actor: Actor, now: dt.datetime, *, vault: Vault) -> None:
+    """Close what waits in a space that is deleted: nobody is left to answer."""
+    for case_id in db.session.scalars(select(Case.case_id).where(Case.space_id == space_id, Case.state.in_(WAITING))):
+        _append(_locked(case_id), CaseEventKind.WITHDRAWN, "", actor, now, vault=vault)
+
+
 def get(case_id: str) -> Case:
     """Raises NotFound."""
     case = db.session.get(Case, case_id)

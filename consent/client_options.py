@@ -16,7 +16,9 @@ from consent.keys import ALGORITHMS, KeyUse
 from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
 from dataspace.jwk import KEY_TYPES
 
-GRANT_TYPES = ("authorization_code", "refresh_token")
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628
+DEFAULT_GRANT_TYPES = ("authorization_code", "refresh_token")
+GRANT_TYPES = (*DEFAULT_GRANT_TYPES, DEVICE_CODE)
 EVENT_DELIVERIES = ("push", "poll")  # RFC 8935, RFC 8936
 NO_SIGNATURE = "none"  # OpenID Connect lets a client register that its request objects are not signed
 MAX_LIST = 20
@@ -53,7 +55,7 @@ class ClientOptions:
 
     # OpenID Connect Dynamic Client Registration section 2
     application_type: str = "web"
-    grant_types: tuple[str, ...] = GRANT_TYPES
+    grant_types: tuple[str, ...] = DEFAULT_GRANT_TYPES
     client_uri: str = ""
     logo_uri: str = ""
     policy_uri: str = ""
@@ -199,7 +201,7 @@ def _may_be_fetched(url: str, *, allow_loopback: bool) -> bool:
 
 def _grant_flaws(options: ClientOptions) -> Iterator[Flaw]:
     if not {"authorization_code"} <= set(options.grant_types) <= set(GRANT_TYPES):
-        yield "grant_types", f"authorization_code, and refresh_token if wanted, of {', '.join(GRANT_TYPES)}"
+        yield "grant_types", f"authorization_code, and what is wanted beside it of {', '.join(GRANT_TYPES)}"
 
 
 def _return_flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:

@@ -34,6 +34,7 @@ class Ground(enum.StrEnum):
     CORRECTION = "correction"
     KEY_CHANGE = "key_change"
     RESOLVED = "resolved"
+    LEGAL_DUTY = "legal_duty"
     OTHER = "other"
 
 
@@ -59,6 +60,8 @@ CHANGE = (Ground.CLIENT_REQUEST, Ground.CORRECTION, Ground.KEY_CHANGE, Ground.SE
 APPROVE = (Ground.REGISTRATION, Ground.CLIENT_REQUEST, Ground.CORRECTION, Ground.AUTHORITY_DECISION, Ground.OTHER)
 RULES = (Ground.AUTHORITY_DECISION, Ground.CORRECTION, Ground.SECURITY_INCIDENT, Ground.OTHER)
 ROTATE = (Ground.KEY_CHANGE, Ground.SECURITY_INCIDENT, Ground.OTHER)
+
+ERASE = (Ground.HOLDER_REQUEST, Ground.LEGAL_DUTY, Ground.AUTHORITY_DECISION, Ground.IDENTITY_ERROR, Ground.OTHER)
 
 
 class OperatorEvent(Model):

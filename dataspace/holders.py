@@ -6,6 +6,7 @@ Names and identifiers are sealed under the space's own key; a holder is found by
 import datetime as dt
 import enum
 import json
+import secrets
 from dataclasses import dataclass
 
 from sqlalchemy import ForeignKey, String, select
@@ -95,6 +96,12 @@ def get(holder_id: str) -> Holder:
     if holder is None:
         raise NotFound("no such holder")
     return holder
+
+
+def close(holder_id: str, now: dt.datetime) -> None:
+    """Close a space for good. The identifier leads to it no more, so its holder may be registered anew."""
+    holder = get(holder_id)
+    holder.closed_at, holder.identifier_index = holder.closed_at or now, f"closed_{secrets.token_hex(24)}"
 
 
 def profiles(holder_ids: set[str], *, vault: Vault) -> dict[str, Profile]:

@@ -4,7 +4,7 @@ import datetime as dt
 import enum
 from dataclasses import dataclass
 
-from sqlalchemy import ForeignKey, Index, String, or_, select
+from sqlalchemy import ForeignKey, Index, String, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import holders
@@ -90,6 +90,13 @@ def end(mandate_id: str, now: dt.datetime) -> Mandate:
         raise NotFound("no such mandate")
     mandate.ended_at = mandate.ended_at or now
     return mandate
+
+
+def end_all(holder_id: str, now: dt.datetime) -> None:
+    """End every mandate of a holder at once, as agent and as principal."""
+    either = or_(Mandate.agent_id == holder_id, Mandate.principal_id == holder_id)
+    ended = update(Mandate).where(either, Mandate.ended_at.is_(None)).values(ended_at=now)
+    db.session.execute(ended.execution_options(synchronize_session=False))
 
 
 def of_agent(agent_id: str, now: dt.datetime) -> list[Mandate]:

@@ -46,6 +46,8 @@ class Notice(enum.StrEnum):
     READ_REFUSED = "read:refused"
     ARCHIVE_ASKED = "archive:asked"
     ARCHIVE_READY = "archive:ready"
+    ERASURE_ASKED = "erasure:asked"
+    ERASURE_REFUSED = "erasure:refused"
 
 
 class Message(Model):
@@ -134,6 +136,12 @@ def choose(space_id: str, wanted: Collection[str]) -> None:
     rows = [{"space_id": space_id, "group": group.value} for group in ADJUSTABLE if group not in wanted]
     if rows:
         db.session.execute(insert(QuietGroup), rows)
+
+
+def forget(space_id: str) -> None:
+    """Remove every message of a space, and what it has chosen."""
+    for table in (Message, QuietGroup):
+        db.session.execute(delete(table).where(table.space_id == space_id))
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

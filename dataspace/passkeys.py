@@ -271,6 +271,12 @@ def remove(passkey_id: str, now: dt.datetime, *, person_id: str) -> None:
     messages.send_to_person(person_id, Notice.PASSKEY_REMOVED, Group.SECURITY, now, about=passkey_id)
 
 
+def forget(person_id: str) -> None:
+    """Remove everything by which a person could sign in, once there is no such person here any more."""
+    for table in (Passkey, EnrolmentCode, UserHandle):
+        db.session.execute(delete(table).where(table.person_id == person_id))
+
+
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
     """Delete up to ``limit`` enrolment codes that have long been over; returns how many."""
     over = EnrolmentCode.expires_at <= now - CODE_KEPT

@@ -72,6 +72,11 @@ class Vault:
         db.session.add(DataKey(space_id=space_id, wrapped=self.wrap(key, identity=space_id), created_at=now))
         return key
 
+    def destroy_key(self, space_id: str, now: dt.datetime) -> None:
+        """Destroy the data key of a space: nothing sealed under it opens any more. That it was there stays."""
+        row = db.session.get_one(DataKey, space_id, populate_existing=True)
+        row.wrapped, row.destroyed_at = None, row.destroyed_at or now
+
     def key(self, space_id: str) -> bytes:
         """The data key of a space. Raises Unreadable when it was destroyed or never existed."""
         row = db.session.get(DataKey, space_id)

@@ -6,6 +6,7 @@ forms                  parameters as they arrive, each at most once (RFC 6749 se
 requests               the checks of an authorization request, in order; PAR and /authorize run the same list
 request_objects        requests as a JWT that the client has signed (RFC 9101, OpenID Connect Core section 6)
 par                    pushed authorization requests (RFC 9126)
+device                 requests that are opened by a code on another screen, and fetched (RFC 8628)
 authorization          /authorize: from what a browser brings to a request that it has opened
 answers                what the client is answered through the browser: a code or an error
 response_modes         how it gets there: in the address, by a form, signed (JARM); always with iss (RFC 9207)

@@ -9,10 +9,10 @@ from typing import Any
 from consent import clients, history, subjects
 from consent.claims import AskedClaims
 from consent.history import Registry
-from consent.oauth import response_modes, sessions, tokens
+from consent.oauth import par, response_modes, sessions, tokens
 from consent.oauth.errors import plain
 from consent.oauth.par import AuthorizationRequest
-from consent.oauth.response_modes import Answer, ResponseMode, WayBack
+from consent.oauth.response_modes import NOWHERE, Answer, ResponseMode, WayBack
 from consent.records import Consent, State
 from dataspace.errors import Conflict, NotAllowed
 from dataspace.mandates import Actor
@@ -37,7 +37,7 @@ def with_code(
     code = tokens.issue_code(
         consent_id=consent.consent_id,
         client_id=request.client_id,
-        redirect_uri=asked["redirect_uri"],
+        redirect_uri=asked.get("redirect_uri", ""),
         scope=scope,
         code_challenge=asked.get("code_challenge"),
         nonce=asked.get("nonce"),
@@ -48,15 +48,19 @@ def with_code(
         resource=asked.get("resource", ""),
         claims=_agreed_claims(asked.get("claims", {}), agreed["claims"], consent.kind),
         sid=_sid(consent, actor, now, registry) if "openid" in scope.split() else None,
+        digest=bytes.fromhex(request.uri_digest) if request.by_code else None,
+        life=par.COLLECTED if request.by_code else tokens.CODE_LIFE,
     )
-    return response_modes.answer(way_back(request), {"code": code}, now, registry=registry)
+    way = way_back(request)
+    return NOWHERE if way is None else response_modes.answer(way, {"code": code}, now, registry=registry)
 
 
 def with_error(
     request: AuthorizationRequest, error: str, description: str, now: dt.datetime, *, registry: Registry
 ) -> Answer:
     """The answer when there is no code, for instance with ``access_denied``."""
-    return refusal(way_back(request), error, description, now, registry=registry)
+    way = way_back(request)
+    return NOWHERE if way is None else refusal(way, error, description, now, registry=registry)
 
 
 def refusal(way: WayBack, error: str, description: str, now: dt.datetime, *, registry: Registry) -> Answer:
@@ -65,9 +69,14 @@ def refusal(way: WayBack, error: str, description: str, now: dt.datetime, *, reg
     return response_modes.answer(way, said, now, registry=registry)
 
 
-def way_back(request: AuthorizationRequest) -> WayBack:
-    """Where and how the client of a stored request wants to be answered, as it was checked then."""
+def way_back(request: AuthorizationRequest) -> WayBack | None:
+    """Where and how the client of a stored request wants to be answered, as it was checked then.
+
+    None when it waits at another screen and fetches the answer itself.
+    """
     asked = request.parameters
+    if request.by_code:
+        return None
     return WayBack(
         client_id=request.client_id,
         redirect_uri=asked["redirect_uri"],

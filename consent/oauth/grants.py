@@ -16,6 +16,7 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oauth2.rfc7636 import CodeChallenge
 
+from consent.history import Registry
 from consent.oauth import access_tokens, authorization_details, grant_management, resources, tokens
 from consent.oauth.errors import InvalidAuthorizationDetailsError, as_oauth
 from consent.oauth.forms import FormRequest
@@ -73,7 +74,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     def query_authorization_code(self, code: str, client: RegisteredClient) -> HeldCode:
         """The code, if it is this client's, fresh, unused, and its consent is active. Raises InvalidGrantError."""
         now = self.request.now
-        bound = tokens.find_code(code)
+        bound = tokens.find_code(code) if code.startswith(tokens.CODE_PREFIX) else None  # no device code
         if bound is None or bound.used_at is not None:
             self._used_before(tokens.digest_of(code), client)
         if bound is None or bound.client_id != client.client_id:
@@ -82,20 +83,13 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
             raise InvalidGrantError("the code was used before")
         if now >= bound.dies_at:
             raise InvalidGrantError("the code has expired")
-        _demand_active(bound, self.request)
+        demand_active(bound, self.request)
         return HeldCode(bound)
 
     def validate_token_request(self) -> None:
         """Client, code and redirect URI, then the verifier (Authlib); then the key; last, the code is used up."""
         super().validate_token_request()
-        bound: BoundCode = self.request.authorization_code.bound
-        self.request.x5t = _shown_certificate(self.request, expected_x5t=bound.x5t)
-        self.request.jkt = _proved_key(self.request, must=bound.jkt is not None, expected_jkt=bound.jkt)
-        self.request.resource = _narrowed(self.request, bound, self.server.issuer)
-        if not tokens.use_code(bound, self.request.now):
-            # Another request with the same code was faster by a moment.
-            self._used_before(bound.digest, self.request.client)
-            raise InvalidGrantError("the code was used before")
+        use_up(self.request, self.request.authorization_code.bound, issuer=self.server.issuer)
 
     def authenticate_user(self, authorization_code: HeldCode) -> Bound:
         """Whom the tokens speak for: the holder of the consent."""
@@ -103,14 +97,7 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
 
     def generate_token(self, user: BoundCode, scope: str, **_kwargs: Any) -> dict[str, Any]:
         """Access and refresh token, and what was granted."""
-        wants_refresh = self.request.client.is_data or "offline_access" in scope.split()
-        wants_refresh = wants_refresh and self.request.client.check_grant_type(RefreshGrant.GRANT_TYPE)
-        issue = tokens.prepare(
-            user, family=user.digest, scope=scope, jkt=self.request.jkt, x5t=self.request.x5t,
-            resource=self.request.resource, with_refresh=wants_refresh, now=self.request.now,
-        )  # fmt: skip
-        self.request.issue = access_tokens.in_form(issue, registry=self.server.registry)
-        return token_response(self.request.issue)
+        return first_tokens(self.request, user, scope, registry=self.server.registry)
 
     def delete_authorization_code(self, authorization_code: HeldCode) -> None:
         """It was used up before anything was issued; the row stays a while, to know it again."""
@@ -140,7 +127,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         super().validate_token_request()
         bound: BoundToken = self.request.refresh_token.bound
         if not self._only_manages(bound):
-            _demand_active(bound, self.request)
+            demand_active(bound, self.request)
         if self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
         self.request.x5t = _shown_certificate(self.request, expected_x5t=None)
@@ -171,6 +158,29 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         """Not rotated."""
 
 
+def use_up(request: FormRequest, bound: BoundCode, *, issuer: str) -> None:
+    """Look at certificate, key and resource; last, use the code up. Raises OAuth2Error."""
+    request.x5t = _shown_certificate(request, expected_x5t=bound.x5t)
+    request.jkt = _proved_key(request, must=bound.jkt is not None, expected_jkt=bound.jkt)
+    request.resource = _narrowed(request, bound, issuer)
+    if not tokens.use_code(bound, request.now):
+        # Another request with the same code was faster by a moment.
+        tokens.revoke_family(bound.digest, client_id=bound.client_id, now=request.now)
+        raise InvalidGrantError("the code was used before")
+
+
+def first_tokens(request: FormRequest, bound: BoundCode, scope: str, *, registry: Registry) -> dict[str, Any]:
+    """What a code brings: access and refresh token, and what was granted."""
+    wants_refresh = request.client.is_data or "offline_access" in scope.split()
+    wants_refresh = wants_refresh and request.client.check_grant_type(RefreshGrant.GRANT_TYPE)
+    issue = tokens.prepare(
+        bound, family=bound.digest, scope=scope, jkt=request.jkt, x5t=request.x5t,
+        resource=request.resource, with_refresh=wants_refresh, now=request.now,
+    )  # fmt: skip
+    request.issue = access_tokens.in_form(issue, registry=registry)
+    return token_response(request.issue)
+
+
 def token_response(issue: tokens.Issue) -> dict[str, Any]:
     """RFC 6749 section 5.1, RFC 9449 section 5, RFC 9396 section 7, and which consent in which version it is."""
     body: dict[str, Any] = {
@@ -187,7 +197,8 @@ def token_response(issue: tokens.Issue) -> dict[str, Any]:
     return body | {"grant_id": issue.bound.consent_id, "consent_version": issue.bound.version}
 
 
-def _demand_active(bound: Bound, request: FormRequest) -> None:
+def demand_active(bound: Bound, request: FormRequest) -> None:
+    """Refuse with the reason why the consent cannot be used now. Raises InvalidGrantError."""
     inactive = why_inactive(bound, request.now)
     if inactive is not None:
         raise InvalidGrantError(inactive.reason.value)

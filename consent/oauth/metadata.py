@@ -36,6 +36,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "authorization_endpoint": f"{issuer}/authorize",
         "token_endpoint": f"{issuer}/oauth/token",
         "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
+        "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "registration_endpoint": f"{issuer}{registration.PATH}",  # with an initial access token, or open by setting
@@ -99,6 +100,7 @@ def openid_provider(issuer: str) -> dict[str, Any]:
 ALIASED = (
     "token_endpoint",
     "pushed_authorization_request_endpoint",
+    "device_authorization_endpoint",
     "introspection_endpoint",
     "revocation_endpoint",
     "userinfo_endpoint",

@@ -24,6 +24,9 @@ from dataspace.errors import Conflict, NotFound
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 PUSHED = dt.timedelta(seconds=90)  # FAPI 2.0: under 600 s
 READING = dt.timedelta(minutes=30)
+SHOWN = dt.timedelta(minutes=15)  # a code on a screen, until somebody opens it
+AT_COUNTER = SHOWN + READING
+COLLECTED = dt.timedelta(minutes=10)  # after the decision, for a client that fetches its answer
 
 
 class AuthorizationRequest(Model):
@@ -32,6 +35,10 @@ class AuthorizationRequest(Model):
     ``choices``: what the holder has chosen so far, kept so that back and reload lose nothing. ``browser``: digest of
     the secret in the session of the browser that opened it. ``looked_by``: who wants to see it in spite of an earlier
     refusal (check C-20), as the forms of the page name person and holder.
+
+    A request for a counter (:mod:`consent.oauth.device`) has no way back through the browser: ``uri_digest`` is that
+    of its device code, ``user_code`` the keyed digest of what the person types or scans; ``polled_at`` and
+    ``poll_interval`` (seconds) keep the client from asking too often.
     """
 
     __tablename__ = "authorization_requests"
@@ -50,11 +57,23 @@ class AuthorizationRequest(Model):
     looked_by: Mapped[str | None] = mapped_column(String(24))
     consent_id: Mapped[str | None] = mapped_column(String(40))
     finished_at: Mapped[dt.datetime | None]
+    user_code: Mapped[str | None] = mapped_column(String(64), unique=True)
+    polled_at: Mapped[dt.datetime | None]
+    poll_interval: Mapped[int | None]
 
     @property
     def asked(self) -> Ask:
         """What the holder is asked."""
         return Ask.from_document(self.ask)
+
+    @property
+    def by_code(self) -> bool:
+        """Whether it was opened by a code that another screen shows: then the answer is fetched, not brought."""
+        return self.user_code is not None
+
+    def reading_until(self, now: dt.datetime) -> dt.datetime:
+        """Until when it may be read from now; at a counter no longer than the client was told to wait."""
+        return min(now + READING, self.created_at + AT_COUNTER) if self.by_code else now + READING
 
 
 def push(
@@ -62,9 +81,19 @@ def push(
 ) -> tuple[str, AuthorizationRequest]:
     """Store a checked request; returns its ``request_uri`` (a bearer secret, kept as digest only) and the row."""
     request_uri = PREFIX + secrets.token_urlsafe(32)
-    row = AuthorizationRequest(
+    row = draft(request_uri, client_id, parameters, ask, now, jkt=jkt)
+    db.session.add(row)
+    db.session.flush()
+    return request_uri, row
+
+
+def draft(
+    secret: str, client_id: str, parameters: dict[str, Any], ask: Ask, now: dt.datetime, *, jkt: str | None
+) -> AuthorizationRequest:
+    """A checked request under a bearer secret, not stored yet."""
+    return AuthorizationRequest(
         handle=new_id("req"),
-        uri_digest=_digest(request_uri),
+        uri_digest=_digest(secret),
         client_id=client_id,
         parameters=parameters,
         ask=ask.to_document(),
@@ -72,9 +101,6 @@ def push(
         created_at=now,
         expires_at=now + PUSHED,
     )
-    db.session.add(row)
-    db.session.flush()
-    return request_uri, row
 
 
 def open_in_browser(
@@ -89,22 +115,25 @@ def open_in_browser(
     )
     if row is None or row.client_id != client_id or row.finished_at is not None or now >= row.expires_at:
         raise NotFound("request_uri is unknown, used or too old")
-    if row.browser is None:
-        _bind(row, _digest(browser), now)
-    if row.browser != _digest(browser):
+    if not bind(row, browser, now):
         raise NotFound("request_uri was opened in another browser")
     return row
 
 
-def _bind(request: AuthorizationRequest, browser: str, now: dt.datetime) -> None:
-    """Of two browsers at once one gets it, also on SQLite, which does not lock the row that was read."""
-    db.session.execute(
-        update(AuthorizationRequest)
-        .where(AuthorizationRequest.handle == request.handle, AuthorizationRequest.browser.is_(None))
-        .values(browser=browser, opened_at=now, expires_at=now + READING)
-        .execution_options(synchronize_session=False)
-    )
-    db.session.refresh(request)
+def bind(request: AuthorizationRequest, browser: str, now: dt.datetime) -> bool:
+    """Whether the request is this browser's, from now on or already.
+
+    Of two browsers at once one gets it, also on SQLite, which does not lock the row that was read.
+    """
+    if request.browser is None:
+        db.session.execute(
+            update(AuthorizationRequest)
+            .where(AuthorizationRequest.handle == request.handle, AuthorizationRequest.browser.is_(None))
+            .values(browser=_digest(browser), opened_at=now, expires_at=request.reading_until(now))
+            .execution_options(synchronize_session=False)
+        )
+        db.session.refresh(request)
+    return request.browser == _digest(browser)
 
 
 def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationRequest:
@@ -120,21 +149,22 @@ def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationR
 def keep_choices(request: AuthorizationRequest, choices: dict[str, Any], now: dt.datetime) -> None:
     """Remember what the holder has chosen so far, and give the reading time anew."""
     request.choices = choices
-    request.expires_at = now + READING
+    request.expires_at = request.reading_until(now)
 
 
 def look_anyway(request: AuthorizationRequest, acting: str, now: dt.datetime) -> None:
     """The holder starts it: an earlier refusal is no reason not to show it."""
     request.looked_by = acting
-    request.expires_at = now + READING
+    request.expires_at = request.reading_until(now)
 
 
 def finish(request: AuthorizationRequest, now: dt.datetime, *, consent_id: str | None) -> None:
     """Mark the request as answered, once. Raises Conflict for whoever comes second (two tabs, a double tap)."""
+    until = now + COLLECTED if request.by_code else request.expires_at
     done = db.session.execute(
         update(AuthorizationRequest)
         .where(AuthorizationRequest.handle == request.handle, AuthorizationRequest.finished_at.is_(None))
-        .values(finished_at=now, consent_id=consent_id)
+        .values(finished_at=now, consent_id=consent_id, expires_at=until)
         .execution_options(synchronize_session=False)
     )
     if done.rowcount != 1:  # type: ignore[attr-defined]
@@ -162,6 +192,11 @@ def wait_for_approval(request: AuthorizationRequest, consent_id: str, now: dt.da
 def waiting(consent_id: str) -> AuthorizationRequest | None:
     """The unfinished request that waits for the approval of a consent."""
     return db.session.scalar(select(AuthorizationRequest).filter_by(consent_id=consent_id, finished_at=None))
+
+
+def find(unverified_secret: str) -> AuthorizationRequest | None:
+    """The request under a bearer secret, whatever became of it."""
+    return db.session.scalar(select(AuthorizationRequest).filter_by(uri_digest=_digest(unverified_secret)))
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

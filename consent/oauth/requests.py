@@ -22,6 +22,7 @@ from authlib.oidc.core.errors import RegistrationNotSupportedError
 
 from consent import claims, lifecycle, purposes, terms
 from consent.claims import NOTHING, AskedClaims
+from consent.client_options import DEVICE_CODE
 from consent.clients import Profile, Standing
 from consent.history import Registry
 from consent.oauth import grant_management, id_tokens, request_objects, resources, response_modes
@@ -45,8 +46,19 @@ from dataspace.signins import ACR_PASSKEY
 class Endpoint(enum.Enum):
     PAR = "par"
     AUTHORIZE = "authorize"
+    DEVICE = "device_authorization"
 
 
+# What belongs to a way through the browser, and means nothing to a client that waits at a screen.
+FOR_A_BROWSER = (
+    "response_type",
+    "redirect_uri",
+    "response_mode",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+)
 SCOPES = {
     Profile.LOGIN: ("openid", *claims.SCOPES, "offline_access"),
     Profile.DATA: ("openid", "offline_access", *grant_management.SCOPES),
@@ -191,6 +203,19 @@ def request_uri_is_not_pushed(draft: Draft) -> None:
         raise InvalidRequestError("request_uri has no place in a pushed request")
 
 
+def waiting_at_a_screen_is_registered(draft: Draft) -> None:
+    """RFC 8628, for clients that read data only: for a sign-in a code on a screen is too good a bait (section 5.4)."""
+    if not draft.party.is_data or not draft.party.check_grant_type(DEVICE_CODE):
+        raise UnauthorizedClientError("this client is not registered for device codes")
+
+
+def nothing_is_for_a_browser(draft: Draft) -> None:
+    """The answer is fetched at the token endpoint; a client that means another way is told."""
+    for name in FOR_A_BROWSER:
+        if name in draft.parameters:
+            raise InvalidRequestError(f"{name} has no place in a device authorization request")
+
+
 def request_is_pushed_where_it_must(draft: Draft) -> None:
     """FAPI 2.0 section 5.3.2.2: no data request through the browser. For others: RFC 9126 section 6."""
     if draft.party.is_data or draft.party.options.require_pushed_authorization_requests:
@@ -200,7 +225,7 @@ def request_is_pushed_where_it_must(draft: Draft) -> None:
 def request_object_is_opened(draft: Draft) -> None:
     """From here on the parameters are those that count, whether they came plain or as a request object."""
     around = request_objects.Surroundings(
-        issuer=draft.registry.issuer, keys=draft.keys, now=draft.now, once=draft.endpoint is Endpoint.PAR
+        issuer=draft.registry.issuer, keys=draft.keys, now=draft.now, once=draft.endpoint is not Endpoint.AUTHORIZE
     )
     draft.parameters = request_objects.unwrap(draft.parameters, draft.party, around)
 
@@ -394,29 +419,33 @@ def _demand_replaceable(grant_id: str, ask: Ask, now: dt.datetime) -> None:
         raise InvalidAuthorizationDetailsError(f"use.max_reads: {facts.reads} reads are used already")
 
 
-BOTH = (Endpoint.PAR, Endpoint.AUTHORIZE)
-PAR, AUTHORIZE = (Endpoint.PAR,), (Endpoint.AUTHORIZE,)
+BY_BROWSER = (Endpoint.PAR, Endpoint.AUTHORIZE)
+ALL = tuple(Endpoint)
+PUSHED = (Endpoint.PAR, Endpoint.DEVICE)
+AUTHORIZE, DEVICE = (Endpoint.AUTHORIZE,), (Endpoint.DEVICE,)
 CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
-    (client_exists, BOTH),
-    (client_is_in_good_standing, BOTH),
-    (request_uri_is_not_pushed, PAR),
+    (client_exists, ALL),
+    (client_is_in_good_standing, ALL),
+    (request_uri_is_not_pushed, PUSHED),
+    (waiting_at_a_screen_is_registered, DEVICE),
     (request_is_pushed_where_it_must, AUTHORIZE),
-    (request_object_is_opened, BOTH),
-    (redirect_uri_is_registered, BOTH),
-    (no_client_registers_itself, BOTH),
-    (response_type_is_code, BOTH),
-    (response_mode_is_offered, BOTH),
-    (challenge_is_s256, BOTH),
-    (state_and_nonce_are_short, BOTH),
-    (scope_is_allowed, BOTH),
-    (prompt_and_max_age_make_sense, BOTH),
-    (claims_are_well_formed, BOTH),
-    (essential_acr_can_be_met, BOTH),
-    (hint_is_ours, BOTH),
-    (announced_key_is_a_thumbprint, BOTH),
-    (key_is_proved, PAR),
-    (certificate_is_noted, PAR),
-    (resource_is_known, BOTH),
-    (asks_what_is_registered, BOTH),
-    (grant_can_be_replaced, BOTH),
+    (request_object_is_opened, ALL),
+    (nothing_is_for_a_browser, DEVICE),
+    (redirect_uri_is_registered, BY_BROWSER),
+    (no_client_registers_itself, ALL),
+    (response_type_is_code, BY_BROWSER),
+    (response_mode_is_offered, BY_BROWSER),
+    (challenge_is_s256, BY_BROWSER),
+    (state_and_nonce_are_short, ALL),
+    (scope_is_allowed, ALL),
+    (prompt_and_max_age_make_sense, ALL),
+    (claims_are_well_formed, ALL),
+    (essential_acr_can_be_met, ALL),
+    (hint_is_ours, ALL),
+    (announced_key_is_a_thumbprint, ALL),
+    (key_is_proved, PUSHED),
+    (certificate_is_noted, PUSHED),
+    (resource_is_known, ALL),
+    (asks_what_is_registered, ALL),
+    (grant_can_be_replaced, ALL),
 )

@@ -66,7 +66,9 @@ class Answer:
 
     @property
     def url(self) -> str:
-        """The redirect URI, its own query untouched (RFC 6749 section 3.1.2), with the fields added."""
+        """The redirect URI, its own query untouched (RFC 6749 section 3.1.2), with the fields added; or nothing."""
+        if not self.redirect_uri:
+            return ""
         return f"{self.redirect_uri}{'&' if '?' in self.redirect_uri else '?'}{urlencode(self.fields)}"
 
     @property
@@ -87,6 +89,10 @@ class Answer:
     def from_document(cls, document: dict[str, Any]) -> Self:
         """The inverse of :meth:`to_document`."""
         return cls(**document)
+
+
+# For a client that waits at another screen: no browser brings it anything.
+NOWHERE = Answer(redirect_uri="", fields={}, by_form=False)
 
 
 def origin_of(redirect_uri: str) -> str:

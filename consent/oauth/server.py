@@ -27,6 +27,7 @@ from consent.oauth import (  # noqa: F401
     tokens,
 )
 from consent.oauth.client_auth import ClientKeys, InvalidClient
+from consent.oauth.device import DeviceAuthorization, DeviceGrant
 from consent.oauth.errors import plain
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import CodeGrant, RefreshGrant, S256Challenge
@@ -79,7 +80,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_client_auth_method("tls_client_auth", self._certificate)
         self.register_grant(CodeGrant, [S256Challenge(), IDToken(registry)])
         self.register_grant(RefreshGrant, [IDToken(registry)])
-        for endpoint in (PushedRequests, Introspection, Revocation):
+        self.register_grant(DeviceGrant, [IDToken(registry)])
+        for endpoint in (PushedRequests, DeviceAuthorization, Introspection, Revocation):
             self.register_endpoint(endpoint)
 
     # Requests

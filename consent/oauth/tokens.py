@@ -34,6 +34,7 @@ from dataspace.db import Model, connection, db, delete_some, table_of
 CODE_PREFIX = "dsa_ac_"
 ACCESS_PREFIX = "dsa_at_"
 REFRESH_PREFIX = "dsa_rt_"
+DEVICE_PREFIX = "dsa_dc_"
 CODE_LIFE = dt.timedelta(seconds=60)  # FAPI 2.0 section 5.3.2.1: at most 60 s
 ACCESS_LIFE = dt.timedelta(minutes=5)  # ours: at most 10 minutes
 # How long the dead are kept, so that a late question is answered with the consent's reason and not with "unknown".
@@ -263,12 +264,16 @@ class SignInFacts:
 def issue_code(
     *, consent_id: str, client_id: str, redirect_uri: str, scope: str, code_challenge: str | None, nonce: str | None,
     jkt: str | None, x5t: str | None = None, signed_in: SignInFacts, now: dt.datetime, resource: str = "",
-    claims: dict[str, Any] | None = None, sid: str | None = None,
+    claims: dict[str, Any] | None = None, sid: str | None = None, digest: bytes | None = None,
+    life: dt.timedelta = CODE_LIFE,
 ) -> str:  # fmt: skip
-    """Store a fresh code and return it; the caller commits it together with the consent."""
+    """Store a fresh code and return it; the caller commits it together with the consent.
+
+    ``digest``: of the device code that its client holds already, and fetches the tokens with; nobody has the new one.
+    """
     code = new_secret(CODE_PREFIX)
     row = {
-        "digest": digest_of(code),
+        "digest": digest or digest_of(code),
         "consent_id": consent_id,
         "client_id": client_id,
         "redirect_uri": redirect_uri,
@@ -284,7 +289,7 @@ def issue_code(
         "acr": signed_in.acr,
         "amr": signed_in.amr,
         "issued_at": now,
-        "expires_at": now + CODE_LIFE,
+        "expires_at": now + life,
     }
     db.session.flush()  # the consent, which the row points to
     connection().execute(_ADD_CODE, row)

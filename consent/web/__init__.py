@@ -6,6 +6,7 @@ openapi     the OpenAPI description; its parts: openapi_schemas, openapi_answers
 registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
+device      where a code on another screen leads
 steps       how far a person has come in deciding one request
 visits      one person in front of one request; the pages for those who cannot go on
 decisions   agree, refuse, wait for the second person
@@ -23,6 +24,7 @@ receipts    receipts as page and as files; checking one
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 cards       what the dashboard shows of a consent
 archives    a copy of everything: asked for, made, fetched; archive_pages: what people read in it
+erasures    deleting the whole space: what goes, what stays, ask for it, take it back
 mail        mail to holders in words
 inbox       messages to the holder, and what she wants to hear of
 cases       complaints and requests of a holder

@@ -156,7 +156,9 @@ def let_through(visit: Visit, now: dt.datetime) -> str | None:
 
 def allow_return(visit: Visit) -> None:
     """Let the forms of this page end at the third party: needed only when the answer does not fit into the cookie."""
-    allow_form_action(answers.way_back(visit.row).origin)
+    way = answers.way_back(visit.row)
+    if way is not None:
+        allow_form_action(way.origin)
 
 
 def _answered(visit: Visit) -> tuple[Visit, str | None]:

@@ -56,6 +56,13 @@ def par() -> AnyResponse:
     return _answered(the_server().create_endpoint_response("pushed_authorization_request"), the_server().nonces)
 
 
+@bp.post("/oauth/device_authorization")
+@limited("600/minute")
+def device_authorization() -> AnyResponse:
+    """RFC 8628 section 3.1."""
+    return _answered(the_server().create_endpoint_response("device_authorization"), the_server().nonces)
+
+
 @bp.post("/oauth/token")
 @limited("3000/minute")
 def token() -> AnyResponse:

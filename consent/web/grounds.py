@@ -23,6 +23,7 @@ GROUNDS: dict[str, Label] = {
     Ground.CORRECTION: lazy_gettext("Correction"),
     Ground.KEY_CHANGE: lazy_gettext("Change of keys"),
     Ground.RESOLVED: lazy_gettext("The cause is resolved"),
+    Ground.LEGAL_DUTY: lazy_gettext("The law has it kept"),
     Ground.OTHER: lazy_gettext("Another reason"),
     REQUIRED_ITEM: lazy_gettext("An item that it cannot do without was stopped"),
     LAST_ITEM: lazy_gettext("Its last item was stopped"),

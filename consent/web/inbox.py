@@ -51,6 +51,10 @@ TITLES: dict[str, Label] = {
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
     Notice.ARCHIVE_READY: lazy_gettext("Your copy of everything is ready"),
+    Notice.ERASURE_ASKED: lazy_gettext(
+        "Deleting your whole space was asked for. If it was not you, take it back at once."
+    ),
+    Notice.ERASURE_REFUSED: lazy_gettext("Your space was not deleted; the reason is there"),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
     Notice.NEW_BROWSER: lazy_gettext("You signed in with a new browser. If it was not you, look at your passkeys."),
@@ -199,6 +203,8 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
     """Where there is more to see; a consent of a company is looked at in the company's space."""
     if message.kind in (Notice.ARCHIVE_ASKED, Notice.ARCHIVE_READY):
         return url_for("archives.index")
+    if message.kind in (Notice.ERASURE_ASKED, Notice.ERASURE_REFUSED):
+        return url_for("erasures.index")
     if message.kind == Notice.ADDRESS_CHANGED:
         return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):

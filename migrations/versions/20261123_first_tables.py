@@ -222,11 +222,15 @@ def upgrade():
         sa.Column("looked_by", sa.String(length=24), nullable=True),
         sa.Column("consent_id", sa.String(length=40), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("user_code", sa.String(length=64), nullable=True),
+        sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("poll_interval", sa.Integer(), nullable=True),
         sa.ForeignKeyConstraint(
             ["client_id"], ["clients.client_id"], name=op.f("fk_authorization_requests_client_id_clients")
         ),
         sa.PrimaryKeyConstraint("handle", name=op.f("pk_authorization_requests")),
         sa.UniqueConstraint("uri_digest", name=op.f("uq_authorization_requests_uri_digest")),
+        sa.UniqueConstraint("user_code", name=op.f("uq_authorization_requests_user_code")),
     )
     with op.batch_alter_table("authorization_requests", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_authorization_requests_consent_id"), ["consent_id"], unique=False)
@@ -373,6 +377,36 @@ def upgrade():
         sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_holder_roles_holder_id_holders")),
         sa.PrimaryKeyConstraint("holder_id", "role", name=op.f("pk_holder_roles")),
     )
+    op.create_table(
+        "erasures",
+        sa.Column("erasure_id", sa.String(length=40), nullable=False),
+        sa.Column("space_id", sa.String(length=40), nullable=False),
+        sa.Column("holder_id", sa.String(length=40), nullable=False),
+        sa.Column("person_id", sa.String(length=40), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("possible_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("decided_by", sa.String(length=40), nullable=True),
+        sa.Column("ground", sa.String(length=40), nullable=True),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_erasures_holder_id_holders")),
+        sa.ForeignKeyConstraint(["person_id"], ["holders.holder_id"], name=op.f("fk_erasures_person_id_holders")),
+        sa.ForeignKeyConstraint(["space_id"], ["data_keys.space_id"], name=op.f("fk_erasures_space_id_data_keys")),
+        sa.PrimaryKeyConstraint("erasure_id", name=op.f("pk_erasures")),
+    )
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_erasures_holder_id_asked_at"), ["holder_id", "asked_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_erasures_space_id"),
+            ["space_id"],
+            unique=True,
+            sqlite_where=sa.text("state = 'asked'"),
+            postgresql_where=sa.text("state = 'asked'"),
+        )
+        batch_op.create_index(batch_op.f("ix_erasures_state_due_at"), ["state", "due_at"], unique=False)
+
     op.create_table(
         "archives",
         sa.Column("archive_id", sa.String(length=40), nullable=False),
@@ -759,6 +793,16 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_passkeys_person_id"))
 
     op.drop_table("passkeys")
+    with op.batch_alter_table("erasures", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_erasures_state_due_at"))
+        batch_op.drop_index(
+            batch_op.f("ix_erasures_space_id"),
+            sqlite_where=sa.text("state = 'asked'"),
+            postgresql_where=sa.text("state = 'asked'"),
+        )
+        batch_op.drop_index(batch_op.f("ix_erasures_holder_id_asked_at"))
+
+    op.drop_table("erasures")
     op.drop_table("archive_pieces")
     with op.batch_alter_table("archives", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_archives_state_held_until"))

@@ -115,6 +115,7 @@ REGISTERED = {
     "require_request_uri_registration", "prompt_values_supported",
     "mtls_endpoint_aliases", "tls_client_certificate_bound_access_tokens",  # RFC 8705
     "require_signed_request_object",  # RFC 9101
+    "device_authorization_endpoint",  # RFC 8628
     "pushed_authorization_request_endpoint", "require_pushed_authorization_requests",  # RFC 9126
     "authorization_response_iss_parameter_supported",  # RFC 9207
     "authorization_details_types_supported",  # RFC 9396

@@ -16,6 +16,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from consent.client_options import DEVICE_CODE
 from consent.clients import AuthMethod, Client, Profile
 from consent.oauth.response_modes import ResponseMode
 from dataspace import clock, jose, jwk
@@ -23,7 +24,7 @@ from dataspace.db import db
 from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.relying_party import arrive, asks_to_sign_in, claims_of, signed_in, user_info
-from tests.consent.third_party import DETAILS, ThirdParty, parameters_of, tokens_for
+from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, parameters_of, tokens_for
 from tests.consent.visitor import Visitor, answer_of
 
 pytestmark = pytest.mark.wire
@@ -89,6 +90,7 @@ def issuer(truth: Truth, value: str) -> None:
 
 @exercises(
     "authorization_endpoint",
+    "device_authorization_endpoint",
     "end_session_endpoint",
     "grant_management_endpoint",
     "introspection_endpoint",
@@ -278,8 +280,11 @@ def grants(truth: Truth, value: list[str] | bool) -> None:
 
 @exercises("grant_types_supported")
 def grant_types(truth: Truth, value: list[str]) -> None:
-    assert set(value) == {"authorization_code", "refresh_token"}
-    bank = truth.bank()
+    assert set(value) == {"authorization_code", "refresh_token", DEVICE_CODE}
+    bank = truth.bank(grant_types=value)
+    begun = bank.post("/oauth/device_authorization", {"authorization_details": json.dumps(DETAILS)}, proof=LEFT_OUT)
+    asked = {"grant_type": DEVICE_CODE, "device_code": begun.json["device_code"]}
+    assert bank.post("/oauth/token", asked).json["error"] == "authorization_pending", "the rest: test_device.py"
     assert bank.refresh(tokens_for(bank, truth.world.actor)["refresh_token"]).status_code == 200
 
 

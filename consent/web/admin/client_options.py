@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import clients, interventions
-from consent.client_options import CHOICES, KINDS, ClientOptions
+from consent.client_options import CHOICES, DEVICE_CODE, KINDS, ClientOptions
 from consent.clients import Client, InvalidClientData, InvalidOption
 from consent.installation import Installation
 from consent.interventions import ReasonMissing
@@ -42,7 +42,10 @@ GROUPS: tuple[tuple[Label, dict[str, Label]], ...] = (
     }),
     (lazy_gettext("Sign-in"), {
         "application_type": lazy_gettext("native: an app on the holder's device, which returns to that device."),
-        "grant_types": lazy_gettext("One a line: authorization_code, and refresh_token if it may refresh."),
+        "grant_types": lazy_gettext(
+            "One a line: authorization_code, refresh_token if it may refresh, %(device)s if it asks at a counter.",
+            device=DEVICE_CODE,
+        ),
         "subject_type": lazy_gettext("pairwise: a name of its own per holder. A change makes its users strangers."),
         "sector_identifier_uri": lazy_gettext("The list of addresses that share one pairwise name. An https address."),
         "default_max_age": lazy_gettext("Seconds after which it wants a fresh sign-in. Empty: any age."),

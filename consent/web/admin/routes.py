@@ -2,7 +2,18 @@
 
 from flask import Blueprint
 
-from consent.web.admin import activity, cases, client_options, clients, consents, invitations, keys, rules, undelivered
+from consent.web.admin import (
+    activity,
+    cases,
+    client_options,
+    clients,
+    consents,
+    erasures,
+    invitations,
+    keys,
+    rules,
+    undelivered,
+)
 from dataspace.web.signin import require_administrator
 
 ROUTES = (
@@ -30,6 +41,8 @@ ROUTES = (
     ("POST", "/clients/<client_id>/verify", "verify_client", undelivered.verify),
     ("GET", "/undelivered", "undelivered", undelivered.index),
     ("POST", "/undelivered/again", "send_again", undelivered.send_again),
+    ("GET", "/erasures", "erasures", erasures.index),
+    ("POST", "/erasures/<erasure_id>", "decide_erasure", erasures.decide),
     ("GET", "/activity", "activity", activity.index),
     ("GET", "/cases", "cases", cases.index),
     ("GET", "/cases/<case_id>", "case", cases.show),

@@ -1,0 +1,173 @@
+"""Requests that are opened by a code on another screen: at a counter, on a kiosk (RFC 8628).
+
+The client pushes what it asks, shows a QR code, and fetches the answer by polling the token endpoint; the person opens
+the request on a device of her own and decides on the same consent page. For clients that read data, with the same
+checks, keys and proofs as a pushed request: only the way to the page is another.
+"""
+
+import datetime as dt
+import secrets
+import unicodedata
+from typing import Any
+from urllib.parse import urlencode
+
+from authlib.consts import default_json_headers
+from authlib.oauth2.rfc6749 import Endpoint, InvalidGrantError
+from authlib.oauth2.rfc6749.errors import AccessDeniedError
+from authlib.oauth2.rfc8628 import DeviceCodeGrant
+from authlib.oauth2.rfc8628.errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
+from sqlalchemy import select
+
+from consent.oauth import par, requests, tokens
+from consent.oauth.forms import FormRequest
+from consent.oauth.grants import HeldCode, demand_active, first_tokens, use_up
+from consent.oauth.par import AuthorizationRequest
+from consent.oauth.tokens import BoundCode
+from dataspace.db import db
+from dataspace.errors import Conflict, NotFound
+from dataspace.identifiers import BlindIndex, Identifier
+
+PAGE = "/device"
+ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628 section 6.1: no vowels, so no words; nothing that is taken for a digit
+LENGTH = 8  # 34 bits, for 15 minutes, behind a rate limit: section 5.1
+INTERVAL = 5  # seconds between two questions (section 3.2), and what each hurry adds (section 3.5)
+
+
+class DeviceAuthorization(Endpoint):  # type: ignore[misc]
+    """The endpoint of section 3.1, in Authlib's form."""
+
+    ENDPOINT_NAME = "device_authorization"
+
+    def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
+        draft = requests.Draft(
+            endpoint=requests.Endpoint.DEVICE,
+            client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
+            parameters=request.payload.data,
+            sender=request.sender,
+            registry=self.server.registry,
+            keys=self.server.keys,
+            now=request.now,
+        )
+        device_code, user_code = _begin(requests.check(draft), request.now, index=self.server.registry.index)
+        address = self.server.issuer + PAGE
+        body = {
+            "device_code": device_code,
+            "user_code": user_code,
+            "verification_uri": address,
+            "verification_uri_complete": f"{address}?{urlencode({'user_code': user_code})}",
+            "expires_in": int(par.AT_COUNTER.total_seconds()),
+            "interval": INTERVAL,
+        }
+        return 200, body, default_json_headers
+
+
+def _begin(checked: requests.CheckedRequest, now: dt.datetime, *, index: BlindIndex) -> tuple[str, str]:
+    """Store a checked request; returns its two codes, of which digests are kept."""
+    device_code = tokens.new_secret(tokens.DEVICE_PREFIX)
+    letters = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    row = par.draft(device_code, checked.client_id, checked.parameters, checked.ask, now, jkt=checked.jkt)
+    row.user_code = _digest(letters, index)
+    row.poll_interval = INTERVAL
+    row.expires_at = now + par.SHOWN
+    db.session.add(row)
+    db.session.flush()
+    return device_code, in_groups(letters)
+
+
+def in_groups(unverified_code: str) -> str:
+    """A code as it is shown: two groups of four. Whatever else was typed is left out (section 6.1)."""
+    letters = _letters(unverified_code)
+    return "-".join(letters[i : i + 4] for i in range(0, len(letters), 4))
+
+
+def _letters(unverified_code: str) -> str:
+    plain = unicodedata.normalize("NFKC", unverified_code[:100]).upper()
+    return "".join(c for c in plain if c in ALPHABET)[: LENGTH + 1]
+
+
+def _digest(letters: str, index: BlindIndex) -> str:
+    """Keyed, because a plain digest of so few letters can be reversed by trying."""
+    return index.of(Identifier(letters, "user_code"))
+
+
+def find(unverified_code: str, now: dt.datetime, *, index: BlindIndex) -> AuthorizationRequest:
+    """The request that a code opens. Raises NotFound: unknown, too old, answered."""
+    letters = _letters(unverified_code)
+    row = db.session.scalar(select(AuthorizationRequest).filter_by(user_code=_digest(letters, index)))
+    if row is None or row.finished_at is not None or now >= row.expires_at:
+        raise NotFound("no open request has this code")
+    return row
+
+
+def open_in_browser(row: AuthorizationRequest, *, browser: str, now: dt.datetime) -> None:
+    """Bind the request to the browser of whoever was first. Raises Conflict for whoever comes second."""
+    if not par.bind(row, browser, now):
+        raise Conflict("this request was opened in another browser")
+
+
+class _Credential:
+    """A device code as Authlib's steps read it."""
+
+    def __init__(self, row: AuthorizationRequest, device_code: str) -> None:
+        self.row = row
+        self.device_code = device_code
+
+    def get_client_id(self) -> str:
+        return self.row.client_id
+
+    def get_scope(self) -> str:
+        """As asked; what was agreed stands with the code."""
+        return str(self.row.parameters["scope"])
+
+
+class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
+    """A device code for tokens, once, as soon as the person has agreed (sections 3.4 and 3.5)."""
+
+    request: FormRequest
+
+    def query_device_credential(self, device_code: str) -> _Credential:
+        """The request behind a device code, whatever became of it. Raises ExpiredTokenError: unknown is long over."""
+        row = par.find(device_code) if device_code.startswith(tokens.DEVICE_PREFIX) else None
+        if row is None:
+            raise ExpiredTokenError("the device code is unknown or too old")
+        return _Credential(row, device_code)
+
+    def validate_device_credential(self, credential: _Credential) -> BoundCode:
+        """What the person has agreed to. Raises the errors of section 3.5."""
+        row, now = credential.row, self.request.now
+        if row.finished_at is None:
+            if now >= row.expires_at:
+                raise ExpiredTokenError("nobody has answered in time")
+            _pace(row, now)
+            raise AuthorizationPendingError("the person has not decided yet")
+        bound = tokens.find_code(credential.device_code)
+        if bound is None:
+            raise AccessDeniedError("the holder did not agree")
+        if bound.used_at is not None:
+            tokens.revoke_family(bound.digest, client_id=bound.client_id, now=now)
+            raise InvalidGrantError("the device code was used before")
+        if now >= bound.dies_at:
+            raise ExpiredTokenError("the answer was not fetched in time")
+        demand_active(bound, self.request)
+        return bound
+
+    def validate_token_request(self) -> None:
+        """Client and device code (Authlib); then the key; last, the code is used up."""
+        super().validate_token_request()
+        bound: BoundCode = self.request.user
+        self.request.authorization_code = HeldCode(bound)
+        use_up(self.request, bound, issuer=self.server.issuer)
+
+    def generate_token(self, user: BoundCode, **_kwargs: Any) -> dict[str, Any]:
+        """Access and refresh token, and what was granted."""
+        return first_tokens(self.request, user, user.scope, registry=self.server.registry)
+
+
+def _pace(row: AuthorizationRequest, now: dt.datetime) -> None:
+    """Note the question. Raises SlowDownError when it comes too soon, and makes the pause longer (section 3.5)."""
+    pause, before = row.poll_interval or INTERVAL, row.polled_at
+    row.polled_at = now
+    if before is not None and now - before < dt.timedelta(seconds=pause):
+        row.poll_interval = pause + INTERVAL
+        raise SlowDownError(f"wait {row.poll_interval} seconds")
