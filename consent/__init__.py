@@ -15,6 +15,7 @@ purposes      what a client is registered to ask, why, and the caps on it
 terms         what one request asks, parsed from authorization_details
 archives      a signed copy of everything in a space, made in pieces; archive_parts: what is in it
 erasures      deleting a whole space: asked for, put off, decided, done by destroying its key
+deaths        a holder has died: the space closes, nothing is deleted
 keys          server signing keys, rotation, the public JWK set
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 announcements what a client is told of its consents, and whether it has taken it

@@ -38,6 +38,8 @@ OPERATOR_EVENTS = (
     "invitation:issued",
     "invitation:revoked",
     "holder:searched",
+    "holder:died",
+    "holder:alive",
     "space:erased",
     "space:kept",
     "events:sent_again",

@@ -33,6 +33,7 @@ class CaseKind(enum.StrEnum):
     CORRECTION = "correction"  # a value is wrong: for the authority that it comes from
     DELETION = "deletion"  # data should go that no authorization covers any more
     EXPLANATION = "explanation"  # how a decision was made
+    KIN = "kin"  # next of kin ask for what is in the space of somebody who has died (PIPL article 49)
 
 
 class CaseState(enum.StrEnum):

@@ -135,6 +135,16 @@ def terminate(client_id: str, now: dt.datetime, limit: int = 500, *, registry: R
     return len(left)
 
 
+def terminate_all(space_id: str, actor: Actor, now: dt.datetime, *, ground: Ground, registry: Registry) -> None:
+    """An administrator ends every consent of a space that closes, also those that wait for approval."""
+    query = select(Consent.consent_id).where(Consent.space_id == space_id, Consent.state.in_(OPEN))
+    for consent_id in db.session.scalars(query.order_by(Consent.consent_id)).all():
+        if history.hold(consent_id).state in OPEN:
+            history.append(
+                consent_id, Event.TERMINATED, now, actor=actor, channel="admin", reason_code=ground, registry=registry
+            )
+
+
 def _due(now: dt.datetime, limit: int) -> Iterable[tuple[str, Event]]:
     expired = select(Consent.consent_id).where(Consent.state.in_(LIVE), Consent.expires_at <= now).limit(limit)
     yield from ((c, Event.EXPIRED) for c in _locked(expired))

@@ -11,13 +11,12 @@ import enum
 from sqlalchemy import ForeignKey, Index, String, Text, delete, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import archives, cases, history, interventions
+from consent import archives, cases, endings, interventions
 from consent.archive_parts import hold_space
 from consent.archives import Archive
 from consent.due_dates import due
 from consent.history import Registry
 from consent.interventions import Ground, Stated
-from consent.records import OPEN, Consent, Event
 from dataspace import holders, mail, mandates, messages, passkeys, signins
 from dataspace.db import Model, connection, db, new_id
 from dataspace.errors import Conflict, NotAllowed, NotFound
@@ -122,7 +121,8 @@ def execute(erasure_id: str, actor: Actor, reason: Stated, now: dt.datetime, *, 
     if now < erasure.possible_at:
         raise Conflict("the cooling-off is not over")
     _decide(erasure, ErasureState.DONE, actor, now, reason)
-    _end_consents(erasure.space_id, actor, now, registry)
+    # While the key is there still: each end has a receipt, and is told to whom it concerns.
+    endings.terminate_all(erasure.space_id, actor, now, ground=Ground.HOLDER_REQUEST, registry=registry)
     cases.close_all(erasure.space_id, actor, now, vault=registry.vault)
     connection().execute(delete(Archive).where(Archive.space_id == erasure.space_id))
     messages.forget(erasure.space_id)
@@ -135,17 +135,6 @@ def execute(erasure_id: str, actor: Actor, reason: Stated, now: dt.datetime, *, 
     _note("space:erased", erasure, actor, reason, now)
     db.session.flush()
     return ended
-
-
-def _end_consents(space_id: str, actor: Actor, now: dt.datetime, registry: Registry) -> None:
-    """While the key is there still: each end is written down and told to whom it concerns."""
-    query = select(Consent.consent_id).where(Consent.space_id == space_id, Consent.state.in_(OPEN))
-    for consent_id in db.session.scalars(query.order_by(Consent.consent_id)).all():
-        if history.hold(consent_id).state in OPEN:
-            history.append(
-                consent_id, Event.TERMINATED, now, actor=actor, channel="admin",
-                reason_code=Ground.HOLDER_REQUEST, registry=registry,
-            )  # fmt: skip
 
 
 def _at_desk(erasure_id: str, actor: Actor) -> Erasure:

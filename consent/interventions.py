@@ -35,6 +35,7 @@ class Ground(enum.StrEnum):
     KEY_CHANGE = "key_change"
     RESOLVED = "resolved"
     LEGAL_DUTY = "legal_duty"
+    SUBJECT_DIED = "subject_died"
     OTHER = "other"
 
 

@@ -28,6 +28,7 @@ KINDS: dict[str, Label] = {
     CaseKind.CORRECTION: lazy_gettext("A value is wrong"),
     CaseKind.DELETION: lazy_gettext("Data should be deleted"),
     CaseKind.EXPLANATION: lazy_gettext("I want a decision explained"),
+    CaseKind.KIN: lazy_gettext("A relative of mine has died"),
 }
 STATES: dict[str, tuple[Label, str]] = {
     CaseState.OPEN: (lazy_gettext("Waits for an answer"), "waiting"),
@@ -53,6 +54,7 @@ ASKS: dict[str, Label] = {
     CaseKind.CORRECTION: lazy_gettext("What is wrong, and what should it be?"),
     CaseKind.DELETION: lazy_gettext("What should be deleted, and why?"),
     CaseKind.EXPLANATION: lazy_gettext("Which decision should be explained?"),
+    CaseKind.KIN: lazy_gettext("Who has died, how are you related, which documents say so, and what do you need?"),
 }
 
 

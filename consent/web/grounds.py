@@ -24,6 +24,7 @@ GROUNDS: dict[str, Label] = {
     Ground.KEY_CHANGE: lazy_gettext("Change of keys"),
     Ground.RESOLVED: lazy_gettext("The cause is resolved"),
     Ground.LEGAL_DUTY: lazy_gettext("The law has it kept"),
+    Ground.SUBJECT_DIED: lazy_gettext("The holder has died"),
     Ground.OTHER: lazy_gettext("Another reason"),
     REQUIRED_ITEM: lazy_gettext("An item that it cannot do without was stopped"),
     LAST_ITEM: lazy_gettext("Its last item was stopped"),

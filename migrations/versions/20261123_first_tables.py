@@ -378,6 +378,27 @@ def upgrade():
         sa.PrimaryKeyConstraint("holder_id", "role", name=op.f("pk_holder_roles")),
     )
     op.create_table(
+        "deaths",
+        sa.Column("death_id", sa.String(length=40), nullable=False),
+        sa.Column("holder_id", sa.String(length=40), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.String(length=40), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_deaths_holder_id_holders")),
+        sa.PrimaryKeyConstraint("death_id", name=op.f("pk_deaths")),
+    )
+    with op.batch_alter_table("deaths", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_deaths_holder_id"),
+            ["holder_id"],
+            unique=True,
+            sqlite_where=sa.text("revoked_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL"),
+        )
+        batch_op.create_index(batch_op.f("ix_deaths_recorded_at"), ["recorded_at"], unique=False)
+
+    op.create_table(
         "erasures",
         sa.Column("erasure_id", sa.String(length=40), nullable=False),
         sa.Column("space_id", sa.String(length=40), nullable=False),
@@ -793,6 +814,15 @@ def downgrade():
         batch_op.drop_index(batch_op.f("ix_passkeys_person_id"))
 
     op.drop_table("passkeys")
+    with op.batch_alter_table("deaths", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_deaths_recorded_at"))
+        batch_op.drop_index(
+            batch_op.f("ix_deaths_holder_id"),
+            sqlite_where=sa.text("revoked_at IS NULL"),
+            postgresql_where=sa.text("revoked_at IS NULL"),
+        )
+
+    op.drop_table("deaths")
     with op.batch_alter_table("erasures", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_erasures_state_due_at"))
         batch_op.drop_index(

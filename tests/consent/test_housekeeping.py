@@ -66,6 +66,7 @@ KEPT = {
     "deletions": "history: who had to delete, and has",
     "data_items": "the catalogue, by version",
     "data_keys": "one a space",
+    "deaths": "history: whose space was closed, and why",
     "erasures": "history: who wanted a whole space deleted, and what became of it",
     "holder_roles": "who may do what",
     "holders": "the registry",

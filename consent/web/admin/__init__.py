@@ -7,6 +7,7 @@ invitations initial access tokens: issue, see who used which, revoke
 client_options  the form for what a client has registered beyond who it is
 forms       what the client forms send, and the reason that every change needs
 cases       the desk for complaints and requests: pass on, answer
+deaths      a holder has died: written down from a document
 erasures    the desk for deleting whole spaces
 activity    what happened lately, and counts per day
 keys        the keys of the service

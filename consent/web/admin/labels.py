@@ -34,6 +34,8 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "events:sent_again": (lazy_gettext("Notices to third parties sent again"), ""),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
     "invitation:revoked": (lazy_gettext("Leave to register revoked"), "caution"),
+    "holder:died": (lazy_gettext("A death was written down"), "danger"),
+    "holder:alive": (lazy_gettext("A death was written down by mistake"), "caution"),
     "space:erased": (lazy_gettext("A whole space was deleted"), "danger"),
     "space:kept": (lazy_gettext("Deleting a space was refused"), ""),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
