@@ -167,12 +167,10 @@ def is_approved(client_id: str, code: str) -> bool:
 
 def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datetime) -> Ask:
     """What the holder will be asked. Raises InvalidTerms with a sentence that names the offending part."""
-    purpose = db.session.get(Purpose, (client_id, terms.purpose_code))
-    if purpose is None or purpose.approved_at is None:
-        raise InvalidTerms(f"purpose {terms.purpose_code} is not registered for this client")
+    purpose, client_class = _registered(client_id, terms.purpose_code)
     if any(party["role"] != "processor" for party in purpose.third_parties):  # PIPL 23, check C-16
         raise InvalidTerms(f"purpose {purpose.code}: a further controller has to ask for itself")
-    case = case_of(purpose)
+    case = case_of(purpose, client_class)
     in_force = rules.in_force(now, case)
     registered = {i["item"]: i for i in purpose.items}
     items = catalogue.current([i.item_id for i in terms.items] or list(registered))
@@ -210,6 +208,19 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
     for objection in rules.objections(in_force, _wanted(ask, case)):
         raise InvalidTerms(objection.what)
     return ask
+
+
+def _registered(client_id: str, code: str) -> tuple[Purpose, str]:
+    """An approved purpose, and the class of its client, in one statement. Raises InvalidTerms."""
+    found = db.session.execute(
+        select(Purpose, Client.client_class)
+        .join(Client, Client.client_id == Purpose.client_id)
+        .where(Purpose.client_id == client_id, Purpose.code == code, Purpose.approved_at.is_not(None))
+    ).one_or_none()
+    if found is None:
+        raise InvalidTerms(f"purpose {code} is not registered for this client")
+    purpose, client_class = found
+    return purpose, client_class
 
 
 def case_of(purpose: Purpose, client_class: str | None = None) -> Case:

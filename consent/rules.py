@@ -174,18 +174,19 @@ NO_RULES = Rules()
 
 
 def in_force(now: dt.datetime, case: Case | None = None) -> Rules:
-    """The rules that count at ``now``: all of them, or those that can matter to one case (two statements).
+    """The rules that count at ``now``: all of them, or those that can matter to one case (three statements).
 
     Before the first set is loaded there are none, and what is registered is the only cap. Raises InvalidTerms when
     there are sets but none counts yet: the clock was set back, and without rules nothing is asked.
     """
-    book = db.session.scalar(
-        select(RuleBook).where(RuleBook.valid_from <= now).order_by(RuleBook.valid_from.desc()).limit(1)
-    )
+    counts = (RuleBook.valid_from <= now).label("counts")
+    # One that counts comes before any that does not: whether there is a set at all is known from the same row.
+    latest = select(RuleBook.version, counts).order_by(counts.desc(), RuleBook.valid_from.desc()).limit(1)
+    book = db.session.execute(latest).one_or_none()
     if book is None:
-        if db.session.scalar(select(RuleBook.version).limit(1)) is not None:
-            raise InvalidTerms("no rule set is in force at this time")
         return NO_RULES
+    if not book.counts:
+        raise InvalidTerms("no rule set is in force at this time")
     return of_version(book.version, case)
 
 
