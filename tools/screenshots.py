@@ -36,14 +36,15 @@ HOLDER = {
     "authorizations-waiting": "/authorizations?tab=waiting", "authorizations-ended": "/authorizations?tab=ended",
     "reads": "/reads", "messages": "/messages", "message-choices": "/messages/choices",
     "mail-address": "/messages/address", "cases": "/cases", "new-case": "/cases/new", "copies": "/archive",
-    "passkeys": "/passkeys", "add-passkey": "/passkeys/add", "act-as": "/act-as",
+    "passkeys": "/passkeys", "add-passkey": "/passkeys/add", "act-as": "/act-as", "counter-code": "/device",
+    "erasure": "/erasure",
 }  # fmt: skip
 ADMINISTRATOR = {
     "admin": "/admin", "clients": "/admin/clients", "client": "/admin/clients/lingnan-bank",
     "client-edit": "/admin/clients/lingnan-bank/edit", "client-options": "/admin/clients/lingnan-bank/options",
     "register": "/admin/register-client", "activity": "/admin/activity", "keys": "/admin/keys",
     "undelivered": "/admin/undelivered", "invitations": "/admin/invitations", "cases": "/admin/cases",
-    "rules": "/admin/rules",
+    "rules": "/admin/rules", "erasures": "/admin/erasures", "deaths": "/admin/deaths",
 }  # fmt: skip
 
 
