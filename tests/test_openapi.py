@@ -20,6 +20,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from sqlalchemy import func, select, update
 
 from consent import clients, endings, interventions
+from consent.client_options import DEVICE_CODE
 from consent.clients import Profile
 from consent.oauth import initial_access, introspection
 from consent.oauth.forms import FORM
@@ -39,7 +40,9 @@ from wsgi import create_app
 
 pytestmark = pytest.mark.wire
 
-DESCRIBED = re.compile(r"/api/|/userinfo|/oauth/(grants|par|token|introspect|revoke|events|register)")
+DESCRIBED = re.compile(
+    r"/api/|/userinfo|/oauth/(grants|par|device_authorization|token|introspect|revoke|events|register)"
+)
 SCOPE = "openid grant_management_query grant_management_revoke"
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -56,6 +59,7 @@ OPERATIONS = [
     ("GET", "/oauth/grants/{grant_id}"),
     ("DELETE", "/oauth/grants/{grant_id}"),
     ("POST", "/oauth/par"),
+    ("POST", "/oauth/device_authorization"),
     ("POST", "/oauth/token"),
     ("POST", "/oauth/introspect"),
     ("POST", "/oauth/revoke"),
@@ -68,7 +72,7 @@ OPERATIONS = [
     ("DELETE", "/oauth/register/{client_id}"),
 ]
 IDS = [" ".join(one) for one in OPERATIONS]
-BY_CLIENT = [one for one in OPERATIONS if re.search("oauth/(par|token|introspect|revoke)", one[1])]
+BY_CLIENT = [one for one in OPERATIONS if re.search("oauth/(par|device_authorization|token|introspect|revoke)", one[1])]
 BY_PROGRAM = [one for one in OPERATIONS if "events" in one[1]]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
 BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF + BY_PROGRAM]
@@ -282,6 +286,20 @@ def test_every_described_answer_on_the_way_to_a_token(scene: Scene) -> None:
         proof = {"DPoP": scene.bank.proof("POST", "/oauth/token")}
         assert scene.call("POST", "/oauth/token", body=grant, headers=proof).status_code == status
     assert scene.call("POST", "/oauth/token", body=grant | {"client_assertion": "x"}).status_code == 401
+
+
+def test_every_described_answer_at_a_counter(scene: Scene) -> None:
+    path, asked = (
+        "/oauth/device_authorization",
+        {"authorization_details": scene.bank.request()["authorization_details"]},
+    )
+    assert scene.call("POST", path, body=asked).status_code == 400, "not registered for it"
+    scene.bank.registers(grant_types=["authorization_code", DEVICE_CODE])
+    begun = scene.call("POST", path, body=asked)
+    assert begun.status_code == 200
+    assert scene.call("POST", path, body=asked | {"client_assertion": "x"}).status_code == 401
+    grant = {"grant_type": DEVICE_CODE, "device_code": begun.json()["device_code"]}
+    assert scene.call("POST", "/oauth/token", body=grant).json()["error"] == "authorization_pending"
 
 
 def test_every_described_call_about_a_token(scene: Scene, now: dt.datetime) -> None:

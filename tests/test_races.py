@@ -5,6 +5,7 @@ both processes wait for it: then both have looked before either has written, whi
 """
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from consent import endings, keys, worker
+from consent.client_options import DEVICE_CODE
 from consent.keys import KeyUse
 from consent.oauth import replay
 from consent.oauth.par import AuthorizationRequest
@@ -28,7 +30,7 @@ from dataspace.web.shell import services
 from tests import factories
 from tests.arena import Answer, Arena, Request, arena
 from tests.conftest import fresh_database, make_settings
-from tests.consent.third_party import ThirdParty, code_for, tokens_for
+from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, code_for, tokens_for
 from tests.consent.visitor import Visitor, delivered
 from wsgi import create_app
 
@@ -237,20 +239,45 @@ def test_agreeing_in_two_tabs_at_once_gives_one_consent_and_one_code(
 ) -> None:
     visitor = Visitor(app.test_client()).sign_in(world.person, clock.now())
     for _trial in range(TRIALS // 2):
-        page = visitor.get(bank.authorize_url())
+        visitor.get(bank.authorize_url())
         before = counted(Consent), counted(AuthorizationCode)
-        button = page.button("Agree")
-        assert button.form is not None
-        data = delivered(button.form) | {button.attributes["name"]: button.attributes["value"]}
-        cookie = visitor.client.get_cookie("session")
-        assert cookie is not None
-        tap = Request(
-            method="POST", path=button.attributes.get("formaction", button.form.action), data=data,
-            headers={"Cookie": f"session={cookie.value}", "Accept": "text/html", "Accept-Language": "en"},
-        )  # fmt: skip
+        tap = tap_of(visitor, "Agree")
         answers = both.race(tap, tap)
         assert (counted(Consent), counted(AuthorizationCode)) == (before[0] + 1, before[1] + 1)
         assert all(a.status < 500 for a in answers)
+
+
+def tap_of(visitor: Visitor, text: str) -> Request:
+    """The tap on a button of the visitor's page, with the visitor's cookie."""
+    button, cookie = visitor.page.button(text), visitor.client.get_cookie("session")
+    assert button.form is not None
+    assert cookie is not None
+    said = {button.attributes["name"]: button.attributes["value"]} if "name" in button.attributes else {}
+    return Request(
+        method="POST", path=button.attributes.get("formaction", button.form.action), data=delivered(button.form) | said,
+        headers={"Cookie": f"session={cookie.value}", "Accept": "text/html", "Accept-Language": "en"},
+    )  # fmt: skip
+
+
+def test_a_code_at_a_counter_that_two_open_belongs_to_one_and_its_answer_is_fetched_once(
+    app: Flask, both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    bank.registers(grant_types=["authorization_code", "refresh_token", DEVICE_CODE])
+    two = [Visitor(app.test_client()).sign_in(world.person, clock.now()) for _ in range(2)]
+    with two[1].client.session_transaction() as session:
+        session["browser"] = "of somebody else"
+    for _trial in range(TRIALS // 2):
+        asked = {"authorization_details": json.dumps(DETAILS)}
+        begun = bank.post("/oauth/device_authorization", asked, proof=LEFT_OUT).json
+        for visitor in two:
+            visitor.get(f"/device?user_code={begun['user_code']}")
+        answers = both.race(*(tap_of(visitor, "The codes are the same") for visitor in two))
+        assert sorted(a.status for a in answers) == [303, 409]
+        won = next(i for i, answer in enumerate(answers) if answer.status == 303)
+        two[won].get(answers[won].location)
+        two[won].tap("Agree")
+        form = {"grant_type": DEVICE_CODE, "device_code": begun["device_code"]}
+        check_one_exchange(bank, both.race(post(bank, TOKEN, **form), post(bank, TOKEN, **form)))
 
 
 def counted(model: type[Any]) -> int:

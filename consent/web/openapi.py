@@ -56,6 +56,7 @@ def _paths() -> dict[str, Any]:
             "delete": _give_grant_back(),
         },
         "/oauth/par": {"post": _push()},
+        "/oauth/device_authorization": {"post": _ask_at_a_counter()},
         "/oauth/token": {"post": _exchange()},
         "/oauth/introspect": {"post": _introspect()},
         "/oauth/revoke": {"post": _revoke()},
@@ -207,6 +208,22 @@ def _push() -> Schema:
         "responses": with_proof(
             {
                 "201": answer("To be opened in a browser soon.", JSON, ref("PushedAnswer")),
+                **_client_refusals(),
+                **problems(429),
+            }
+        ),
+    }
+
+
+def _ask_at_a_counter() -> Schema:
+    return {
+        "operationId": "askAtACounter",
+        "tags": ["tokens"],
+        "summary": "Say what to ask the holder, who opens it by the code that is answered (RFC 8628).",
+        **_client_call("DeviceRequest"),
+        "responses": with_proof(
+            {
+                "200": answer("Codes to show, and to fetch the answer with.", JSON, ref("DeviceAnswer")),
                 **_client_refusals(),
                 **problems(429),
             }

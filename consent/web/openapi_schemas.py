@@ -9,7 +9,7 @@ from consent import claims
 from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod, Profile
 from consent.oauth.client_auth import ASSERTION_TYPE
-from consent.oauth.requests import MAX_NONCE, MAX_STATE, SCOPES
+from consent.oauth.requests import FOR_A_BROWSER, MAX_NONCE, MAX_STATE, SCOPES
 from consent.oauth.resources import MAX_NAMED
 from consent.oauth.response_modes import ResponseMode
 from consent.oauth.security_events import ERRORS, MAX_TOLD
@@ -69,6 +69,11 @@ def schemas() -> dict[str, Schema]:
         "UserInfo": _user_info(),
         "AuthorizationDetails": ASKED,
         "PushedRequest": _pushed_request(),
+        "DeviceRequest": _device_request(),
+        "DeviceAnswer": record(
+            dict.fromkeys(("device_code", "user_code", "verification_uri", "verification_uri_complete"), TEXT)
+            | {name: {"type": "integer", "minimum": 1} for name in ("expires_in", "interval")}
+        ),
         "PushedAnswer": record({"request_uri": TEXT, "expires_in": {"type": "integer", "minimum": 1}}),
         "TokenRequest": _token_request(),
         "Tokens": _tokens(),
@@ -288,8 +293,14 @@ def _pushed_request() -> Schema:
     }
 
 
+def _device_request() -> Schema:
+    """RFC 8628 section 3.1: what would be pushed, without the way through a browser."""
+    pushed = _pushed_request()["properties"]
+    return {"type": "object", "properties": {n: said for n, said in pushed.items() if n not in FOR_A_BROWSER}}
+
+
 def _token_request() -> Schema:
-    code = {"redirect_uri": TEXT, "code": TEXT, "code_verifier": TEXT}
+    code = {"redirect_uri": TEXT, "code": TEXT, "code_verifier": TEXT, "device_code": TEXT}
     properties = {"grant_type": {"enum": list(GRANT_TYPES)}, **code, "refresh_token": TEXT, "scope": SCOPE}
     properties["resource"] = {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": MAX_NAMED}
     return {"type": "object", "properties": properties | _credentials(), "required": ["grant_type"]}
