@@ -35,7 +35,8 @@ HOLDER = {
     "home": "/", "data": "/data", "item": "/data/{item}", "authorizations": "/authorizations",
     "authorizations-waiting": "/authorizations?tab=waiting", "authorizations-ended": "/authorizations?tab=ended",
     "reads": "/reads", "messages": "/messages", "message-choices": "/messages/choices",
-    "mail-address": "/messages/address", "cases": "/cases", "new-case": "/cases/new", "copies": "/archive",
+    "mail-address": "/messages/address", "cases": "/cases", "copies": "/archive",
+    "new-case": "/cases/new?kind=explanation",
     "passkeys": "/passkeys", "add-passkey": "/passkeys/add", "act-as": "/act-as", "counter-code": "/device",
     "erasure": "/erasure",
 }  # fmt: skip
@@ -197,7 +198,7 @@ def _lending(person: Person, offer: str) -> Iterator[Person]:
     # The page after agreeing would lead on to the bank before anybody has seen it.
     person.page.route("**/done", _stay)
     person.page.locator("button[value=agree]").first.click()
-    person.page.wait_for_load_state()
+    person.page.wait_for_url(re.compile("/(done|waiting)$"))
     person.pages = {}
     person.keep("given")
     yield person  # before the bank takes its code: this page is there until then
@@ -206,7 +207,7 @@ def _lending(person: Person, offer: str) -> Iterator[Person]:
     if person.who == "citizen":
         person.asked("card-limit-review")
         person.page.locator("button[value=refuse]").first.click()
-        person.page.wait_for_load_state()
+        person.page.wait_for_url("**/done")
     person.open("/data")
     item = person.page.locator("main a[href^='/data/']").first.get_attribute("href") or ""
     person.pages |= {name: path.replace("/data/{item}", item) for name, path in HOLDER.items()}

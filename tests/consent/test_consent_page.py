@@ -88,7 +88,7 @@ def test_c05_every_item_has_its_own_reason(scene: Scene) -> None:
 
 
 def test_c08_nobody_needs_a_password_or_code(scene: Scene) -> None:
-    assert f"Nobody needs your password or a code for this: not we, not {BANK}." in scene.shows().says
+    assert f"Neither we nor {BANK} will ask for a password or a code." in scene.shows().says
 
 
 def test_c09_longer_than_usual_is_marked(scene: Scene) -> None:
@@ -666,7 +666,7 @@ def test_c23_the_approver_sees_the_same_and_who_prepared_it(scene: Scene, office
     card = next(href for words, href in office.representative.page.links if "Waiting for approval" in words)
     page = office.representative.get(card)
     for words in ("Prepared by 周敏", BANK, "Review this loan application", "Item e.reg.licence", "Field uscc",
-                  "They keep it", "How often", "Nobody needs your password"):  # fmt: skip
+                  "They keep it", "How often", "will ask for a password or a code"):  # fmt: skip
         assert words in page.says, words
     office.representative.tap("Agree")
     assert scene.consents()[0].state == State.ACTIVE
@@ -716,7 +716,7 @@ def test_a_sign_in_says_who_what_and_how_long(scene: Scene, login: Ask) -> None:
         BANK,
         "They learn your name, what you say",
         "How long 365 days",
-        "Nobody needs your password",
+        "will ask for a password or a code",
     ):
         assert words in page.says, words
     scene.visitor.tap("Agree")
