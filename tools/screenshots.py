@@ -195,15 +195,10 @@ def _lending(person: Person, offer: str) -> Iterator[Person]:
     last = person.walk()
     yield person
     person.open(last)
-    # The page after agreeing would lead on to the bank before anybody has seen it.
-    person.page.route("**/done", _stay)
-    person.page.locator("button[value=agree]").first.click()
-    person.page.wait_for_url(re.compile("/(done|waiting)$"))
-    person.pages = {}
-    person.keep("given")
-    yield person  # before the bank takes its code: this page is there until then
-    person.pages = {}
+    person.pages = {"given": _agree(person)}
+    yield person
     _bank_reads(person)
+    person.pages = {}
     if person.who == "citizen":
         person.asked("card-limit-review")
         person.page.locator("button[value=refuse]").first.click()
@@ -225,8 +220,27 @@ def _keep_first(person: Person, prefix: str, name: str) -> None:
         person.keep(name)
 
 
+def _agree(person: Person) -> str:
+    """Agree on the last step; returns where the page after it is, which stays unread: it is shown once to a browser."""
+    found: list[str] = []
+
+    def hold(route: Route) -> None:
+        # Here and not at the page itself, for what a redirect leads to cannot be held.
+        answer = route.fetch(max_redirects=0)
+        found.append(answer.headers["location"])
+        route.fulfill(status=200, headers={"set-cookie": answer.headers.get("set-cookie", "")}, body="")
+
+    person.page.route("**/agree", hold)
+    person.page.locator("button[value=agree]").first.click()
+    person.page.wait_for_url("**/agree")
+    person.page.unroute("**/agree")
+    person.page.route("**/done", _stay)
+    return found[0].removeprefix(person.demo.issuer)
+
+
 def _bank_reads(person: Person) -> None:
     """The bank's customer goes back and has the bank read, where it may."""
+    person.open(person.pages["given"])
     link = person.page.locator(f"a[href^='{person.demo.bank_url}']")
     if link.count():
         person.page.goto(link.first.get_attribute("href") or "")
