@@ -1,0 +1,416 @@
+"""Random lives of a consent against a simple model: who holds it, who reads it, who supervises, and a clock that jumps.
+
+Nothing is ever readable that the model does not allow, everything that it allows is; no event is lost, no version
+changes. ``DATASPACE_LAW=2000`` tries that many lives.
+"""
+
+import dataclasses
+import datetime as dt
+import itertools
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+from flask import Flask
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select
+
+from consent import amendments, clients, deletions, endings, lifecycle, pauses, reminders
+from consent.clients import Client
+from consent.deletions import SignedStatement
+from consent.documents import Choices, stamp
+from consent.purposes import Ask
+from consent.records import Consent, ConsentEvent, ConsentVersion, Event, State, fold
+from dataspace import clock, jose
+from dataspace.accesses import Access
+from dataspace.db import db
+from dataspace.errors import Conflict, NotAllowed, NotFound
+from dataspace.frequency import Frequency
+from dataspace.holders import HolderKind
+from dataspace.mandates import Actor, Capacity
+from dataspace.permission import ReadRefused
+from tests import factories
+from tests.consent import reading
+
+LIVES = int(os.environ.get("DATASPACE_LAW", "40"))
+BEGIN = clock.now() + dt.timedelta(days=400)  # so far that the server has keys wherever the clock jumps
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+JUMPS = [HOUR, 10 * HOUR, DAY, 3 * DAY, 20 * DAY, 95 * DAY, -HOUR, -DAY, -20 * DAY]
+ITEMS = ("e.a", "e.b", "e.c")  # the first is required
+steps = st.sampled_from
+
+
+@dataclass
+class Scene:
+    """A company with an agent and a legal representative, its records, a bank and an administrator."""
+
+    agent: Actor
+    head: Actor
+    supervisor: Actor
+    ask: Ask
+
+
+@dataclass
+class Model:
+    """What a reader of the rules would expect, in as few words as possible."""
+
+    granted: set[str]
+    begins: dt.datetime
+    ends: dt.datetime
+    max_reads: int | None
+    frequency: Frequency | None
+    pending: bool
+    since: dt.datetime
+    end: State | None = None
+    paused: bool = False
+    suspended: bool = False
+    client_suspended: bool = False
+    reads: int = 0
+    window: dt.datetime | None = None
+    in_window: int = 0
+    kept: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        return self.end is None and not self.pending
+
+    @property
+    def state(self) -> State:
+        resting = {(True, True): State.PAUSED_SUSPENDED, (True, False): State.PAUSED, (False, True): State.SUSPENDED}
+        if self.end is not None or self.pending:
+            return self.end or State.PENDING_APPROVAL
+        return resting.get((self.paused, self.suspended), State.ACTIVE)
+
+    def active(self, now: dt.datetime) -> bool:
+        rests = self.paused or self.suspended or self.client_suspended
+        in_time = self.begins <= now < self.ends
+        return self.live and not rests and in_time and (self.max_reads is None or self.reads < self.max_reads)
+
+    def readable(self, now: dt.datetime) -> set[str]:
+        if not self.active(now) or (self.frequency is not None and self.used(now) >= self.frequency.n):
+            return set()
+        return self.granted
+
+    def used(self, now: dt.datetime) -> int:
+        """Reads of the day; the latest one that was read in, when the clock is behind it."""
+        assert self.frequency is not None
+        start = self.frequency.window(now).start
+        return self.in_window if self.window is not None and self.window >= start else 0
+
+    def read(self, now: dt.datetime) -> None:
+        self.reads += 1
+        if self.frequency is not None:
+            start = self.frequency.window(now).start
+            self.in_window = self.used(now) + 1
+            self.window = max(self.window or start, start)
+
+
+class Lives(RuleBasedStateMachine):
+    """Everybody at once."""
+
+    scene: ClassVar[Scene]
+    now: dt.datetime
+    consent: Consent
+    token: str
+    model: Model
+
+    @initialize(
+        company=st.booleans(), given=st.sets(steps(ITEMS[1:])), days=st.integers(1, 90),
+        max_reads=steps([None, 1, 3]), a_day=steps([None, 1, 2]),
+    )  # fmt: skip
+    def is_given(self, company: bool, given: set[str], days: int, max_reads: int | None, a_day: int | None) -> None:
+        self.now = BEGIN
+        if db.session.get_one(Client, "bank").standing != "good":
+            clients.reinstate("bank", self.now, actor_id="adm", reason_code="resolved", text="x")
+        ask, granted = self.asks(max_reads, a_day), {ITEMS[0], *given}
+        by = self.scene.agent if company else self.scene.head
+        choices = Choices(items=tuple(sorted(granted)), duration_days=days)
+        self.consent = lifecycle.give(ask, choices, by, factories.shown(self.now), self.now, registry=self.registry)
+        self.token = reading.token_for(self.consent, self.now)
+        db.session.commit()
+        self.model = Model(
+            granted=granted, begins=self.now, ends=self.now + days * DAY, max_reads=max_reads, pending=company,
+            frequency=Frequency.of(ask.frequency), since=self.now,
+        )  # fmt: skip
+
+    # The clock
+
+    @rule(jump=steps(JUMPS))
+    def time_passes(self, jump: dt.timedelta) -> None:
+        self.now += jump
+
+    # The reader
+
+    @rule(wanted=st.none() | steps(ITEMS))
+    def reads(self, wanted: str | None) -> None:
+        allowed = self.model.readable(self.now)
+        expected = allowed if wanted is None else allowed & {wanted}
+        try:
+            delivery = reading.read(self.token, None if wanted is None else [wanted], self.now)
+        except ReadRefused as refused:
+            refusal = refused.reason
+        else:
+            refusal = ""
+        assert bool(refusal) == (not expected), refusal
+        if refusal:
+            return
+        assert {d.item_id for d in delivery.items} == expected
+        assert delivery.permission.consent_version == max(self.model.kept)
+        self.model.read(self.now)
+
+    # The holder
+
+    @rule(by_agent=st.booleans())
+    def is_paused(self, by_agent: bool) -> None:
+        allowed = self.model.live and not self.model.paused
+        if self.does(lambda: pauses.pause(*self.by(by_agent), registry=self.registry), allowed):
+            self.model.paused = True
+
+    @rule(by_agent=st.booleans())
+    def is_resumed(self, by_agent: bool) -> None:
+        allowed = not by_agent and self.model.live and self.model.paused and self.now < self.model.ends
+        if self.does(lambda: pauses.resume(*self.by(by_agent), registry=self.registry), allowed):
+            self.model.paused = False
+
+    @rule(item=steps(ITEMS), by_agent=st.booleans())
+    def stops_an_item(self, item: str, by_agent: bool) -> None:
+        model = self.model
+        everything = item == ITEMS[0] or model.granted == {item}
+        allowed = model.end is None and self.now < model.ends and item in model.granted
+        allowed = allowed and (everything or model.live)
+
+        def change() -> None:
+            consent_id, by, now = self.by(by_agent)
+            amendments.withdraw_item(consent_id, item, by, now, registry=self.registry)
+
+        if self.does(change, allowed):
+            if everything:
+                model.end = State.WITHDRAWN
+            else:
+                model.granted = model.granted - {item}
+
+    @rule(days=st.integers(-1, 60), by_agent=st.booleans())
+    def shortens(self, days: int, by_agent: bool) -> None:
+        end = self.now + days * DAY
+        allowed = self.model.live and self.now < end < self.model.ends
+
+        def change() -> None:
+            consent_id, by, now = self.by(by_agent)
+            amendments.shorten(consent_id, end, by, now, registry=self.registry)
+
+        if self.does(change, allowed):
+            self.model.ends = end
+
+    @rule(deletion=st.booleans(), by_agent=st.booleans())
+    def withdraws(self, deletion: bool, by_agent: bool) -> None:
+        def change() -> None:
+            endings.withdraw(*self.by(by_agent), ask_deletion=deletion, registry=self.registry)
+
+        if self.does(change, self.model.end is None):
+            self.model.end = State.WITHDRAWN
+
+    @rule(given=st.sets(steps(ITEMS[1:])), days=st.integers(1, 90), max_reads=steps([None, 2]), a_day=steps([None, 1]))
+    def agrees_anew(self, given: set[str], days: int, max_reads: int | None, a_day: int | None) -> None:
+        ask, granted = self.asks(max_reads, a_day), {ITEMS[0], *given}
+        choices = Choices(items=tuple(sorted(granted)), duration_days=days)
+        shown = factories.shown(self.now)
+
+        def change() -> None:
+            lifecycle.replace(
+                self.consent.consent_id, ask, choices, self.scene.head, shown, self.now, registry=self.registry
+            )
+
+        if self.does(change, self.model.active(self.now)):
+            self.model.granted, self.model.max_reads = granted, max_reads
+            self.model.begins, self.model.ends = self.now, self.now + days * DAY
+            self.model.frequency = Frequency.of(ask.frequency)
+
+    @rule(by_agent=st.booleans())
+    def keeps_it(self, by_agent: bool) -> None:
+        allowed = self.model.live and not self.model.suspended
+        self.does(lambda: reminders.keep(*self.by(by_agent), registry=self.registry), allowed)
+
+    @rule(agree=st.booleans(), by_agent=st.booleans())
+    def second_person_decides(self, agree: bool, by_agent: bool) -> None:
+        model = self.model
+        change = lifecycle.approve if agree else lifecycle.reject
+        allowed = model.end is None and model.pending and not by_agent and self.now < model.since + 72 * HOUR
+        if self.does(lambda: change(*self.by(by_agent), registry=self.registry), allowed):
+            model.pending = False
+            if agree:
+                model.begins, model.ends = self.now, self.now + (model.ends - model.begins)
+            else:
+                model.end = State.REJECTED
+
+    # The client
+
+    @rule()
+    def client_gives_back(self) -> None:
+        def change() -> None:
+            endings.give_back(self.consent.consent_id, "bank", self.now, registry=self.registry)
+
+        if self.does(change, self.model.end is None):
+            self.model.end = State.WITHDRAWN
+
+    @rule()
+    def client_confirms_deletion(self) -> None:
+        stated = SignedStatement(
+            client_id="bank", consent_id=self.consent.consent_id, deleted_at=self.now, signed="a.b.c"
+        )
+        over = {State.WITHDRAWN, State.EXPIRED, State.EXHAUSTED, State.INVALIDATED}
+        self.does(lambda: deletions.confirm(stated, self.now, registry=self.registry), self.model.end in over)
+
+    # The administrator
+
+    @rule(change=steps([pauses.suspend, pauses.reinstate, endings.revoke]))
+    def supervisor_steps_in(self, change: Callable[..., Consent]) -> None:
+        model = self.model
+        allowed = {
+            pauses.suspend: model.live and not model.suspended,
+            pauses.reinstate: model.live and model.suspended,
+            endings.revoke: model.end is None,
+        }[change]
+
+        def step_in() -> None:
+            by, reason = self.scene.supervisor, {"reason_code": "fraud", "text": "x"}
+            change(self.consent.consent_id, by, self.now, **reason, registry=self.registry)
+
+        if self.does(step_in, allowed):
+            if change is endings.revoke:
+                model.end = State.INVALIDATED
+            else:
+                model.suspended = change is pauses.suspend
+
+    @rule()
+    def client_is_suspended_or_reinstated(self) -> None:
+        change = clients.reinstate if self.model.client_suspended else clients.suspend
+        self.does(lambda: change("bank", self.now, actor_id="adm", reason_code="fraud", text="x"), True)
+        self.model.client_suspended = not self.model.client_suspended
+
+    # The worker
+
+    @rule()
+    def worker_passes(self) -> None:
+        for sweep in (endings.sweep, reminders.announce_ends, reminders.remind, deletions.sweep):
+            sweep(self.now, registry=self.registry)
+        db.session.commit()
+        model = self.model
+        if model.live and self.now >= model.ends:
+            model.end = State.EXPIRED
+        elif model.live and model.max_reads is not None and model.reads >= model.max_reads:
+            model.end = State.EXHAUSTED
+        elif model.end is None and model.pending and self.now >= model.since + 72 * HOUR:
+            model.end = State.LAPSED
+
+    # What always holds
+
+    @invariant()
+    def the_record_holds(self) -> None:
+        if not hasattr(self, "model"):
+            return
+        db.session.expire_all()
+        consent_id = self.consent.consent_id
+        own = select(ConsentEvent).filter_by(consent_id=consent_id).order_by(ConsentEvent.seq)
+        events = list(db.session.scalars(own))
+        assert [e.seq for e in events] == list(range(1, self.consent.last_seq + 1))
+        assert fold([Event(e.kind) for e in events]) == self.consent.state == self.model.state
+        for before, after in itertools.pairwise([None, *events]):
+            assert after is not None
+            assert after.previous_digest == (before.digest if before else None)
+            assert after.digest == digest_of(after)
+        self.check_versions(consent_id)
+
+    def check_versions(self, consent_id: str) -> None:
+        found = select(ConsentVersion).filter_by(consent_id=consent_id).order_by(ConsentVersion.version)
+        previous = None
+        for version in db.session.scalars(found):
+            said = json.loads(version.document)
+            kept = self.model.kept.setdefault(version.version, f"{version.document}{version.signature}")
+            assert kept == f"{version.document}{version.signature}"
+            assert said["previous_version_digest"] == (f"sha-256:{previous}" if previous else None)
+            previous = version.digest
+        assert list(self.model.kept) == list(range(1, self.consent.version + 1))
+
+    def teardown(self) -> None:
+        if hasattr(self, "model"):
+            answered = select(Access).filter_by(consent_id=self.consent.consent_id, outcome="answered")
+            assert len(list(db.session.scalars(answered))) == self.model.reads
+        db.session.rollback()
+
+    # In few words
+
+    @property
+    def registry(self) -> Any:
+        return factories.registry()
+
+    def by(self, agent: bool) -> tuple[str, Actor, dt.datetime]:
+        return self.consent.consent_id, self.scene.agent if agent else self.scene.head, self.now
+
+    def asks(self, max_reads: int | None, a_day: int | None) -> Ask:
+        frequency = {"n": a_day, "unit": "day"} if a_day else None
+        return dataclasses.replace(self.scene.ask, max_reads=max_reads, frequency=frequency)
+
+    def does(self, change: Callable[[], Any], allowed: bool) -> bool:
+        """Do it and commit; it is refused exactly when it is not allowed."""
+        try:
+            change()
+            db.session.commit()
+        except (Conflict, NotAllowed, NotFound) as error:
+            db.session.rollback()
+            refusal = str(error)
+        else:
+            refusal = ""
+        assert bool(refusal) == (not allowed), refusal
+        return allowed
+
+
+def digest_of(event: ConsentEvent) -> str:
+    """The digest of an event, computed anew from what is stored."""
+    names = (
+        "consent_id", "seq", "kind", "actor_id", "capacity", "channel", "reason_code", "text", "changes",
+        "previous_digest",
+    )  # fmt: skip
+    return jose.digest({name: getattr(event, name) for name in names} | {"at": stamp(event.at)})
+
+
+@pytest.fixture
+def scene(app: Flask) -> Scene:
+    body, agent, head = (
+        factories.company(BEGIN),
+        factories.holder(BEGIN, factories.AGENT, "周敏"),
+        factories.holder(BEGIN),
+    )
+    items = [factories.item(BEGIN, item_id, ("value",)) for item_id in ITEMS]
+    for item in items:
+        factories.record(body, item, [{"value": item.item_id}], BEGIN)
+    factories.party(BEGIN)
+    kinds = [HolderKind.LEGAL_ENTITY.value]
+    row = factories.purpose(BEGIN, required=items[:1], optional=items[1:], kinds=kinds, default_duration_days=90)
+    first, second = (
+        factories.actor(person, BEGIN, on_behalf_of=factories.mandate(body, person, capacity, BEGIN))
+        for person, capacity in ((agent, Capacity.AGENT), (head, Capacity.LEGAL_REPRESENTATIVE))
+    )
+    supervisor = factories.supervisor(factories.administrator(BEGIN), BEGIN)
+    ask = factories.ask(row, BEGIN)
+    db.session.commit()
+    return Scene(agent=first, head=second, supervisor=supervisor, ask=ask)
+
+
+def test_no_life_of_a_consent_lets_anybody_read_what_is_not_given_now(scene: Scene) -> None:
+    Lives.scene = scene
+    quiet = [HealthCheck.too_slow, HealthCheck.data_too_large]
+    run_state_machine_as_test(
+        Lives,
+        settings=settings(
+            max_examples=LIVES,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=quiet,
+            report_multiple_bugs=False,
+        ),
+    )
