@@ -27,7 +27,6 @@ amendments    withdraw an item, shorten: changes of what a living consent allows
 pauses        pause and resume, suspend and reinstate
 endings       withdraw, give back, revoke, expire: how it ends
 receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
-lifecycle     ask, give, refuse, approve, withdraw, suspend: every change of a consent
 regrading     items that became sensitive after they were given: the holder decides on them again
 refusals      how long a third party waits after a refusal before it may ask again
 deletions     the duty to delete: asked for, confirmed with a signature, overdue

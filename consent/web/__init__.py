@@ -15,7 +15,6 @@ party       a third party as holders see it
 changes     what a request that replaces a consent would change of it
 freshness   a recent sign-in before sensitive data is given
 asking      what a page shows of a request or a consent, in the reader's language
-logout      signing out at the wish of a client
 messenger   sending at once what a request has put into an outbox
 logos       logos of third parties at an address of ours
 logout      signing out at the wish of a client; messenger: telling the others at once
