@@ -21,6 +21,7 @@ logout      signing out at the wish of a client; messenger: telling the others a
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 receipts    receipts as page and as files; checking one
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
+living      what a holder does with a living authorization; stopping many at once
 cards       what the dashboard shows of a consent
 archives    a copy of everything: asked for, made, fetched; archive_pages: what people read in it
 erasures    deleting the whole space: what goes, what stays, ask for it, take it back

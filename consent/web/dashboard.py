@@ -16,7 +16,7 @@ from consent import endings, lifecycle, overview, regrading
 from consent.oauth import entrance
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
-from consent.web import reads, receipts, regraded
+from consent.web import living, reads, receipts, regraded
 from consent.web.cards import CardView, Detail, shown_text, timeline
 from consent.web.context import registry
 from consent.web.freshness import demand_fresh
@@ -34,6 +34,11 @@ bp.add_url_rule("/authorizations/<consent_id>/decide-again", "decide_again", req
 bp.add_url_rule(
     "/authorizations/<consent_id>/decide-again", "decided_again", require_holder(regraded.decide), methods=["POST"]
 )
+for _name in ("pause", "resume", "keep", "stop_item", "shorten"):
+    _rule = f"/authorizations/<consent_id>/{_name.replace('_', '-')}"
+    bp.add_url_rule(_rule, _name, require_holder(getattr(living, _name)), methods=["POST"])
+bp.add_url_rule("/stop-authorizations", "ask_stop_many", require_holder(living.ask_stop_many))
+bp.add_url_rule("/stop-authorizations", "stop_many", require_holder(living.stop_many), methods=["POST"])
 bp.add_url_rule("/reads", "reads", require_holder(reads.page))
 bp.add_url_rule("/reads.csv", "reads_csv", require_holder(reads.export))
 bp.add_url_rule("/reads.json", "reads_json", require_holder(reads.export_json))
@@ -105,6 +110,7 @@ def consent(consent_id: str) -> str:
         receipts=receipts.links(consent_id),
         shown=shown_text(found, vault=services().vault),
         may_approve=detail.may_approve(actor),
+        offered=living.offered(detail, actor, now),
         again=found.state in regrading.DECIDABLE and bool(regrading.of_document(detail.document)),
         entrance=entrance.link(detail.client, issuer=services().settings.issuer),
     )

@@ -194,6 +194,24 @@ def test_every_change_needs_the_token_of_a_form(desk: Desk, world: World) -> Non
     assert lifecycle.get(world.consent.consent_id).state == State.ACTIVE
 
 
+# Suspending one
+
+
+def test_one_authorization_is_suspended_and_reinstated_for_a_reason(desk: Desk, world: World) -> None:
+    path = f"/admin/consents/{world.consent.consent_id}"
+    desk.get(path)
+    desk.post(f"{path}/suspend", 400, ground="", text="")
+    assert world.consent.state == State.ACTIVE
+    desk.post(f"{path}/suspend", ground="fraud", text="Under investigation")
+    assert "Suspended. Nothing can be read until you reinstate it" in desk.says
+    assert "Under investigation" in desk.says
+    assert world.consent.state == State.SUSPENDED
+    desk.post(f"{path}/suspend", 409, ground="fraud", text="again")
+    desk.get(path)
+    desk.post(f"{path}/reinstate", ground="resolved", text="Nothing found")
+    assert world.consent.state == State.ACTIVE
+
+
 # Finding
 
 

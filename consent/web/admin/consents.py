@@ -1,7 +1,7 @@
 """Find a consent, look at everything about it but the data, revoke it."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,9 @@ from flask_babel import gettext as _
 from sqlalchemy import Row
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import endings, history, interventions, lifecycle, supervision
+from consent import endings, history, interventions, lifecycle, pauses, supervision
 from consent.interventions import Ground, ReasonMissing
-from consent.records import TRANSITIONS, ConsentEvent, Event, State, why_inactive
+from consent.records import TRANSITIONS, Consent, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
 from consent.web import grounds, words
 from consent.web.admin import labels, lists
@@ -114,6 +114,32 @@ def revoke(consent_id: str) -> AnyResponse | tuple[str, int]:
     endings.revoke(consent_id, by, now, reason_code=reason.ground, text=reason.text, registry=registry())
     db.session.commit()
     flash(_("Revoked. Nothing can be read any more; the holder sees your reason."))
+    return redirect(url_for("admin.consent", consent_id=consent_id), 303)
+
+
+def suspend(consent_id: str) -> AnyResponse | tuple[str, int]:
+    """Stop a consent for a while, for a stated reason."""
+    done = _("Suspended. Nothing can be read until you reinstate it; the holder sees your reason.")
+    return _supervise(consent_id, pauses.suspend, interventions.REVOKE, done)
+
+
+def reinstate(consent_id: str) -> AnyResponse | tuple[str, int]:
+    """Take a suspension back, for a stated reason."""
+    done = _("Reinstated. It is as its holder left it.")
+    return _supervise(consent_id, pauses.reinstate, interventions.REINSTATE, done)
+
+
+def _supervise(
+    consent_id: str, step: Callable[..., Consent], allowed: Sequence[Ground], done: str
+) -> AnyResponse | tuple[str, int]:
+    form = request.form
+    try:
+        reason = interventions.state(form.get("ground", ""), form.get("text", ""), allowed=allowed)
+    except ReasonMissing as error:
+        return _page(consent_id, error=_(error.sentence)), error.status
+    step(consent_id, the_actor(), clock.now(), reason_code=reason.ground, text=reason.text, registry=registry())
+    db.session.commit()
+    flash(done)
     return redirect(url_for("admin.consent", consent_id=consent_id), 303)
 
 
@@ -232,7 +258,10 @@ def _page(consent_id: str, *, error: str = "", counter_error: str = "") -> str:
         revocable=(State(row.state), Event.INVALIDATED) in TRANSITIONS,
         stoppable=(State(row.state), Event.WITHDRAWN) in TRANSITIONS,
         counter_error=counter_error,
+        suspendable=(State(row.state), Event.SUSPENDED) in TRANSITIONS,
+        reinstatable=(State(row.state), Event.REINSTATED) in TRANSITIONS,
         grounds=grounds.options(interventions.REVOKE),
+        grounds_to_reinstate=grounds.options(g for g in interventions.REINSTATE if g not in interventions.REVOKE),
         form=request.form,
         error=error,
     )

@@ -23,6 +23,8 @@ ROUTES = (
     ("GET", "/consents.csv", "export", consents.export),
     ("GET", "/consents/<consent_id>", "consent", consents.show),
     ("POST", "/consents/<consent_id>/revoke", "revoke", consents.revoke),
+    ("POST", "/consents/<consent_id>/suspend", "suspend", consents.suspend),
+    ("POST", "/consents/<consent_id>/reinstate", "reinstate", consents.reinstate),
     ("POST", "/consents/<consent_id>/withdraw", "withdraw", consents.withdraw),
     ("GET", "/clients", "clients", clients.index),
     ("GET", "/register-client", "new_client", clients.new),
