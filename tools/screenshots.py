@@ -38,7 +38,7 @@ HOLDER = {
     "mail-address": "/messages/address", "cases": "/cases", "copies": "/archive",
     "new-case": "/cases/new?kind=explanation",
     "passkeys": "/passkeys", "add-passkey": "/passkeys/add", "act-as": "/act-as", "counter-code": "/device",
-    "erasure": "/erasure",
+    "erasure": "/erasure", "stop-everything": "/stop-authorizations",
 }  # fmt: skip
 ADMINISTRATOR = {
     "admin": "/admin", "clients": "/admin/clients", "client": "/admin/clients/lingnan-bank",
