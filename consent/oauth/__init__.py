@@ -29,6 +29,7 @@ sessions               which clients signed somebody in, and who is still to hea
 backchannel            telling them (OpenID Connect Back-Channel Logout)
 security_events        telling clients what became of a consent (RFC 8417, 8935, 8936)
 logout                 the checks of a logout request (OpenID Connect RP-Initiated Logout)
+deletion_statements    what a client says, signed, that it has deleted
 registration           dynamic client registration and management (RFC 7591, 7592, OpenID Connect Registration)
 entrance               the link by which a sign-in begins here (OpenID Connect Core section 4)
 initial_access         initial access tokens (RFC 7591 section 3)

@@ -17,6 +17,7 @@ from consent.keys import JWKS_MAX_AGE
 from consent.oauth import (
     answers,
     authorization,
+    deletion_statements,
     dpop,
     forms,
     grant_management,
@@ -80,6 +81,21 @@ def introspect() -> AnyResponse:
 def revoke() -> AnyResponse:
     """RFC 7009."""
     return _answered(the_server().create_endpoint_response("revocation"))
+
+
+@bp.post(deletion_statements.PATH)
+@limited("600/minute")
+def confirm_deletion() -> AnyResponse:
+    """A client's signed statement that it has deleted."""
+    server = the_server()
+    try:
+        body = request.get_data(cache=False)
+        said = deletion_statements.accept(body, clock.now(), keys=server.keys, registry=registry())
+        answer = _json(said)
+    except OAuth2Error as error:
+        db.session.rollback()
+        answer = server.handle_error_response(None, error)
+    return _answered(answer)
 
 
 @bp.post(security_events.PATH)
