@@ -1,4 +1,4 @@
-"""Two server processes on one database that are let go at the same moment.
+"""Server processes on one database, two if nothing else is said, that are let go at the same moment.
 
 Each has an application of its own, as the workers of a real server have. A job is something picklable that takes the
 application: a :class:`Request`, or a function of a test module. Nothing here waits for a time to pass.
@@ -79,7 +79,7 @@ class Arena:
         return self._finish(jobs)
 
     def _start(self, jobs: tuple[Job, ...]) -> None:
-        assert len(jobs) == RACERS
+        assert len(jobs) == len(self.pipes)
         db.session.rollback()  # no lock of ours stands in the way
         for pipe, job in zip(self.pipes, jobs, strict=True):
             pipe.send(job)
@@ -100,13 +100,13 @@ _WAITING = sa.text(
 
 
 @contextmanager
-def arena(database_url: str) -> Iterator[Arena]:
+def arena(database_url: str, racers: int = RACERS) -> Iterator[Arena]:
     """The processes, started and warm."""
     spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(RACERS, timeout=PATIENCE)
+    barrier = spawn.Barrier(racers, timeout=PATIENCE)
     pipes: list[Connection] = []
     processes: list[BaseProcess] = []
-    for _ in range(RACERS):
+    for _ in range(racers):
         ours, theirs = spawn.Pipe()
         process = spawn.Process(target=_run, args=(database_url, theirs, barrier), daemon=True)
         process.start()

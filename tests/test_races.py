@@ -4,10 +4,14 @@ Each race is run several times as it comes. On PostgreSQL the decisive ones are 
 both processes wait for it: then both have looked before either has written, which is the worst order there is.
 """
 
+import dataclasses
 import datetime as dt
 import json
+import os
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +24,7 @@ from consent.keys import KeyUse
 from consent.oauth import replay
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.tokens import AuthorizationCode, digest_of
+from consent.purposes import Ask
 from consent.records import Consent
 from dataspace import clock, jose
 from dataspace.accesses import Access
@@ -27,14 +32,16 @@ from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.mandates import Actor
 from dataspace.web.shell import services
-from tests import factories
+from tests import factories, withdrawals
 from tests.arena import Answer, Arena, Request, arena
 from tests.conftest import fresh_database, make_settings
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, code_for, tokens_for
 from tests.consent.visitor import Visitor, delivered
+from tests.withdrawals import BEGUN, CONFIRMED, Board, Read
 from wsgi import create_app
 
 TRIALS = 8
+FEW, MANY, BATCH = 200, 700, 100  # withdrawals on SQLite, on PostgreSQL, and between two preparations
 TOKEN, DATA = "/oauth/token", "/api/v1/data"
 UNTIL = dt.timedelta(hours=2)
 
@@ -222,6 +229,60 @@ def test_of_two_reads_where_one_is_left_one_is_answered(both: Arena, bank: Third
         token = tokens_for(bank, world.actor)["access_token"]
         answers = both.race(read(bank, token), read(bank, token))
         assert sorted((a.status, a.body.get("code")) for a in answers) == [(200, None), (403, "quota_exhausted")]
+
+
+# Thousands of withdrawals, each with readers at it (DATASPACE_WITHDRAWALS says how many)
+
+
+def test_no_read_that_starts_after_a_withdrawal_was_confirmed_is_answered(
+    ring: tuple[Flask, Arena, factories.World],
+    server_url: str | None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    app, _both, world = ring
+    wanted = int(os.environ.get("DATASPACE_WITHDRAWALS", FEW if server_url is None else MANY))
+    ask = dataclasses.replace(factories.ask(world.purpose, clock.now()), max_reads=None)
+    met, reads = 0, 0
+    with arena(app.config["SQLALCHEMY_DATABASE_URI"], 1 + withdrawals.READERS) as everybody:
+        for begin in range(0, wanted, BATCH):
+            batch = min(BATCH, wanted - begin)
+            found = run_batch(everybody, ask, world.actor, Board(tmp_path / "board", batch))
+            met, reads = met + found[0], reads + found[1]
+    with capsys.disabled():
+        print(f"\n{wanted} withdrawals, {met} of them beside a read that was under way; {reads} reads")
+    assert met > wanted / 2
+
+
+def run_batch(everybody: Arena, ask: Ask, actor: Actor, board: Board) -> tuple[int, int]:
+    """How many withdrawals met a read that was under way, and how many reads there were."""
+    racers = 1 + withdrawals.READERS
+    shares = [len(range(n, board.trials, racers)) for n in range(racers)]
+    prepared = everybody.race(*(partial(withdrawals.prepare, trials=n, ask=ask, actor=actor) for n in shares))
+    trials = list(chain.from_iterable(prepared))
+    board.wipe()
+    _none, *by_reader = everybody.race(
+        partial(withdrawals.withdraw_each, trials=trials, board=board, actor=actor),
+        *(partial(withdrawals.read_each, trials=trials, board=board, reader=n) for n in range(withdrawals.READERS)),
+    )
+    with board.rows() as rows:
+        begun, confirmed = list(rows[BEGUN]), list(rows[CONFIRMED])
+    for reads in by_reader:
+        check_reads(reads, confirmed)
+    every = list(chain.from_iterable(by_reader))
+    met = {r.trial for r in every if r.started < confirmed[r.trial] and r.ended > begun[r.trial]}
+    return len(met), len(every)
+
+
+def check_reads(reads: list[Read], confirmed: list[int]) -> None:
+    """What one reader has seen: answers, and from some moment on, which is not after the confirmation, none."""
+    over: set[int] = set()
+    for read in reads:
+        assert read.refused in ("", "consent_withdrawn")
+        assert read.refused or (read.trial not in over and read.started < confirmed[read.trial])
+        if read.refused:
+            over.add(read.trial)
+    assert over == set(range(len(confirmed)))
 
 
 # One request, two browsers; one browser, two tabs
