@@ -41,14 +41,7 @@ def token_for(consent: Consent, now: dt.datetime) -> str:
 def read(token: str, wanted: Iterable[str] | None, now: dt.datetime) -> Delivery:
     """One read; committed, whatever comes of it. Raises ReadRefused."""
     try:
-        permission = validator.permission_for(
-            scheme="bearer", token=token, proofs=[], method="GET", urls=(), certificate=None, now=now, issuer=ISSUER,
-            nonces=of_resource_server(services().settings),
-        )  # fmt: skip
-        try:
-            delivery = spaces.read(permission, wanted, now, vault=current_app.extensions["consent"].vault)
-        except (QuotaExhausted, FrequencyExceeded) as error:
-            raise ReadRefused(error.code, permission=permission) from None
+        delivery = attempt(token, wanted, now)
     except ReadRefused as refused:
         if refused.permission is not None:
             accesses.record_refused(refused.permission, list(wanted or ()), refused.reason, now)
@@ -56,3 +49,15 @@ def read(token: str, wanted: Iterable[str] | None, now: dt.datetime) -> Delivery
         raise
     db.session.commit()
     return delivery
+
+
+def attempt(token: str, wanted: Iterable[str] | None, now: dt.datetime) -> Delivery:
+    """A read that the caller commits, or takes back to have only looked. Raises ReadRefused."""
+    permission = validator.permission_for(
+        scheme="bearer", token=token, proofs=[], method="GET", urls=(), certificate=None, now=now, issuer=ISSUER,
+        nonces=of_resource_server(services().settings),
+    )  # fmt: skip
+    try:
+        return spaces.read(permission, wanted, now, vault=current_app.extensions["consent"].vault)
+    except (QuotaExhausted, FrequencyExceeded) as error:
+        raise ReadRefused(error.code, permission=permission) from None
