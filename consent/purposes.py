@@ -190,7 +190,7 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
             _admit_item(i, registered.get(i.item_id), items.get(i.item_id), back.get(i.item_id), now) for i in asked
         ),
         mode=_admit_mode(terms, purpose),
-        max_reads=_at_most("max_reads", terms.max_reads, purpose.max_reads),
+        max_reads=_admit_reads(terms, purpose),
         frequency=_admit_frequency(purpose, in_force, case, list(caps)),
         duration_days=_admit_duration(terms, purpose, in_force, case, list(caps)),
         retention=purpose.retention,
@@ -341,6 +341,14 @@ def _admit_delivery(asked: AskedItem, registered: dict[str, Any], item: DataItem
     if asked.delivery in (None, most, "verify_only"):
         return asked.delivery or most
     raise InvalidTerms(f"delivery {asked.delivery} of item {asked.item_id} is not registered for this purpose")
+
+
+def _admit_reads(terms: Terms, purpose: Purpose) -> int | None:
+    """How many reads in all. What is for one time is read once, unless more is registered."""
+    registered = purpose.max_reads
+    if registered is None and purpose.mode == "one_time":
+        registered = 1
+    return _at_most("max_reads", terms.max_reads, registered)
 
 
 def _admit_mode(terms: Terms, purpose: Purpose) -> str:

@@ -8,6 +8,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
 
+from consent import endings
+from consent.records import Consent
 from dataspace import accesses
 from dataspace.accesses import Access, FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
@@ -116,3 +118,14 @@ def test_the_client_hears_when_it_may_read_again_and_the_holder_sees_the_attempt
     assert bank.introspect(token).json["active"]  # the consent goes on
     visitor = Visitor(client.application.test_client()).sign_in(world.person, now)
     assert "It wanted to read more often than you allowed." in visitor.get("/reads").says
+
+
+def test_what_is_for_one_time_is_read_once_and_closed_by_it(client: FlaskClient, now: dt.datetime) -> None:
+    world = factories.world(now, mode="one_time")
+    bank = ThirdParty(world.party, client)
+    body = tokens_for(bank, world.actor)
+    assert bank.read(body["access_token"]).status_code == 200
+    assert bank.read(body["access_token"]).json["code"] == "quota_exhausted"
+    endings.sweep(now, registry=factories.registry())
+    db.session.commit()
+    assert db.session.scalar(select(Consent.state).filter_by(consent_id=body["grant_id"])) == "exhausted"
