@@ -195,7 +195,7 @@ def test_an_administrator_finds_and_revokes(running: Running, phone_of: PhoneOf)
     form = administrator.page.locator("form[action$='/revoke']")
     form.locator("select").select_option(index=1)
     form.locator("textarea").fill("接到投诉,核查属实")
-    administrator.tap("form[action$='/revoke'] button[type=submit]")
+    administrator.tap("form[action$='/revoke'] button.danger")
     administrator.check("admin-revoked")
     for path in ("/admin/clients", "/admin/clients/lingnan-bank", "/admin/activity", "/admin/keys"):
         administrator.open(path)
