@@ -352,8 +352,9 @@ def test_replacing_gives_the_same_grant_a_new_version(wider: Scene, client: Flas
     assert (consent.state, consent.version) == (State.ACTIVE, 2)
     assert (consent.expires_at - consent.not_before).days == 7
     assert last_event(old["grant_id"]).kind == Event.REPLACED
-    versions = list(db.session.scalars(select(ConsentVersion).filter_by(consent_id=consent.consent_id)))
-    documents = [json.loads(v.document) for v in sorted(versions, key=lambda v: v.version)]
+    found = select(ConsentVersion).filter_by(consent_id=consent.consent_id).order_by(ConsentVersion.version)
+    versions = list(db.session.scalars(found))
+    documents = [json.loads(v.document) for v in versions]
     assert documents[1]["previous_version_digest"] == f"sha-256:{versions[0].digest}"
     # The holder finds one authorization, with what was shown the second time.
     said = visitor.get(f"/authorizations/{consent.consent_id}").says
