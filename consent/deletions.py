@@ -33,6 +33,11 @@ class Deletion(Model):
     deleted_at: Mapped[dt.datetime | None]
     statement: Mapped[str] = mapped_column(Text, default="")
 
+    @property
+    def last_day(self) -> dt.datetime | None:
+        """A moment of the last day on which it is in time."""
+        return self.due_at - dt.timedelta(hours=12) if self.due_at is not None else None
+
     def is_overdue(self, now: dt.datetime) -> bool:
         """Whether it should have been confirmed by now."""
         return self.confirmed_at is None and self.due_at is not None and self.due_at <= now

@@ -12,7 +12,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from consent import endings, lifecycle, overview, regrading
+from consent import deletions, endings, lifecycle, overview, regrading
 from consent.oauth import entrance
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
@@ -111,6 +111,8 @@ def consent(consent_id: str) -> str:
         shown=shown_text(found, vault=services().vault),
         may_approve=detail.may_approve(actor),
         offered=living.offered(detail, actor, now),
+        deletion=deletions.of_consent(consent_id),
+        now=now,
         again=found.state in regrading.DECIDABLE and bool(regrading.of_document(detail.document)),
         entrance=entrance.link(detail.client, issuer=services().settings.issuer),
     )

@@ -9,7 +9,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from consent import cases
+from consent import cases, deletions
 from consent.cases import Case, CaseEventKind, CaseKind, CaseState, InvalidCaseText, Outcome
 from consent.web import cases as words
 from consent.web.admin import labels, lists
@@ -21,6 +21,7 @@ from dataspace.web.signin import the_actor
 
 FILTERS = ("kind", "state", "number")
 EVERYTHING = "all"
+LATE = 50  # deletions that nobody has confirmed in time
 
 
 def index() -> str:
@@ -42,6 +43,7 @@ def index() -> str:
         states=[(EVERYTHING, _("All")), *((state, label) for state, (label, _tone) in words.STATES.items())],
         waiting=waiting,
         overdue=overdue,
+        late=[(late, consent.client_id) for late, consent in deletions.overdue(clock.now(), LATE)],
     )
 
 
