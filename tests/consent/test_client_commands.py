@@ -126,7 +126,10 @@ def test_suspend_and_reinstate(run: Run, now: dt.datetime) -> None:
     run("clients", "reinstate", "bank", "--reason-code", "resolved", "--text", "New keys")
     assert why_inactive(facts_of(consent_id), later) is None
     assert run("clients", "list", "--standing", "suspended").output == ""
-    events = [(e.kind, e.actor_id, e.reason_code, e.text) for e in db.session.scalars(select(ClientEvent))]
+    events = [
+        (e.kind, e.actor_id, e.reason_code, e.text)
+        for e in db.session.scalars(select(ClientEvent).order_by(ClientEvent.event_id))
+    ]
     assert events[1:] == [
         ("client:suspended", "command", "security_incident", "Keys leaked"),
         ("client:reinstated", "command", "resolved", "New keys"),
