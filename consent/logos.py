@@ -105,11 +105,12 @@ def claim(now: dt.datetime, limit: int, client_id: str | None = None) -> list[Wa
         .order_by(ClientLogo.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")  # read once, as an outbox does
     )
     waits = {attempt: now + wait for attempt, wait in enumerate(WAITS)}
     claimed = (
         update(ClientLogo)
-        .where(ClientLogo.client_id.in_(due))
+        .where(ClientLogo.client_id.in_(select(due.c.client_id)))
         .values(due_at=case(waits, value=ClientLogo.attempts), attempts=ClientLogo.attempts + 1)
         .returning(ClientLogo.client_id, ClientLogo.uri)
         .execution_options(synchronize_session=False)

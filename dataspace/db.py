@@ -123,8 +123,10 @@ def delete_some(model: type[Base], *over: ColumnElement[bool], by: InstrumentedA
     """
     table = table_of(model)
     (key,) = table.primary_key.columns
-    some = select(key).where(*over).order_by(by).limit(limit).with_for_update(skip_locked=True)
-    return connection().execute(delete(table).where(key.in_(some))).rowcount
+    # Through a CTE: PostgreSQL may run a subquery with LIMIT anew for every row of the table, and delete more.
+    some = select(key).where(*over).order_by(by).limit(limit).with_for_update(skip_locked=True).cte("some")
+    gone = delete(table).where(key.in_(select(some.c[key.name]))).returning(key)  # SQLite does not count with a CTE
+    return len(connection().execute(gone).all())
 
 
 def new_id(prefix: str) -> str:

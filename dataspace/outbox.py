@@ -101,12 +101,13 @@ def claim(channel: Channel, now: dt.datetime, limit: int) -> list[Any]:
         .order_by(rows.due_at, rows.notice_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
+        .cte("due")  # read once: PostgreSQL may run a subquery with LIMIT anew for every row, and take more
     )
     waits = [(rows.attempts == n, literal(now + wait, rows.due_at.type)) for n, wait in enumerate(channel.waits)]
     later = case((rows.created_at <= now - channel.patience, null()), *waits)  # NULL after the last, too
     claimed = (
         update(rows)
-        .where(rows.notice_id.in_(due))
+        .where(rows.notice_id.in_(select(due.c.notice_id)))
         .values(due_at=later, attempts=rows.attempts + 1)
         .returning(rows)
         .execution_options(synchronize_session=False, populate_existing=True)

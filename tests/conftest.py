@@ -13,6 +13,7 @@ import datetime as dt
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +171,9 @@ def app(
         db.engines[None] = engine.execution_options()  # type: ignore[index]
         yield app
         db.session.remove()
+    for thread in threading.enumerate():
+        if thread.name.startswith("messenger-"):  # what it still has to write is none of the next test's business
+            thread.join()
 
 
 @pytest.fixture

@@ -120,10 +120,10 @@ def test_no_sweep_looks_through_a_whole_table(name: str, app: Flask, now: dt.dat
     swept = SWEPT[name]
     with statements() as sent:
         worker.SWEEPS[swept.sweep](now)
-    ((deleting, values),) = [(text, values) for text, values in sent if text.startswith(f"DELETE FROM {name} ")]
+    ((deleting, values),) = [(text, values) for text, values in sent if f"DELETE FROM {name} " in text]
     explained = db.session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {deleting}", values)
     plan = [row[3] for row in explained]
-    assert not [line for line in plan if line.startswith("SCAN")], plan
+    assert not [line for line in plan if line.startswith("SCAN") and line != "SCAN some"], plan  # the rows it has found
     assert [line for line in plan if f"INDEX ix_{name}_{swept.clock} ({swept.clock}<?)" in line], plan
 
 
