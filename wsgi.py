@@ -32,7 +32,7 @@ from dataspace.db import db, engine_options
 from dataspace.errors import SettingsError
 from dataspace.mail import Smtp
 from dataspace.settings import Settings
-from dataspace.web import api, guard, limits, mail_address, pages, passkeys, shell, signin
+from dataspace.web import api, doors, guard, limits, mail_address, pages, passkeys, shell, signin
 from dataspace.web import commands as dataspace_commands
 
 
@@ -75,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         erasures,
         admin,
     )
-    for part in (passkeys, pages, mail_address, api, *ours):
+    for part in (doors, passkeys, pages, mail_address, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
     app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here

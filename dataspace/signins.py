@@ -96,10 +96,10 @@ def start(verified: VerifiedSignIn, now: dt.datetime) -> str:
     return secret
 
 
-def renew(unverified_secret: str, verified: VerifiedSignIn, now: dt.datetime) -> str | None:
+def renew(unverified_secret: str, verified: VerifiedSignIn, now: dt.datetime, *, acting: Choice) -> str | None:
     """The same person proved the passkey once more in the same browser: one sign-in goes on, under a new secret.
 
-    So third parties do not hear that it is over. Acts for oneself again, as after every proof. None when the sign-in
+    So third parties do not hear that it is over. ``acting``: one of the person's choices of now. None when the sign-in
     is unknown, over, or another person's.
     """
     secret = f"dss_{secrets.token_urlsafe(32)}"
@@ -115,9 +115,9 @@ def renew(unverified_secret: str, verified: VerifiedSignIn, now: dt.datetime) ->
             secret_digest=_digest(secret),
             passkey_id=verified.passkey_id,
             auth_time=verified.at,
-            holder_id=verified.person_id,
-            capacity=Capacity.SELF,
-            mandate_id=None,
+            holder_id=acting.holder_id or None,
+            capacity=acting.capacity,
+            mandate_id=acting.mandate_id,
             last_seen_at=now,
             expires_at=now + LIFE,
         )

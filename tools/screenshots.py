@@ -29,7 +29,7 @@ SCHEMES: list[Literal["light", "dark"]] = [s for s in ("light", "dark") if s in 
 HEIGHT = 844
 NOBODY = {
     "welcome": "/", "sign-in": "/signin", "enrol": "/enrol", "check-a-receipt": "/receipts/check",
-    "not-found": "/no-such-page",
+    "not-found": "/no-such-page", "door-citizen": "/m/citizen", "door-business": "/m/business",
 }  # fmt: skip
 HOLDER = {
     "home": "/", "data": "/data", "item": "/data/{item}", "authorizations": "/authorizations",

@@ -2,6 +2,7 @@
 
 shell      what every request gets: request id, language, security headers, error pages, health
 faces      what a page calls things for a person and for a company
+doors      addresses that lead to one of the faces, through sign-in
 signin     passkey enrolment and sign-in, choosing whom to act for; current_actor()
 known_browsers  browsers that somebody has signed in with before: a sign-in with a new one is told
 mail_address  where mail to a holder goes, confirmed by a code

@@ -35,7 +35,19 @@ FACES = MappingProxyType(
 )
 
 
+DOORS = MappingProxyType({"/m/citizen": CITIZEN, "/m/business": BUSINESS})  # dataspace.web.doors
+
+
 def face_of(capacity: Capacity | None) -> dict[str, object]:
     """The face for whoever acts in this capacity, or for somebody not signed in, and its words; for templates."""
-    face = FACES[capacity] if capacity else CITIZEN
+    return dressed(FACES[capacity] if capacity else CITIZEN)
+
+
+def dressed(face: str) -> dict[str, object]:
+    """One face and its words, for templates."""
     return {"face": face, "words": WORDS.get(face, WORDS[CITIZEN])}
+
+
+def behind(path: str | None) -> str | None:
+    """The face to which a path of ours is a door; None when it is none."""
+    return DOORS.get(path.partition("?")[0]) if path else None

@@ -35,7 +35,7 @@ from dataspace.db import db
 from dataspace.errors import DomainError, NotAllowed
 from dataspace.mandates import Actor, Capacity
 from dataspace.web import known_browsers
-from dataspace.web.faces import face_of
+from dataspace.web.faces import CITIZEN, behind, dressed, face_of
 from dataspace.web.limits import limited
 from dataspace.web.shell import ASKED_LANGUAGE, services, this_page, wants_page
 
@@ -189,21 +189,35 @@ def taken_ceremony(
 
 
 def enter(verified: passkeys.VerifiedSignIn, now: dt.datetime, next_path: str) -> str:
-    """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first."""
+    """Sign the person in, in an emptied session; returns where to go: ``next_path``, or whom to act for first.
+
+    Who is still signed in here and only proves it again goes on for whom she acted, if she still may, and is not asked.
+    """
     browser, before = browser_secret(), session.get("signin")
     asked_language = session.get(ASKED_LANGUAGE)
+    found = signins.choices(verified.person_id, now)
+    acting = _acted_for(verified.person_id, found)
     if verified.replaces_all:  # an enrolment: this browser's sign-in goes as well
         tell_ended(signins.end_all(verified.person_id, now), now)
-    renewed = isinstance(before, str) and signins.renew(before, verified, now)
+    renewed = signins.renew(before, verified, now, acting=acting or found[0]) if isinstance(before, str) else None
     leave(now)  # after renewing, the old secret names no sign-in any more
     if asked_language:
         session[ASKED_LANGUAGE] = asked_language
     session["browser"] = browser  # an authorization request that was opened before the sign-in stays this browser's
     session["signin"] = renewed or signins.start(verified, now)
-    if len(signins.choices(verified.person_id, now)) == 1:
+    session["several"] = len(found) > 1
+    goes_on = renewed is not None and acting is not None
+    if len(found) == 1 or goes_on or behind(next_path):  # a door asks by itself, among fewer
         return next_path
-    session["several"] = True
     return url_for("signin.act_as", next=next_path)
+
+
+def _acted_for(person_id: str, choices: list[signins.Choice]) -> signins.Choice | None:
+    """For whom this person, still signed in here, acts; None for anybody else, and when she no longer may."""
+    actor = current_actor()
+    if actor is None or actor.person_id != person_id:
+        return None
+    return next((c for c in choices if c.key == (actor.mandate_id or actor.capacity)), None)
 
 
 def leave(now: dt.datetime) -> None:
@@ -234,7 +248,9 @@ def tell_ended(signin_ids: list[str], now: dt.datetime) -> None:
 def sign_in() -> str:
     """The sign-in page; also for those signed in, who may have to prove it again."""
     browser_secret()
-    return render_template("signin/sign_in.html", next=local_path(request.args.get("next")))
+    next_path = local_path(request.args.get("next"))
+    look = {} if current_actor() else dressed(behind(next_path) or CITIZEN)
+    return render_template("signin/sign_in.html", next=next_path, **look)
 
 
 @bp.post("/signin/options")

@@ -367,6 +367,7 @@ def test_with_one_choice_nobody_is_asked(browser: Browser) -> None:
 
 def test_acting_for_a_company(browser: Browser, person: Holder, now: dt.datetime) -> None:
     mandate = rep_of_company(person, now)
+    browser.sign_out()
     assert browser.sign_in(next="/space").get_json() == {"next": path("/act-as", next="/space")}
     page = browser.get("/act-as", next="/space").text
     assert "粤海明珠电子" in page
