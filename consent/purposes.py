@@ -273,8 +273,8 @@ def _is_outdated(asked: AskItem, item: DataItem | None) -> bool:
 def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING) -> Ask:
     """What a ``login`` client asks: to know who signs in, and what scope and claims add, for a year at most."""
     text = {
-        "zh_hans": "用你的数字空间账户登录",
-        "zh_hant": "用你的數字空間帳戶登入",
+        "zh_hans": "用您的数字空间账户登录",
+        "zh_hant": "用您的數字空間帳戶登入",
         "en": "Sign you in with your data space account",
     }
     keep = {

@@ -33,31 +33,31 @@ CHANGED: Words = MappingProxyType(
 )
 GIVEN_BACK: Words = MappingProxyType(
     _words(
-        "对方已归还这项授权。自此不能再读取你的数据。",
-        "對方已歸還這項授權。自此不能再讀取你的資料。",
+        "对方已归还这项授权。自此不能再读取您的数据。",
+        "對方已歸還這項授權。自此不能再讀取您的資料。",
         "The third party gave this authorization back. Nothing can be read from now on.",
     )
 )
 HAPPENED: Mapping[str, Words] = MappingProxyType(
     {
         Event.GIVEN: _words(
-            "你已同意这项授权。",
-            "你已同意這項授權。",
+            "您已同意这项授权。",
+            "您已同意這項授權。",
             "You agreed to this authorization.",
         ),
         Event.REPLACED: _words(
-            "你已重新同意，这一份取代之前的内容。",
-            "你已重新同意，這一份取代之前的內容。",
+            "您已重新同意，这一份取代之前的内容。",
+            "您已重新同意，這一份取代之前的內容。",
             "You agreed anew; this takes the place of what you agreed to before.",
         ),
         Event.ITEM_RECONFIRMED: _words(
-            "你已对现在属于敏感的数据重新作出决定，现在的内容见下。",
-            "你已對現在屬於敏感的資料重新作出決定，現在的內容見下。",
+            "您已对现在属于敏感的数据重新作出决定，现在的内容见下。",
+            "您已對現在屬於敏感的資料重新作出決定，現在的內容見下。",
             "You decided again on data that is sensitive now; what it says now is below.",
         ),
         Event.REFUSED: _words(
-            "你已拒绝这项请求。没有提供任何数据。",
-            "你已拒絕這項請求。沒有提供任何資料。",
+            "您已拒绝这项请求。没有提供任何数据。",
+            "您已拒絕這項請求。沒有提供任何資料。",
             "You refused this request. Nothing was given.",
         ),
         Event.CO_APPROVAL_PENDING: _words(
@@ -91,8 +91,8 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
             "This authorization was resumed; the third party can read again as agreed.",
         ),
         Event.WITHDRAWN: _words(
-            "你已停止这项授权。自此不能再读取任何数据；此前的读取仍属合法。",
-            "你已停止這項授權。自此不能再讀取任何資料；此前的讀取仍屬合法。",
+            "您已停止这项授权。自此不能再读取任何数据；此前的读取仍属合法。",
+            "您已停止這項授權。自此不能再讀取任何資料；此前的讀取仍屬合法。",
             "You stopped this authorization. Nothing can be read from now on; what was read before was read lawfully.",
         ),
         Event.SUSPENDED: _words(
@@ -126,23 +126,23 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
             "One of its parties is gone and the authorization has ended. Nothing can be read from now on.",
         ),
         Event.ITEM_WITHDRAWN: _words(
-            "你已停止提供其中一项数据，其余不变。",
-            "你已停止提供其中一項資料，其餘不變。",
+            "您已停止提供其中一项数据，其余不变。",
+            "您已停止提供其中一項資料，其餘不變。",
             "You stopped one item of this authorization; the others go on.",
         ),
         Event.SHORTENED: _words(
-            "你已缩短这项授权的期限。",
-            "你已縮短這項授權的期限。",
+            "您已缩短这项授权的期限。",
+            "您已縮短這項授權的期限。",
             "You brought the end of this authorization forward.",
         ),
         Event.RECONFIRMED: _words(
-            "你已查看这项授权，并让它照原样继续。",
-            "你已查看這項授權，並讓它照原樣繼續。",
+            "您已查看这项授权，并让它照原样继续。",
+            "您已查看這項授權，並讓它照原樣繼續。",
             "You looked at this authorization and let it go on as it is.",
         ),
         Event.DELETION_CONFIRMED: _words(
-            "对方已签字确认：从你这里收到的数据已经删除。",
-            "對方已簽署確認：從你這裡收到的資料已經刪除。",
+            "对方已签字确认：从您这里收到的数据已经删除。",
+            "對方已簽署確認：從您這裏收到的資料已經刪除。",
             "The third party confirmed with its signature that it has deleted what it received.",
         ),
         Event.DELETION_OVERDUE: _words(
@@ -151,8 +151,8 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
             "The third party did not confirm in time that it has deleted what it received.",
         ),
         Event.DELETION_REQUESTED: _words(
-            "你已要求对方删除收到的数据。",
-            "你已要求對方刪除收到的資料。",
+            "您已要求对方删除收到的数据。",
+            "您已要求對方刪除收到的資料。",
             "You asked the third party to delete what it has received.",
         ),
     }
@@ -160,8 +160,8 @@ HAPPENED: Mapping[str, Words] = MappingProxyType(
 
 
 AT_COUNTER = _words(
-    "已应你在柜台或电话中的要求停止这项授权。自此不能再读取任何数据。",
-    "已應你在櫃位或電話中的要求停止這項授權。自此不能再讀取任何資料。",
+    "已应您在柜台或电话中的要求停止这项授权。自此不能再读取任何数据。",
+    "已應您在櫃位或電話中的要求停止這項授權。自此不能再讀取任何資料。",
     "This authorization was stopped as you asked at a counter or by phone. Nothing can be read from now on.",
 )
 

@@ -106,7 +106,7 @@ def item(
         labels=text(f"数据 {item_id}", f"Item {item_id}"), authority=text("示例机关", "Example authority"),
         system="example", fields=[{"id": f, "label": text(f"字段 {f}", f"Field {f}")} for f in fields],
         cardinality="many" if many else "one", period_field=period_field, pi_class="SPI" if sensitive else "PI",
-        level=3, sensitive=sensitive, impact=text("可能影响你的权益", "May affect your rights") if sensitive else None,
+        level=3, sensitive=sensitive, impact=text("可能影响您的权益", "May affect your rights") if sensitive else None,
         share="C", important=False, frequency="M", rule_set="gd-demo-2026.1", digest=item_id.ljust(64, "0")[:64],
         loaded_at=now,
     )  # fmt: skip

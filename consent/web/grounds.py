@@ -29,12 +29,13 @@ GROUNDS: dict[str, Label] = {
     REQUIRED_ITEM: lazy_gettext("An item that it cannot do without was stopped"),
     LAST_ITEM: lazy_gettext("Its last item was stopped"),
     "scenario_file": lazy_gettext("Loaded from a scenario file"),
+    "self": lazy_gettext("By the third party itself"),
 }
 
 
 def label(code: str | None) -> str:
-    """A ground in words; empty when there is none."""
-    return str(GROUNDS.get(code, code)) if code else ""
+    """A ground in words; empty when there is none, and for a code that nobody here has words for."""
+    return str(GROUNDS.get(code, "")) if code else ""
 
 
 def said(event: ConsentEvent) -> str:

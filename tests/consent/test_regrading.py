@@ -38,7 +38,7 @@ class Scene:
         """A new version of the degree comes with the catalogue."""
         old = db.session.get_one(DataItem, (DEGREE, 1))
         columns = {c.name: getattr(old, c.name) for c in DataItem.__table__.columns}
-        impact = factories.text("可能影响你的权益", "May affect your rights")
+        impact = factories.text("可能影响您的权益", "May affect your rights")
         db.session.add(DataItem(**(columns | {"version": 2, "impact": impact, "digest": "2" * 64} | changes)))
         db.session.commit()
 

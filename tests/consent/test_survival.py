@@ -278,7 +278,7 @@ def sensitive_now(scene: Scene) -> None:
     """A new version of the item is sensitive: it needs a step of its own."""
     item = scene.items[PLAIN]
     columns = {c.name: getattr(item, c.name) for c in DataItem.__table__.columns}
-    impact = factories.text("可能影响你的权益")
+    impact = factories.text("可能影响您的权益")
     db.session.add(DataItem(**columns | {"version": 2, "sensitive": True, "impact": impact, "digest": "s" * 64}))
 
 
