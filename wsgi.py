@@ -32,7 +32,7 @@ from dataspace.db import db, engine_options
 from dataspace.errors import SettingsError
 from dataspace.mail import Smtp
 from dataspace.settings import Settings
-from dataspace.web import api, doors, guard, limits, mail_address, pages, passkeys, shell, signin
+from dataspace.web import api, doors, guard, limits, mail_address, pages, passkeys, places, shell, signin
 from dataspace.web import commands as dataspace_commands
 
 
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
     signin.init_signin(app)
+    places.init_places(app)
     ours = (
         endpoints,
         registration,

@@ -18,9 +18,9 @@ def _words(zh_hans: str, zh_hant: str, en: str) -> dict[str, str]:
 
 WITHDRAW: Words = MappingProxyType(
     _words(
-        "随时可以在“我的授权”中停止，停止后立即生效。",
-        "隨時可以在「我的授權」中停止，停止後立即生效。",
-        "It can be stopped at any time under My authorizations, with effect at once.",
+        "随时可以在本服务的授权列表中停止，停止后立即生效。",
+        "隨時可以在本服務的授權列表中停止，停止後立即生效。",
+        "It can be stopped at any time in the list of authorizations here, with effect at once.",
     )
 )
 # For an event that has no sentence of its own yet: true of every one of them.

@@ -49,8 +49,11 @@ MAX_PAGE = 10_000
 
 @bp.record_once
 def _fill_home(state: BlueprintSetupState) -> None:
-    """The home page of the data space shows our numbers without knowing us."""
+    """The home page of the data space and its navigation show our numbers without knowing us."""
     state.app.extensions["home_numbers"] = home_numbers
+    state.app.extensions.setdefault("place_numbers", {})["waiting"] = lambda actor, now: overview.waiting_for(
+        actor.space_id, actor.person_id, now
+    )
 
 
 def home_numbers(actor: Actor, now: dt.datetime) -> list[tuple[int, str, str]]:

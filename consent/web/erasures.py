@@ -55,7 +55,7 @@ def take_back() -> Response:
     """Keep it after all."""
     erasures.take_back(the_actor(), clock.now())
     db.session.commit()
-    flash(_("Taken back. Your space stays as it is."))
+    flash(_("Taken back. The space stays as it is."))
     return redirect(url_for("erasures.index"), 303)
 
 

@@ -23,6 +23,11 @@ from dataspace.web.signin import require_holder, the_actor
 from dataspace.web.values import plain
 
 bp = Blueprint("inbox", __name__)
+bp.record_once(
+    lambda state: state.app.extensions.setdefault("place_numbers", {}).update(
+        messages=lambda actor, _now: messages.unread(actor.space_id)
+    )
+)
 MAX_ID = 2**63 - 1  # what a database can count to
 
 TITLES: dict[str, Label] = {
@@ -42,19 +47,19 @@ TITLES: dict[str, Label] = {
     Event.SHORTENED: lazy_gettext("An authorization ends earlier than agreed before"),
     Event.EXPIRY_ANNOUNCED: lazy_gettext("An authorization ends soon"),
     Event.REMINDED: lazy_gettext("You have not looked at an authorization for 90 days. Do you still want it?"),
-    Event.DELETION_CONFIRMED: lazy_gettext("A third party confirmed that it has deleted your data"),
-    Event.DELETION_OVERDUE: lazy_gettext("A third party has not confirmed in time that it deleted your data"),
+    Event.DELETION_CONFIRMED: lazy_gettext("A third party confirmed that it has deleted what it received"),
+    Event.DELETION_OVERDUE: lazy_gettext("A third party has not confirmed in time that it deleted what it received"),
     Event.SUSPENDED: lazy_gettext("A supervisor suspended an authorization"),
     Event.REINSTATED: lazy_gettext("A supervisor reinstated an authorization"),
     Event.INVALIDATED: lazy_gettext("An administrator revoked an authorization"),
     Event.TERMINATED: lazy_gettext("An authorization ended because one of its parties is gone"),
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
-    Notice.ARCHIVE_READY: lazy_gettext("Your copy of everything is ready"),
+    Notice.ARCHIVE_READY: lazy_gettext("The copy of everything is ready"),
     Notice.ERASURE_ASKED: lazy_gettext(
-        "Deleting your whole space was asked for. If it was not you, take it back at once."
+        "Deleting the whole space was asked for. If it was not you, take it back at once."
     ),
-    Notice.ERASURE_REFUSED: lazy_gettext("Your space was not deleted; the reason is there"),
+    Notice.ERASURE_REFUSED: lazy_gettext("The space was not deleted; the reason is there"),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
     Notice.NEW_BROWSER: lazy_gettext("You signed in with a new browser. If it was not you, look at your passkeys."),

@@ -83,7 +83,7 @@ WHY: dict[str, tuple[Label, str, Label]] = {
     Reason.QUOTA_EXHAUSTED: (
         STATES[State.EXHAUSTED],
         "ended",
-        lazy_gettext("It has been used as often as you allowed."),
+        lazy_gettext("It has been used as often as was allowed."),
     ),
     Reason.CLIENT_SUSPENDED: (
         lazy_gettext("Third party suspended"),
@@ -138,9 +138,9 @@ CAPACITIES: dict[str, Label] = {
 
 # Why a read was refused, beyond the reasons for which a consent is inactive.
 REFUSALS: dict[str, Label] = {
-    "item_not_granted": lazy_gettext("It asked for data that you have not given it."),
+    "item_not_granted": lazy_gettext("It asked for data that it was not given."),
     "insufficient_user_authentication": lazy_gettext("Your sign-in was too long ago for sensitive data."),
-    "frequency_exceeded": lazy_gettext("It wanted to read more often than you allowed."),
+    "frequency_exceeded": lazy_gettext("It wanted to read more often than was allowed."),
     "item_regraded": lazy_gettext("It wanted an item on which you have to decide again."),
     "item_verify_only": lazy_gettext("It wanted to read what it may only compare."),
     "too_many_comparisons": lazy_gettext("It wanted to compare too often in one day."),

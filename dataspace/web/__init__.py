@@ -6,6 +6,7 @@ doors      addresses that lead to one of the faces, through sign-in
 signin     passkey enrolment and sign-in, choosing whom to act for; current_actor()
 known_browsers  browsers that somebody has signed in with before: a sign-in with a new one is told
 mail_address  where mail to a holder goes, confirmed by a code
+places     the main navigation: what each face does most, and how much waits there
 pages      pages of one's own space: home, my data
 values     values of records as their holder reads them
 guard      the per-application resource protector and its challenges

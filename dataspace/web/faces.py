@@ -16,11 +16,17 @@ WORDS = MappingProxyType(
             "data": lazy_gettext("My data"),
             "authorizations": lazy_gettext("My authorizations"),
             "reads": lazy_gettext("Who read my data"),
+            "cases": lazy_gettext("My cases"),
+            "abroad": lazy_gettext("Your data leaves the country"),
+            "impact": lazy_gettext("What it can mean for you"),
         },
         BUSINESS: {
             "data": lazy_gettext("Company data"),
             "authorizations": lazy_gettext("Company authorizations"),
             "reads": lazy_gettext("Who read company data"),
+            "cases": lazy_gettext("Company cases"),
+            "abroad": lazy_gettext("Company data leaves the country"),
+            "impact": lazy_gettext("What it can mean for the company"),
         },
     }
 )

@@ -121,9 +121,7 @@ def test_its_receipts_are_checked_without_us(world: factories.World, now: dt.dat
         verify_receipt.check(file.read(name), verify_receipt.load_keys(keys), now)
 
 
-@pytest.mark.parametrize(
-    ("language", "words"), [("zh_Hans", "数据空间"), ("zh_Hant", "資料"), ("en", "A copy of your")]
-)
+@pytest.mark.parametrize(("language", "words"), [("zh_Hans", "数据空间"), ("zh_Hant", "資料"), ("en", "A copy of the")])
 def test_what_people_read_is_in_their_language(
     world: factories.World, now: dt.datetime, language: str, words: str
 ) -> None:
@@ -290,7 +288,7 @@ def test_asked_for_made_and_fetched(world: factories.World, now: dt.datetime) ->
     assert "The copy was removed." in one.tap("Remove it").says
     assert one.page.offers("Make a copy")
     assert one.send("GET", answer.request.path).status_code == 404
-    assert "Your copy of everything is ready" in one.get("/messages").says
+    assert "The copy of everything is ready" in one.get("/messages").says
 
 
 def test_it_takes_a_recent_sign_in(world: factories.World, now: dt.datetime) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from consent import clients, history, terms
 from consent.clients import Client, Profile
 from consent.oauth.par import READING
-from consent.purposes import Ask, sign_in
+from consent.purposes import Ask, Purpose, sign_in
 from consent.records import Consent, ConsentNotice, State
 from dataspace.db import db
 from dataspace.holders import Holder
@@ -76,11 +76,11 @@ def test_c04_every_item_shows_source_as_of_and_period_of_the_holders_own_record(
     assert says.count("As of ") >= 2
     assert "Period 4 months" in says
     assert "From, to Jul 2026 – Oct 2026" in says
-    assert "Your record covers Aug 2026 – Sep 2026" in says
+    assert "The record covers Aug 2026 – Sep 2026" in says
 
 
 def test_c04_a_missing_record_is_said(scene: Scene) -> None:
-    assert "Your space holds no such record at present." in scene.shows().says  # EXTRA
+    assert "The space holds no such record at present." in scene.shows().says  # EXTRA
 
 
 def test_c05_every_item_has_its_own_reason(scene: Scene) -> None:
@@ -362,7 +362,7 @@ def test_agreeing_answers_the_third_party_with_code_state_and_issuer(scene: Scen
     assert f'<meta http-equiv="refresh" content="1;url={factories.REDIRECT_URI}' in page.html
     assert page.response.headers["Cache-Control"] == "no-store"
     assert page.response.headers["Referrer-Policy"] == "no-referrer"
-    assert "You find it again under My authorizations" in page.says
+    assert "You find it again under “My authorizations”" in page.says
 
 
 def test_the_page_with_the_code_is_shown_once(scene: Scene) -> None:
@@ -698,6 +698,42 @@ def test_c23_after_a_rejection_the_way_back_is_a_refusal(scene: Scene, office: O
     office.agent.tap(f"Return to {BANK}")
     scene.visitor = office.agent
     assert scene.returned()["error"] == "access_denied"
+
+
+PLACES = ["Home", "To approve", "Authorizations", "Messages"]
+OF_ONESELF = ("我的授权", "我的数据", "我的申请", "我的亲属", "您的数据", "您的授权", "您的空间", "对您可能的影响")
+
+
+def test_pages_of_a_company_speak_of_the_company(scene: Scene, office: Office) -> None:
+    assert "The second person finds it under “Waiting for approval”." in office.agent.page.says
+    office.representative.language = "zh-CN"
+    consent_id = scene.consents()[0].consent_id
+    asked = office.representative.asked(company_ask_again(scene), scene.now)
+    pages = [
+        "/", "/authorizations", "/authorizations?tab=waiting", "/authorizations?tab=ended", "/reads", "/messages",
+        "/messages/choices", "/messages/address", "/data", "/cases", "/cases/new?kind=explanation", "/archive",
+        "/erasure", f"/authorizations/{consent_id}", f"/authorizations/{consent_id}/approve", asked,
+    ]  # fmt: skip
+    said = {path: office.representative.get(path).says for path in pages}
+    assert {path: word for path, says in said.items() for word in OF_ONESELF if word in says} == {}
+    assert all("您正在代表 粤海明珠电子(示例)有限公司 授权" in says for says in said.values())
+    assert "随时可以停止： 企业授权" in said[asked]
+
+
+def company_ask_again(scene: Scene) -> Ask:
+    """Of the purpose that :func:`company_ask` has made."""
+    purpose = db.session.get_one(Purpose, ("bank", "company-loan"))
+    return factories.ask(purpose, scene.now)
+
+
+def test_what_waits_for_me_comes_first_for_a_company_and_has_its_number(scene: Scene, office: Office) -> None:
+    page = office.representative.get("/authorizations?tab=waiting")
+    navigation = [link for link in page.links if link[0].partition(" :")[0] in PLACES][:4]
+    assert [words.partition(" :")[0] for words, _path in navigation] == PLACES
+    assert navigation[1] == ("To approve : 1", "/authorizations?tab=waiting")
+    assert '<a href="/authorizations?tab=waiting" aria-current="page">' in page.html
+    # The agent has prepared it and may not approve it: nothing waits for her.
+    assert ("To approve", "/authorizations?tab=waiting") in office.agent.get("/").links
 
 
 # Plain sign-in

@@ -120,7 +120,7 @@ def test_c33_ended_ones_have_a_list_of_their_own_with_the_reason(desk: Desk) -> 
     desk.visitor.tap("Stop the authorization")
     page = desk.visitor.get("/authorizations")
     assert cards(page) == []
-    assert "You have given nobody data" in page.says
+    assert "Nobody has been given data" in page.says
     (card,) = cards(desk.visitor.get("/authorizations?tab=ended"))
     assert "Stopped" in card
 
@@ -413,7 +413,7 @@ def test_c42_the_log_shows_reads_and_refused_attempts_newest_first_without_value
     desk.read(at=desk.now - dt.timedelta(minutes=3), refused="item_not_granted")
     desk.read(at=desk.now - dt.timedelta(minutes=2), refused="consent_withdrawn")
     page = desk.visitor.get("/reads")
-    newest_first = ("It was stopped from your side.", "It asked for data that you have not given it.", "Read Nov")
+    newest_first = ("It was stopped from your side.", "It asked for data that it was not given.", "Read Nov")
     found = [page.says.index(words) for words in newest_first]
     assert found == sorted(found)
     for words in (BANK, "Review this loan application", "Item p.edu.degree", "Case number LN-2026-0001"):

@@ -181,7 +181,7 @@ def test_a_person_asks_thinks_again_and_keeps_the_space(
     assert not visitor.page.offers("Ask for deletion")
     assert "take it back at once" in visitor.get("/messages").says
     visitor.get("/erasure")
-    assert "Your space stays as it is." in visitor.tap("Keep my space").says
+    assert "The space stays as it is." in visitor.tap("Keep the space").says
     assert visitor.page.offers("Ask for deletion")
 
 

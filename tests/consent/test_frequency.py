@@ -117,7 +117,7 @@ def test_the_client_hears_when_it_may_read_again_and_the_holder_sees_the_attempt
     assert refused.json["until"] == again.isoformat().replace("+00:00", "Z")
     assert bank.introspect(token).json["active"]  # the consent goes on
     visitor = Visitor(client.application.test_client()).sign_in(world.person, now)
-    assert "It wanted to read more often than you allowed." in visitor.get("/reads").says
+    assert "It wanted to read more often than was allowed." in visitor.get("/reads").says
 
 
 def test_what_is_for_one_time_is_read_once_and_closed_by_it(client: FlaskClient, now: dt.datetime) -> None:

@@ -71,8 +71,8 @@ def test_c40_a_receipt_says_everything_in_plain_words(scene: Scene) -> None:
         "You agreed to this authorization.", "Lingnan Example Bank", "91440099MA9T00034R", "by yourself", "Active",
         "Review this loan application", "LN-2026-0001", "Item p.edu.degree", "Given", "For review", "Example authority",
         "Field school, Field major", "Kept for 30 days, then deleted", "Mainland China", "Also given to nobody",
-        "Abroad no", "It can be stopped at any time under My authorizations", factories.shown(scene.now).text,
-        scene.row.digest,
+        "Abroad no", "It can be stopped at any time in the list of authorizations here",
+        factories.shown(scene.now).text, scene.row.digest,
     ):  # fmt: skip
         assert words in page.says, words
     for internal in (scene.world.person.holder_id, scene.world.actor.space_id, "consent:given", "loan-review"):

@@ -6,9 +6,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from dataspace import messages
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity, Mandate
+from dataspace.messages import Group, Notice
 from dataspace.web import values
 from tests import factories
 from tests.consent.visitor import Visitor
@@ -85,6 +87,18 @@ def test_each_face_has_its_words_and_its_order_of_tasks(client: FlaskClient, per
     assert 'face="business"' in said.html
     assert "Company authorizations" in said.says
     assert "Who read company data" in Visitor(client).get("/reads").says
+
+
+def test_messages_stand_in_the_navigation_with_the_number_that_nobody_has_read(
+    visitor: Visitor, person: Holder, now: dt.datetime
+) -> None:
+    assert ("Messages", "/messages") in visitor.get("/data").links
+    for _ in range(3):
+        messages.send(person.space_id, Notice.PASSKEY_ADDED, Group.SECURITY, now)
+    db.session.commit()
+    assert ("Messages : 3", "/messages") in visitor.get("/data").links
+    visitor.get("/messages")
+    assert ("Messages", "/messages") in visitor.tap("Mark all as read").links
 
 
 def test_an_administrator_has_no_data_here(client: FlaskClient, now: dt.datetime) -> None:
