@@ -17,6 +17,8 @@ archives      a signed copy of everything in a space, made in pieces; archive_pa
 erasures      deleting a whole space: asked for, put off, decided, done by destroying its key
 deaths        a holder has died: the space closes, nothing is deleted
 keys          server signing keys, rotation, the public JWK set
+merkle        RFC 6962 hashing and proofs, C2SP tile arithmetic: bytes in, bytes out
+notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 announcements what a client is told of its consents, and whether it has taken it
 telling       who is told of which event: one table
