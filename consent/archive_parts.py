@@ -25,10 +25,9 @@ from dataspace.holders import Holder
 from dataspace.mandates import Mandate
 from dataspace.messages import Message
 from dataspace.passkeys import Passkey
-from dataspace.sealing import unseal
 from dataspace.signins import SignIn
 from dataspace.spaces import Record
-from dataspace.vault import DataKey, Vault
+from dataspace.vault import DataKey, Vault, unseal
 
 ROWS = 200  # read at once
 

@@ -20,8 +20,7 @@ from dataspace import accesses
 from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
-from dataspace.sealing import seal, unseal
-from dataspace.vault import Vault
+from dataspace.vault import Vault, seal, unseal
 
 MAX_TEXT = 1000
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # read out on the phone: nothing that looks like something else

@@ -24,8 +24,7 @@ from dataspace import jose
 from dataspace.db import Model, db, new_id
 from dataspace.errors import NotFound
 from dataspace.mandates import Capacity
-from dataspace.sealing import seal, unseal
-from dataspace.vault import DataKey, Vault
+from dataspace.vault import DataKey, Vault, seal, unseal
 
 SCHEMA = "gd-dsa-receipt/1"
 TYP = "dsa-receipt+json"

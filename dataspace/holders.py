@@ -15,8 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, NotFound
 from dataspace.identifiers import BlindIndex, Identifier, mask
-from dataspace.sealing import seal, unseal
-from dataspace.vault import DataKey, Vault
+from dataspace.vault import DataKey, Vault, seal, unseal
 
 
 class HolderKind(enum.StrEnum):

@@ -23,8 +23,7 @@ from dataspace.db import Model, connection, db, new_id, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
-from dataspace.sealing import Unreadable, seal, unseal
-from dataspace.vault import DataKey, Vault
+from dataspace.vault import DataKey, Unreadable, Vault, seal, unseal
 
 Row = dict[str, Any]  # field id -> string, integer, boolean or None
 

@@ -17,6 +17,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
@@ -33,6 +34,9 @@ from dataspace.web.shell import services
 from tests.emptying import Emptied
 from tests.rules import RememberedRule
 from wsgi import create_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ISSUER = "http://localhost:8000"
 # A busy machine is no reason to fail: the examples are bounded in number, not in time.
@@ -174,6 +178,19 @@ def app(
     for thread in threading.enumerate():
         if thread.name.startswith("messenger-"):  # what it still has to write is none of the next test's business
             thread.join()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """The system's Chromium, started once."""
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415 - only browser tests wait for its import
+
+    from tools.picture import ARGUMENTS, CHROMIUM  # noqa: PLC0415
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ Contrast is computed from the tokens as WCAG 2.2 defines it (relative luminance,
 
 import datetime as dt
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from flask import Flask, render_template
-from playwright.sync_api import Page, Route, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize
+
+from tests.browser.phone import serious
 
 pytestmark = pytest.mark.wire
 
@@ -265,22 +265,16 @@ VISITS = [("index", "citizen"), ("index", "business"), ("consent", "business"), 
 @pytest.mark.browser
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (195, "light"), (1280, "light")])
 def test_axe_finds_nothing_serious_and_nothing_overflows(
-    app: Flask, width: int, scheme: Literal["light", "dark"]
+    app: Flask, chromium: Browser, width: int, scheme: Literal["light", "dark"]
 ) -> None:
     """195 px stands for 390 px with text at 200 %."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome") or pytest.skip("no Chromium here")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        try:
-            size = ViewportSize(width=width, height=844)
-            page = browser.new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce")
-            page.route("**/*", lambda route: answer(app, route))
-            for name, who in VISITS:
-                page.goto(f"http://gallery.test/{name}/{who}")
-                assert faults(page) == [], (name, who)
-        finally:
-            browser.close()
+    size = ViewportSize(width=width, height=844)
+    page = chromium.new_page(viewport=size, color_scheme=scheme, reduced_motion="reduce")
+    page.route("**/*", lambda route: answer(app, route))
+    for name, who in VISITS:
+        page.goto(f"http://gallery.test/{name}/{who}")
+        assert faults(page) == [], (name, who)
+    page.close()
 
 
 def answer(app: Flask, route: Route) -> None:
@@ -300,8 +294,7 @@ SMALL_TARGETS = """() => [...document.querySelectorAll('a, button, summary, sele
 
 def faults(page: Page) -> list[str]:
     """What axe-core calls serious or critical, sideways scrolling, and targets lower than 44 px."""
-    found = Axe().run(page).response["violations"]
-    problems = [f"{v['id']}: {v['nodes'][0]['html'][:120]}" for v in found if v["impact"] in ("serious", "critical")]
+    problems = serious(page)
     if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
         problems.append("scrolls sideways")
     return problems + [f"small: {html}" for html in page.evaluate(SMALL_TARGETS)]

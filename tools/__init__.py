@@ -4,6 +4,11 @@ processes       starts, watches and stops the processes
 demonstration   settings, database, keys and people of a demonstration
 run             `make run`
 messages        `make messages`: collects the texts of the pages
+stage           a demonstration in one process, set up in seconds
+tour            pages to stop at, and what there is no page of
+people          who stops where on the tour
+histories       what they have behind them
+screenshots     `make screenshots`: every page of the tour as a picture
 picture         the README's pictures of the consent page
 state_picture   docs/images/states.svg and the table in docs/states.md
 """

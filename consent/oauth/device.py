@@ -49,7 +49,7 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
             keys=self.server.keys,
             now=request.now,
         )
-        device_code, user_code = _begin(requests.check(draft), request.now, index=self.server.registry.index)
+        device_code, user_code = begin(requests.check(draft), request.now, index=self.server.registry.index)
         address = self.server.issuer + PAGE
         body = {
             "device_code": device_code,
@@ -62,7 +62,7 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
         return 200, body, default_json_headers
 
 
-def _begin(checked: requests.CheckedRequest, now: dt.datetime, *, index: BlindIndex) -> tuple[str, str]:
+def begin(checked: requests.CheckedRequest, now: dt.datetime, *, index: BlindIndex) -> tuple[str, str]:
     """Store a checked request; returns its two codes, of which digests are kept."""
     device_code = tokens.new_secret(tokens.DEVICE_PREFIX)
     letters = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))

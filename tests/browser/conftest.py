@@ -1,12 +1,12 @@
-"""A running demonstration and a Chromium, shared by the browser journeys."""
+"""A running demonstration, shared by the browser journeys of a file; Chromium is that of the whole run."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
-from tests.browser.phone import ARGUMENTS, CHROMIUM, Phone
+from tests.browser.phone import Phone
 from tools import demonstration
 from tools.demonstration import Demonstration
 from tools.processes import Processes, free_port
@@ -39,15 +39,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     codes = {person.name: person.code or "" for person in demonstration.people(demo)}
     with Processes(demonstration.commands(demo), folder / "processes.log"):
         yield Running(demo, codes)
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The system's Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

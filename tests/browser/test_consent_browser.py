@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.conftest import Running
-from tests.browser.phone import Phone
+from tests.browser.phone import Phone, serious
 from tests.browser.test_journeys_browser import act_as, apply, back_at_the_bank, enrol
 
 pytestmark = pytest.mark.browser
@@ -100,6 +100,7 @@ def test_c21_a_warning_stands_two_minutes_before_the_end(citizen: Phone, running
     expect(warning).to_be_hidden()
     citizen.page.clock.fast_forward("01:30")
     expect(warning).to_be_visible()
+    assert serious(citizen.page) == []
     citizen.check("consent-warning")
     citizen.tap(".time-left button")
     expect(citizen.page.locator(".time-left")).to_be_visible()

@@ -1,7 +1,7 @@
 """The journeys of the three users in a real Chromium, on a phone's screen, against the running demonstration.
 
 One person lends and withdraws, a company does the same through its people, an administrator revokes; in between every
-page is looked at with axe-core, weighed, and tapped through without a line of script of the test's own.
+page is weighed, measured, and tapped through without a line of script of the test's own.
 """
 
 import re

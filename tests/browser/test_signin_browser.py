@@ -6,8 +6,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, expect
 from werkzeug.serving import make_server
 
 from dataspace import clock, passkeys
@@ -15,15 +14,11 @@ from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity
 from tests import factories
+from tests.browser.phone import serious
 from tests.conftest import make_settings
 from wsgi import create_app
 
 pytestmark = pytest.mark.browser
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 SMALL_PHONE: ViewportSize = {"width": 390, "height": 844}
 SHOTS = os.environ.get("DATASPACE_TEST_SHOTS", "")  # a folder for pictures of the pages
 # Chromium before 129 has no parseRequestOptionsFromJSON; the script then converts by itself.
@@ -71,8 +66,7 @@ class Phone:
 
     def check(self) -> None:
         """Nothing that axe-core calls serious, nothing wider than the screen."""
-        found = Axe().run(self.page, options={"resultTypes": ["violations"]}).response["violations"]
-        assert [v["id"] for v in found if v["impact"] in ("serious", "critical")] == []
+        assert serious(self.page) == []
         width = self.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert width[0] <= width[1]
         if SHOTS:
@@ -85,14 +79,6 @@ class Phone:
         self.page.get_by_role("button", name="Sign out").click()
         self.page.wait_for_url(self.origin + "/signin")
         self.page.goto("about:blank")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
