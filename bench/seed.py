@@ -21,7 +21,8 @@ from dataspace.accesses import Access
 from dataspace.catalogue import DataItem
 from dataspace.db import db, new_id, table_of
 from dataspace.holders import Holder
-from dataspace.vault import DataKey, seal
+from dataspace.sealing import seal
+from dataspace.vault import DataKey
 from dataspace.web.shell import services
 
 TEXT = {"zh_hans": "审核本次贷款申请", "zh_hant": "審核本次貸款申請", "en": "Review this loan application"}

@@ -35,6 +35,8 @@ CLIENT_EVENTS = (
 OPERATOR_EVENTS = (
     "keys:generated",
     "keys:rotated",
+    "wrapping_keys:rotated",
+    "wrapping_keys:forgotten",
     "invitation:issued",
     "invitation:revoked",
     "holder:searched",

@@ -25,9 +25,10 @@ from dataspace.holders import Holder
 from dataspace.mandates import Mandate
 from dataspace.messages import Message
 from dataspace.passkeys import Passkey
+from dataspace.sealing import unseal
 from dataspace.signins import SignIn
 from dataspace.spaces import Record
-from dataspace.vault import DataKey, Vault, unseal
+from dataspace.vault import DataKey, Vault
 
 ROWS = 200  # read at once
 

@@ -25,7 +25,8 @@ from dataspace.db import Model, connection, db, delete_some, new_id, table_of
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
 from dataspace.messages import Group, Notice
-from dataspace.vault import Vault, seal, unseal
+from dataspace.sealing import seal, unseal
+from dataspace.vault import Vault
 
 SCHEMA, TYP = "gd-dsa-archive/1", "dsa-archive+json"
 KEPT = dt.timedelta(days=7)

@@ -20,7 +20,8 @@ from dataspace import accesses
 from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
-from dataspace.vault import Vault, seal, unseal
+from dataspace.sealing import seal, unseal
+from dataspace.vault import Vault
 
 MAX_TEXT = 1000
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # read out on the phone: nothing that looks like something else

@@ -17,7 +17,8 @@ from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.holders import Holder, HolderKind
 from dataspace.mandates import Actor, Capacity
-from dataspace.vault import Vault, seal, unseal
+from dataspace.sealing import seal, unseal
+from dataspace.vault import Vault
 
 MAX_DOCUMENT = 200
 _STANDS = text("revoked_at IS NULL")

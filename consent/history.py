@@ -29,7 +29,8 @@ from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.identifiers import BlindIndex
 from dataspace.mandates import Actor, Capacity
-from dataspace.vault import Vault, seal
+from dataspace.sealing import seal
+from dataspace.vault import Vault
 
 # These make a new version of the consent: what the holder decided is only told when both are there.
 WITH_VERSION = frozenset(

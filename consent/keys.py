@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dataspace import jose
 from dataspace.db import Model, db
 from dataspace.errors import Conflict, DomainError
+from dataspace.rewrapping import Wrapped
 from dataspace.vault import Vault
 
 
@@ -83,6 +84,9 @@ class ServerKey(Model):
     active_from: Mapped[dt.datetime]
     retire_at: Mapped[dt.datetime | None]
     remove_at: Mapped[dt.datetime | None]
+
+
+PRIVATE_KEYS = Wrapped(ServerKey, "kid", "wrapped_private")
 
 
 def generate(

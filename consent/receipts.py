@@ -24,7 +24,8 @@ from dataspace import jose
 from dataspace.db import Model, db, new_id
 from dataspace.errors import NotFound
 from dataspace.mandates import Capacity
-from dataspace.vault import DataKey, Vault, seal, unseal
+from dataspace.sealing import seal, unseal
+from dataspace.vault import DataKey, Vault
 
 SCHEMA = "gd-dsa-receipt/1"
 TYP = "dsa-receipt+json"

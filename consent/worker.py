@@ -18,7 +18,7 @@ from dataspace import ceremonies, mail, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
-from dataspace.vault import Unreadable
+from dataspace.sealing import Unreadable
 
 log = logging.getLogger("dataspace.worker")
 

@@ -15,7 +15,10 @@ passkeys      credentials, enrolment codes and the two WebAuthn ceremonies
 signins       a signed-in person, and whom the person acts for
 datafiles     TOML data files checked against a JSON Schema; every problem named by file, entry and field
 catalogue     data items, fields, classification under a versioned rule set
+sealing       authenticated encryption of values at rest, each bound to its row
+wrapping      wrapping keys: the interface of who keeps them, and keys in memory; key_file: in a file
 vault         envelope encryption: one data key per space, wrapped; erasure by key
+rewrapping    changing the wrapping key under a running service
 spaces        Space, Record (versions, source, digest); what one permission may read
 frequency     so many times in a day, a week, a month, a quarter, a year
 permission    Permission: the border value between the two packages

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, NotFound
 from dataspace.identifiers import BlindIndex, Identifier, mask
-from dataspace.vault import DataKey, Vault, seal, unseal
+from dataspace.sealing import seal, unseal
+from dataspace.vault import DataKey, Vault
 
 
 class HolderKind(enum.StrEnum):

@@ -23,8 +23,9 @@ from dataspace import outbox
 from dataspace.db import Model, db, delete_some
 from dataspace.errors import Conflict, DomainError, NotFound
 from dataspace.outbox import Posted
+from dataspace.sealing import seal, unseal
 from dataspace.settings import Settings
-from dataspace.vault import Vault, seal, unseal
+from dataspace.vault import Vault
 
 OUTBOX = "mail"
 WAITS = tuple(dt.timedelta(minutes=m) for m in (1, 5, 30, 120, 480, 1440))

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from dataspace.errors import SettingsError
 
 PREFIX = "DATASPACE_"
-REQUIRED = ("issuer", "database_url", "wrapping_key", "index_key", "secret_key")
+REQUIRED = ("issuer", "database_url", "index_key", "secret_key")
+WRAPPING = ("wrapping_key", "wrapping_key_file", "key_provider")  # one of them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,9 +27,16 @@ class Settings:
     mode: str  # "production" or "development" (http on loopback allowed)
     issuer: str
     database_url: str = field(repr=False)
-    wrapping_key: bytes = field(repr=False)  # wraps the data key of every space and the server's private keys
     index_key: bytes = field(repr=False)  # keys the blind index by which identifiers are found
     secret_key: str = field(repr=False)  # signs the session cookie
+    # What wraps the data key of every space and the server's private keys: a key here, or a file of keys, or a provider
+    # of somebody else's as ``package.module:callable`` (dataspace.wrapping).
+    wrapping_key: bytes = field(default=b"", repr=False)
+    wrapping_key_file: str = ""
+    key_provider: str = ""
+    other_wrapping_keys: tuple[bytes, ...] = field(
+        default=(), repr=False
+    )  # keys that only unwrap, beside the first kind
     site_name: str = "数字空间授权服务"
     appeal_contact: str = "12345"  # shown wherever an administrator has intervened
     trusted_proxies: int = 0  # how many reverse proxies in front set X-Forwarded-*
@@ -75,6 +83,8 @@ class Settings:
         """
         raw = {k[len(PREFIX) :].lower(): v for k, v in environ.items() if k.startswith(PREFIX) and v.strip()}
         problems = [f"{PREFIX}{name.upper()} is missing" for name in REQUIRED if name not in raw]
+        if not any(name in raw for name in WRAPPING):
+            problems.append(f"{PREFIX}WRAPPING_KEY is missing (or {PREFIX}WRAPPING_KEY_FILE)")
         values: dict[str, object] = {"mode": raw.pop("mode", "production")}
         for name, text in raw.items():
             if name not in cls.__dataclass_fields__:
@@ -97,8 +107,9 @@ class Settings:
         problems += self._origin_problems("ISSUER", self.issuer)
         problems += self._certificate_problems()
         problems += self._smtp_problems()
-        if len(self.wrapping_key) != 32 or len(self.index_key) != 32:
-            problems.append("DATASPACE_WRAPPING_KEY and DATASPACE_INDEX_KEY must be 32 bytes, base64url")
+        problems += self._wrapping_problems()
+        if len(self.index_key) != 32:
+            problems.append("DATASPACE_INDEX_KEY must be 32 bytes, base64url")
         if len(self.secret_key) < 32:
             problems.append("DATASPACE_SECRET_KEY must have at least 32 characters")
         if self.dpop_nonce not in ("offered", "required"):
@@ -117,6 +128,16 @@ class Settings:
         loopback = parts.hostname in ("localhost", "127.0.0.1", "::1")
         if parts.scheme != "https" and not (parts.scheme == "http" and loopback and self.mode == "development"):
             yield f"{PREFIX}{name} must be https (http only on the loopback in development mode)"
+
+    def _wrapping_problems(self) -> Iterator[str]:
+        named = [f"{PREFIX}{name.upper()}" for name in WRAPPING if getattr(self, name)]
+        if len(named) != 1:
+            yield f"{' and '.join(named) or PREFIX + 'WRAPPING_KEY'}: one is needed, and no more"
+        keys = ((self.wrapping_key,) if self.wrapping_key else ()) + self.other_wrapping_keys
+        if any(len(key) != 32 for key in keys):
+            yield f"{PREFIX}WRAPPING_KEY and {PREFIX}OTHER_WRAPPING_KEYS must be 32 bytes, base64url"
+        if self.other_wrapping_keys and not self.wrapping_key:
+            yield f"{PREFIX}OTHER_WRAPPING_KEYS stands beside {PREFIX}WRAPPING_KEY only"
 
     def _certificate_problems(self) -> Iterator[str]:
         """Half of it would be worse than none: a header that nobody vouches for, or endpoints that see nothing."""
@@ -151,6 +172,8 @@ class Settings:
 
 
 def _parse(kind: object, text: str) -> object:
+    if kind == tuple[bytes, ...]:
+        return tuple(_parse(bytes, part.strip()) for part in text.split(","))
     if kind is bytes:
         try:
             return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -23,7 +23,8 @@ from dataspace.db import Model, connection, db, new_id, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
-from dataspace.vault import DataKey, Unreadable, Vault, seal, unseal
+from dataspace.sealing import Unreadable, seal, unseal
+from dataspace.vault import DataKey, Vault
 
 Row = dict[str, Any]  # field id -> string, integer, boolean or None
 

@@ -1,29 +1,19 @@
-"""Envelope encryption: one data key per space, wrapped by a key from the settings; erasure by destroying the key.
-
-AES-256-GCM (NIST SP 800-38D) with 96-bit random nonces. The associated data of every sealed value is the identity of
-the row that it belongs to, so a value moved to another row does not open.
-"""
+"""Envelope encryption: one data key per space, wrapped by a wrapping key; erasure by destroying the data key."""
 
 import datetime as dt
+import pkgutil
 import secrets
+from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, db
-from dataspace.errors import DomainError
-
-NONCE = 12
-
-
-class Unreadable(DomainError):
-    """A sealed value does not open: erased key, wrong wrapping key, or a value that was moved or altered."""
-
-    code = "unreadable"
-    sentence = "This data can no longer be read."
-    status = 410
+from dataspace.errors import SettingsError
+from dataspace.key_file import FileKeys
+from dataspace.sealing import Unreadable
+from dataspace.settings import Settings
+from dataspace.wrapping import KeyProvider, Keys, WrappingKey
 
 
 class DataKey(Model):
@@ -36,35 +26,21 @@ class DataKey(Model):
     destroyed_at: Mapped[dt.datetime | None]
 
 
-def seal(key: bytes, plaintext: bytes, *, identity: str) -> bytes:
-    """Encrypt under a 32-byte key; returns nonce, ciphertext and tag in one string of bytes."""
-    nonce = secrets.token_bytes(NONCE)
-    return nonce + AESGCM(key).encrypt(nonce, plaintext, identity.encode())
-
-
-def unseal(key: bytes, sealed: bytes, *, identity: str) -> bytes:
-    """Decrypt what :func:`seal` made for the same ``identity``. Raises Unreadable."""
-    try:
-        return AESGCM(key).decrypt(sealed[:NONCE], sealed[NONCE:], identity.encode())
-    except (InvalidTag, ValueError):
-        raise Unreadable(f"sealed value of {identity} does not open") from None
-
-
 class Vault:
     """Opens and makes data keys. One per application, built from the settings."""
 
-    def __init__(self, wrapping_key: bytes) -> None:
-        self._wrapping_key = wrapping_key
+    def __init__(self, keys: KeyProvider) -> None:
+        self.keys = keys
 
     def wrap(self, secret: bytes, *, identity: str) -> bytes:
-        """Seal a small secret (a data key, a private key) under the wrapping key."""
-        return seal(self._wrapping_key, secret, identity=identity)
+        """Seal a small secret (a data key, a private key) under the current wrapping key."""
+        return self.keys.wrap(secret, identity=identity)
 
     def unwrap(self, wrapped: bytes | None, *, identity: str) -> bytes:
         """The secret again. Raises Unreadable, also when it was destroyed (None)."""
         if wrapped is None:
             raise Unreadable(f"key of {identity} was destroyed")
-        return unseal(self._wrapping_key, wrapped, identity=identity)
+        return self.keys.unwrap(wrapped, identity=identity)
 
     def create_key(self, space_id: str, now: dt.datetime) -> bytes:
         """Add a fresh data key for a space to the session and return it in clear."""
@@ -81,3 +57,23 @@ class Vault:
         """The data key of a space. Raises Unreadable when it was destroyed or never existed."""
         row = db.session.get(DataKey, space_id)
         return self.unwrap(row.wrapped if row else None, identity=space_id)
+
+
+def provider(settings: Settings) -> KeyProvider:
+    """What the settings name: keys of their own, a file, or a provider of somebody else's. Raises SettingsError."""
+    if settings.wrapping_key_file:
+        return FileKeys(Path(settings.wrapping_key_file))
+    if settings.key_provider:
+        return _foreign(settings.key_provider)
+    return Keys([WrappingKey(secret) for secret in (settings.wrapping_key, *settings.other_wrapping_keys)])
+
+
+def _foreign(name: str) -> KeyProvider:
+    """``package.module:callable``, called without arguments."""
+    try:
+        made = pkgutil.resolve_name(name)()
+    except (ValueError, ImportError, AttributeError, TypeError) as error:
+        raise SettingsError(f"DATASPACE_KEY_PROVIDER: {name} cannot be used: {error}") from None
+    if not isinstance(made, KeyProvider):
+        raise SettingsError(f"DATASPACE_KEY_PROVIDER: what {name} makes is no provider of keys")
+    return made

@@ -39,7 +39,7 @@ def test_the_defaults_of_the_settings_are_those_of_the_code() -> None:
         if cells[0] == "required" or name == f"{PREFIX}MODE":
             continue
         if cells[0] == "none":
-            assert default == "", name
+            assert not default, name
             continue
         if isinstance(default, dt.timedelta):
             default = int(default.total_seconds())

@@ -33,5 +33,5 @@ reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately, notices that were not taken
 words       labels of states, reasons, capacities and items in the reader's language
 grounds     why an administrator stepped in, in the reader's language
-commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients
+commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients; wrapping_commands
 """

@@ -30,7 +30,8 @@ from dataspace import holders
 from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.mandates import Actor, Capacity
-from dataspace.vault import Vault, unseal
+from dataspace.sealing import unseal
+from dataspace.vault import Vault
 from dataspace.web.values import plain
 
 Pairs = list[tuple[str, Any]]

@@ -25,6 +25,7 @@ from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
 from consent.web.resource_commands import resources_group
 from consent.web.rule_commands import rules_group
+from consent.web.wrapping_commands import wrapping_group
 from dataspace import clock
 from dataspace.db import db
 from dataspace.web.commands import Commands
@@ -37,7 +38,8 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 
 def register(app: Flask) -> None:
     """Add the commands to an application."""
-    for command in (clients_group, resources_group, scenarios_group, rules_group, keys_group, worker_command):
+    groups = (clients_group, resources_group, scenarios_group, rules_group, keys_group, wrapping_group)
+    for command in (*groups, worker_command):
         app.cli.add_command(command)
 
 

@@ -35,7 +35,7 @@ from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.identifiers import BlindIndex
 from dataspace.settings import Settings
-from dataspace.vault import Vault
+from dataspace.vault import Vault, provider
 
 LANGUAGES = {"zh_Hans": "zh-Hans", "zh_Hant": "zh-Hant", "en": "en"}  # locale -> the lang attribute (BCP 47)
 ASKED_LANGUAGE = "asked_language"  # of the session: until the next request of a third party, or signing out
@@ -90,7 +90,7 @@ def init_shell(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = Sessions()
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.extensions["dataspace"] = Services(settings, Vault(settings.wrapping_key), BlindIndex(settings.index_key))
+    app.extensions["dataspace"] = Services(settings, Vault(provider(settings)), BlindIndex(settings.index_key))
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]

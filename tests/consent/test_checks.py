@@ -13,7 +13,7 @@ from consent import scenarios
 from consent.records import ConsentNotice
 from dataspace import datafiles
 from dataspace.db import db
-from dataspace.vault import unseal
+from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.scene import EXTRA, LAB, PLAIN, Scene

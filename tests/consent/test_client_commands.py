@@ -186,7 +186,7 @@ def test_keys(run: Run) -> None:
 
 
 def test_every_command_explains_itself(app: Flask, run: Run) -> None:
-    for group in ("clients", "scenarios", "keys"):
+    for group in ("clients", "scenarios", "keys", "wrapping-keys"):
         command = app.cli.commands[group]
         for name in command.commands:  # type: ignore[attr-defined]
             lines = run(group, name, "--help").output.splitlines()

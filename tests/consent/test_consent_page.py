@@ -19,7 +19,7 @@ from consent.records import Consent, ConsentNotice, State
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity
-from dataspace.vault import unseal
+from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.scene import BANK, CROSS_BORDER, EXTRA, LAB, PLAIN, Scene

@@ -15,7 +15,7 @@ from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity
-from dataspace.vault import Unreadable
+from dataspace.sealing import Unreadable
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.desk import Desk

@@ -21,7 +21,7 @@ from consent.records import Consent, ConsentNotice
 from dataspace import clock
 from dataspace.db import db
 from dataspace.mandates import Capacity
-from dataspace.vault import unseal
+from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER

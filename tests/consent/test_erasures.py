@@ -20,7 +20,7 @@ from dataspace.holders import Holder
 from dataspace.mandates import Actor, Capacity
 from dataspace.messages import Notice
 from dataspace.passkeys import Passkey
-from dataspace.vault import Unreadable
+from dataspace.sealing import Unreadable
 from dataspace.web.shell import services
 from tests import factories
 from tests.authenticator import enrolled

@@ -11,13 +11,15 @@ from consent.keys import Keyring, KeyUse, ServerKey
 from dataspace import jose, jwk
 from dataspace.db import db
 from dataspace.errors import Conflict
+from dataspace.sealing import Unreadable
 from dataspace.settings import Settings
-from dataspace.vault import Unreadable, Vault
+from dataspace.vault import Vault
+from dataspace.wrapping import Keys, WrappingKey
 from wsgi import create_app
 
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 SECOND = dt.timedelta(seconds=1)
-VAULT = Vault(b"v" * 32)
+VAULT = Vault(Keys([WrappingKey(b"v" * 32)]))
 
 
 @pytest.fixture

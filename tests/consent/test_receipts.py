@@ -13,7 +13,8 @@ from consent.records import Consent, ConsentEvent, Event, State
 from dataspace import jose
 from dataspace.db import db
 from dataspace.errors import NotFound
-from dataspace.vault import DataKey, Unreadable
+from dataspace.sealing import Unreadable
+from dataspace.vault import DataKey
 from tests import factories
 from tests.consent.test_checks import too_long
 

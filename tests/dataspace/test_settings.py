@@ -47,6 +47,13 @@ def test_all_missing_settings_are_named_at_once() -> None:
         ({"DATASPACE_ISSUER": "space.example"}, "an origin"),
         ({"DATASPACE_WRAPPING_KEY": "c2hvcnQ"}, "32 bytes"),
         ({"DATASPACE_WRAPPING_KEY": "***"}, "DATASPACE_WRAPPING_KEY"),
+        ({"DATASPACE_WRAPPING_KEY": ""}, "DATASPACE_WRAPPING_KEY is missing"),
+        ({"DATASPACE_WRAPPING_KEY_FILE": "/keys"}, "one is needed, and no more"),
+        ({"DATASPACE_OTHER_WRAPPING_KEYS": f"{KEY},c2hvcnQ"}, "32 bytes"),
+        (
+            {"DATASPACE_WRAPPING_KEY": "", "DATASPACE_KEY_PROVIDER": "a:b", "DATASPACE_OTHER_WRAPPING_KEYS": KEY},
+            "beside",
+        ),
         ({"DATASPACE_SECRET_KEY": "short"}, "32 characters"),
         ({"DATASPACE_MODE": "debug"}, "DATASPACE_MODE"),
         ({"DATASPACE_FETCH_LOOPBACK": "true"}, "not for production"),

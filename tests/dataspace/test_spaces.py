@@ -12,9 +12,11 @@ from dataspace.catalogue import DataItem
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.permission import GrantedItem, Permission, ReadRefused
+from dataspace.sealing import Unreadable
 from dataspace.spaces import Record
-from dataspace.vault import DataKey, Unreadable
+from dataspace.vault import DataKey
 from dataspace.web.shell import services
+from dataspace.wrapping import Keys, WrappingKey
 from tests import factories
 
 
@@ -127,7 +129,7 @@ def test_destroying_the_key_makes_everything_unreadable(owner: Holder, now: dt.d
 
 def test_another_wrapping_key_opens_nothing(owner: Holder, now: dt.datetime) -> None:
     with pytest.raises(Unreadable):
-        vault.Vault(b"x" * 32).key(owner.space_id)
+        vault.Vault(Keys([WrappingKey(b"x" * 32)])).key(owner.space_id)
 
 
 def test_the_log_pages_by_key(owner: Holder, now: dt.datetime) -> None:

@@ -30,6 +30,8 @@ CLIENT_EVENTS: dict[str, tuple[Label, str]] = {
 OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "keys:generated": (lazy_gettext("Keys generated"), ""),
     "keys:rotated": (lazy_gettext("Keys rotated"), "caution"),
+    "wrapping_keys:rotated": (lazy_gettext("Wrapping key changed"), "caution"),
+    "wrapping_keys:forgotten": (lazy_gettext("Wrapping key destroyed"), "caution"),
     "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
     "events:sent_again": (lazy_gettext("Notices to third parties sent again"), ""),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
