@@ -129,7 +129,8 @@ def append(
     db.session.add(ConsentEvent(**row, at=at, digest=digest))
     db.session.flush()
     if event not in WITH_VERSION:
-        _follow(consent_id, event, at, registry, channel=channel, new_version=False)
+        by = actor.person_id if actor else None
+        _follow(consent_id, event, at, registry, channel=channel, by=by, new_version=False)
 
 
 def current_document(consent: Consent) -> tuple[dict[str, Any], str]:
@@ -162,17 +163,25 @@ def add_version(
     if notice is not None:
         _keep_notice(consent, notice, registry)
     last = (ConsentEvent.consent_id == consent.consent_id, ConsentEvent.seq == consent.last_seq)
-    kind, channel = db.session.execute(select(ConsentEvent.kind, ConsentEvent.channel).where(*last)).one()
-    _follow(consent.consent_id, Event(kind), now, registry, channel=channel, new_version=True)
+    said = select(ConsentEvent.kind, ConsentEvent.channel, ConsentEvent.actor_id).where(*last)
+    kind, channel, by = db.session.execute(said).one()
+    _follow(consent.consent_id, Event(kind), now, registry, channel=channel, by=by, new_version=True)
 
 
 def _follow(
-    consent_id: str, event: Event, now: dt.datetime, registry: Registry, *, channel: str, new_version: bool
+    consent_id: str,
+    event: Event,
+    now: dt.datetime,
+    registry: Registry,
+    *,
+    channel: str,
+    by: str | None,
+    new_version: bool,
 ) -> None:
     """What every change brings with it, in its transaction: a receipt for the holder, and word to whom it concerns."""
     if event not in receipts.WITHOUT:
         receipts.issue(consent_id, now, vault=registry.vault, keyring=registry.keyring, issuer=registry.issuer)
-    telling.tell(consent_id, event, now, channel=channel, new_version=new_version)
+    telling.tell(consent_id, event, now, channel=channel, by=by, new_version=new_version)
 
 
 def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:

@@ -22,16 +22,17 @@ PAGE = 25
 
 
 class Group(enum.StrEnum):
-    """Durable words: what somebody can choose about, and SECURITY, about which nobody can."""
+    """Durable words: what somebody can choose about, and those of ALWAYS, about which nobody can."""
 
     AUTHORIZATIONS = "authorizations"
     APPROVALS = "approvals"
     REMINDERS = "reminders"
     READS = "reads"
+    CHILDREN = "children"
     SECURITY = "security"
 
 
-ALWAYS = frozenset({Group.SECURITY})
+ALWAYS = frozenset({Group.CHILDREN, Group.SECURITY})
 ADJUSTABLE = tuple(group for group in Group if group not in ALWAYS)
 
 

@@ -14,6 +14,7 @@ from consent.clients import Client
 from consent.purposes import Ask, AskItem
 from consent.web import words
 from consent.web.party import Party
+from consent.web.wording import GROWN_UP, Wording
 from dataspace import catalogue, spaces
 from dataspace.catalogue import DataItem, in_language, in_period
 from dataspace.spaces import Held, Row
@@ -55,9 +56,10 @@ class ShownItem:
 
 @dataclass(frozen=True, kw_only=True)
 class Asking:
-    """The answers of the page, in the order of check C-01."""
+    """The answers of the page, in the order of check C-01. ``say``: what it calls things."""
 
     ask: Ask
+    say: Wording
     party: Party
     purpose: str
     reference_no: str
@@ -94,6 +96,7 @@ def look(
     space_id: str = "",
     vault: Vault | None = None,
     usual: Mapping[str, Any] | None = None,
+    say: Wording = GROWN_UP,
 ) -> Asking:
     """Everything a page shows; with ``space_id`` and ``vault`` also what the holder's own records say.
 
@@ -102,6 +105,7 @@ def look(
     party = Party.of(client, locale)
     return Asking(
         ask=ask,
+        say=say,
         party=party,
         purpose=plain(in_language(ask.purpose_text, locale)),
         reference_no=plain(ask.reference_no or ""),

@@ -11,14 +11,17 @@ from werkzeug.wrappers import Response
 
 from consent.clients import Client
 from consent.records import Consent, Event
+from consent.telling import ToGuardian
 from consent.web import words
 from consent.web.words import Label
-from dataspace import clock, messages
+from dataspace import clock, holders, messages
 from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import NotFound
-from dataspace.mandates import Actor
-from dataspace.messages import ADJUSTABLE, Group, Message, Notice
+from dataspace.holders import Profile
+from dataspace.mandates import Actor, Capacity, Mandate
+from dataspace.messages import ADJUSTABLE, ALWAYS, Group, Message, Notice
+from dataspace.web.shell import services
 from dataspace.web.signin import require_holder, the_actor
 from dataspace.web.values import plain
 
@@ -53,6 +56,9 @@ TITLES: dict[str, Label] = {
     Event.REINSTATED: lazy_gettext("A supervisor reinstated an authorization"),
     Event.INVALIDATED: lazy_gettext("An administrator revoked an authorization"),
     Event.TERMINATED: lazy_gettext("An authorization ended because one of its parties is gone"),
+    ToGuardian.GIVEN: lazy_gettext("An authorization was given about a child whose guardian you are"),
+    ToGuardian.CHANGED: lazy_gettext("An authorization about a child whose guardian you are was changed"),
+    ToGuardian.STOPPED: lazy_gettext("An authorization about a child whose guardian you are was stopped"),
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
     Notice.ARCHIVE_READY: lazy_gettext("The copy of everything is ready"),
@@ -74,6 +80,10 @@ GROUPS: dict[Group, tuple[Label, Label]] = {
         lazy_gettext("What expires soon, what you have not looked at for long"),
     ),
     Group.READS: (lazy_gettext("Refused reads"), lazy_gettext("A third party tried to read what it may not")),
+    Group.CHILDREN: (
+        lazy_gettext("Children"),
+        lazy_gettext("Authorizations about children whose guardian you are; these always come"),
+    ),
     Group.SECURITY: (
         lazy_gettext("Security"),
         lazy_gettext("Passkeys, recovery, what supervisors have done; these always come"),
@@ -84,6 +94,7 @@ ICONS: dict[str, str] = {
     Group.APPROVALS: "clock",
     Group.REMINDERS: "bell",
     Group.READS: "eye",
+    Group.CHILDREN: "person",
     Group.SECURITY: "shield",
 }
 
@@ -148,7 +159,8 @@ def choices() -> str:
     """What she wants to hear of."""
     quiet = messages.quiet(the_actor().space_id)
     rows = [(group, *GROUPS[group], group not in quiet) for group in ADJUSTABLE]
-    return render_template("dashboard/message_choices.html", rows=rows, always=GROUPS[Group.SECURITY])
+    always = [words for group, words in GROUPS.items() if group in ALWAYS]
+    return render_template("dashboard/message_choices.html", rows=rows, always=always)
 
 
 @bp.post("/messages/choices")
@@ -162,13 +174,15 @@ def choose() -> Response:
 
 
 def look(rows: list[Message], actor: Actor, locale: str) -> list[MessageView]:
-    """Messages in the reader's language; one statement for all that they are about."""
+    """Messages in the reader's language; one statement for all that they are about, one for the names of children."""
     known = _consents(rows, actor)
+    children = {known[r.about][0].holder_id for r in rows if r.group == Group.CHILDREN and r.about in known}
+    names = holders.profiles(children, vault=services().vault) if children else {}
     return [
         MessageView(
             message=row,
             title=title(row),
-            about=_about(row, known.get(row.about), locale),
+            about=_about(row, known.get(row.about), locale, names),
             icon=ICONS[row.group],
             leads_on=bool(_address(row, known)),
         )
@@ -182,9 +196,12 @@ def title(message: Message) -> str:
 
 
 def _consents(rows: list[Message], actor: Actor) -> dict[str, tuple[Consent, Client]]:
-    """What the messages are about, as far as it is this space's, or was prepared by this person."""
+    """What the messages are about: this space's, prepared by this person, or a child's whose guardian she still is."""
     ids = {row.about for row in rows if row.about.startswith("cns_")}
-    mine = or_(Consent.space_id == actor.space_id, Consent.person_id == actor.person_id)
+    wards = select(Mandate.principal_id).where(
+        Mandate.agent_id == actor.person_id, Mandate.capacity == Capacity.GUARDIAN, Mandate.ended_at.is_(None)
+    )
+    mine = or_(Consent.space_id == actor.space_id, Consent.person_id == actor.person_id, Consent.holder_id.in_(wards))
     found = db.session.execute(
         select(Consent, Client)
         .join(Client, Client.client_id == Consent.client_id)
@@ -193,12 +210,14 @@ def _consents(rows: list[Message], actor: Actor) -> dict[str, tuple[Consent, Cli
     return {consent.consent_id: (consent, client) for consent, client in found}
 
 
-def _about(row: Message, found: tuple[Consent, Client] | None, locale: str) -> str:
-    """To whom and what for; in a reminder until when, too (check C-41)."""
+def _about(row: Message, found: tuple[Consent, Client] | None, locale: str, names: dict[str, Profile]) -> str:
+    """To whom and what for; in a reminder until when, too (check C-41), to a guardian about which child."""
     if found is None:
         return ""
     consent, client = found
     parts = [plain(client.name(locale)), plain(in_language(consent.purpose_text, locale))]
+    if consent.holder_id in names and row.group == Group.CHILDREN:
+        parts.insert(0, names[consent.holder_id].name)
     if row.group == Group.REMINDERS:
         parts.append(_("until %(day)s", day=words.date(consent.expires_at)))
     return " · ".join(parts)

@@ -7,6 +7,7 @@ capacity than the one it was shown in, or after the request was answered.
 import datetime as dt
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NoReturn
 
 from authlib.oidc.core.errors import LoginRequiredError
@@ -29,7 +30,8 @@ from consent.web.context import registry
 from consent.web.freshness import demand_fresh
 from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
 from consent.web.way_back import Told, lead_on
-from dataspace import clock, holders, signins
+from consent.web.wording import GROWN_UP, YOUNG, Wording
+from dataspace import clock, guardians, holders, signins
 from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
@@ -63,10 +65,31 @@ class Visit:
         """Until when the page waits, if nothing is done on it."""
         return min(self.row.expires_at, clock.now() + services().settings.session_idle)
 
+    @cached_property
+    def say(self) -> Wording:
+        """What the screens call things: simpler for who decides alone and is not of age (check C-22)."""
+        if self.actor.capacity is not Capacity.SELF:
+            return GROWN_UP
+        young = guardians.is_young(holders.get(self.actor.holder_id), clock.now(), vault=services().vault)
+        return YOUNG if young else GROWN_UP
+
+    @cached_property
+    def told(self) -> str:
+        """Who else will be told that it was given, in a sentence: the guardians, or the other one; empty if nobody."""
+        if self.say is not YOUNG and self.actor.capacity is not Capacity.GUARDIAN:
+            return ""
+        found = {m.agent_id for m in guardians.of(self.actor.holder_id, clock.now())} - {self.actor.person_id}
+        names = _(", ").join(sorted(p.name for p in holders.profiles(found, vault=services().vault).values()))
+        if not names:
+            return ""
+        if self.say is YOUNG:
+            return str(_("If you agree, %(names)s is told to whom and what for. Your data is not shown.", names=names))
+        return str(_("If you agree, %(names)s is told as well, as a guardian.", names=names))
+
     def given(self) -> Asking:
         """As :meth:`asking`, with the items as they will be given."""
         ask = self.progress.given()
-        return look(ask, self.client, self.locale, space_id=self.actor.space_id, vault=services().vault)
+        return look(ask, self.client, self.locale, space_id=self.actor.space_id, vault=services().vault, say=self.say)
 
     def asking(self) -> Asking:
         """What the pages show, with the holder's own records."""
@@ -79,6 +102,7 @@ class Visit:
             space_id=self.actor.space_id,
             vault=services().vault,
             usual=default | self.ask.usual,
+            say=self.say,
         )
 
     def changes(self) -> Changes:
@@ -113,9 +137,9 @@ class Visit:
         given = self.progress.decided().items
         items = _(", ").join(i.label for i in asking.items if i.item_id in given) or _("nothing")
         sentences = [
-            _("You give %(party)s: %(items)s.", party=asking.party.name, items=items),
-            _("What for: %(purpose)s.", purpose=asking.purpose),
-            _("It can be read for %(days)s.", days=self.days()),
+            asking.say.gives % {"party": asking.party.name, "items": items},
+            asking.say.purpose % {"purpose": asking.purpose},
+            asking.say.for_so_long % {"days": self.days()},
         ]
         if asking.abroad:
             sentences.append(_("It leaves the country: %(place)s.", place=asking.abroad))

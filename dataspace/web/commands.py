@@ -56,7 +56,7 @@ demonstration_commands = Commands("demonstration", help="The made-up holders and
 identifier_option = click.option(
     "--identifier", required=True, metavar="TEXT", help="Citizen identity number or unified social credit code."
 )
-principal_option = click.option("--principal", required=True, metavar="TEXT", help="Code of the body acted for.")
+principal_option = click.option("--principal", required=True, metavar="TEXT", help="Code of who is acted for.")
 agent_option = click.option("--agent", required=True, metavar="TEXT", help="Identity number of the person who acts.")
 
 
@@ -124,13 +124,19 @@ def add_mandate(principal: str, agent: str, capacity: str, until: dt.datetime | 
 
 
 @registrar_commands.command("guardian")
-@click.option("--child", required=True, metavar="TEXT", help="Identity number of a child under 14.")
+@click.option("--child", required=True, metavar="TEXT", help="Identity number of a child.")
 @click.option("--guardian", required=True, metavar="TEXT", help="Identity number of the person who decides for it.")
 def add_guardian(child: str, guardian: str) -> None:
-    """Let a person decide for a child until its 14th birthday. Establish the relation first, by papers or registers."""
+    """Let a person decide for a child until its 14th birthday, and be told from then until its 18th.
+
+    Establish the relation first, by papers or registers.
+    """
     now = clock.now()
     mandate = guardians.appoint(_holder(child, now), _holder(guardian, now), now, vault=services().vault)
     db.session.commit()
+    if not mandate.in_force(now):
+        click.echo(f"Guardianship {mandate.mandate_id} is noted: who is 14 decides alone, and the guardian is told.")
+        return
     last = (mandate.valid_until or now).astimezone(CHINA).date()
     click.echo(f"Guardianship {mandate.mandate_id} is in force, and ends on {last}.")
 
@@ -139,10 +145,12 @@ def add_guardian(child: str, guardian: str) -> None:
 @principal_option
 @agent_option
 def end_mandate(principal: str, agent: str) -> None:
-    """End every mandate of a person for a body, at once; consents given through them stop."""
+    """End every mandate of a person for a body or a child, at once; consents given through them stop."""
     now = clock.now()
-    principal_id = _holder(principal, now).holder_id
-    found = [m for m in mandates.of_agent(_holder(agent, now).holder_id, now) if m.principal_id == principal_id]
+    principal_id, agent_id = _holder(principal, now).holder_id, _holder(agent, now).holder_id
+    usable = [m for m in mandates.of_agent(agent_id, now) if m.principal_id == principal_id]
+    only_told = [m for m in guardians.of(principal_id, now) if m.agent_id == agent_id and not m.in_force(now)]
+    found = usable + only_told
     if not found:
         raise click.ClickException("This person has no mandate for this body.")
     for mandate in found:

@@ -104,11 +104,11 @@ def test_c22_the_guardian_sees_and_stops_what_is_the_childs_alone(scene: Scene, 
     assert scene.visitor.get(f"/authorizations/{consent.consent_id}").status == 404
 
 
-@pytest.mark.parametrize("case", ["of 14", "a child as guardian", "oneself", "a company"])
+@pytest.mark.parametrize("case", ["of age", "a child as guardian", "oneself", "a company"])
 def test_c22_who_may_not_be_appointed(scene: Scene, child: Holder, case: str) -> None:
     student = factories.holder(scene.now, STUDENT, "王子晴")
     pairs = {
-        "of 14": (student, scene.person),
+        "of age": (factories.holder(scene.now, factories.OTHER_PERSON, "梁志文"), scene.person),
         "a child as guardian": (child, student),
         "oneself": (child, child),
         "a company": (factories.company(scene.now), scene.person),

@@ -22,12 +22,12 @@ from sqlalchemy import select, update
 from consent import endings, worker
 from consent.receipts import Receipt
 from consent.web import mail as mail_words
-from dataspace import mail, messages
+from dataspace import guardians, mail, messages
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mail import CarryFailed, Letter, Mail, MailAddress, Smtp
 from dataspace.mandates import Capacity
-from dataspace.messages import Group, Notice
+from dataspace.messages import ALWAYS, Group, Notice
 from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER, make_settings
@@ -37,6 +37,7 @@ from tests.consent.visitor import Visitor
 from wsgi import create_app
 
 ADDRESS = "jiayi@example.com"
+STUDENT = "440099201001100068"  # 王子晴, 16
 
 
 class Server:
@@ -247,7 +248,22 @@ def test_what_is_left_out_is_not_mailed_but_security_is(world: factories.World, 
     for group in Group:
         messages.send(world.person.space_id, "x", group, now)
     db.session.commit()
-    assert len(mails()) == before + 1
+    assert len(mails()) == before + len(ALWAYS)
+
+
+def test_c22_a_guardian_is_told_by_mail_without_names(server: Server, world: factories.World, now: dt.datetime) -> None:
+    has_address(world.person, now, language="zh_Hans", receipts=True)
+    student = factories.holder(now, STUDENT, "王子晴")
+    guardians.appoint(student, world.person, now, vault=services().vault)
+    factories.consent(factories.ask(world.purpose, now), factories.actor(student, now), now)
+    db.session.commit()
+    assert deliver(now) == 1
+    ((to, message),) = server.taken
+    assert (to, message["Subject"]) == (ADDRESS, "你监护的孩子有一项新的授权")
+    assert list(message.iter_attachments()) == []  # a receipt is the child's own
+    text = message.get_content()
+    assert f"{ISSUER}/messages" in text
+    assert not [w for w in ("王子晴", "岭南", "cns_", STUDENT, "贷款") if w in text]
 
 
 def test_a_message_that_comes_once_is_mailed_once(world: factories.World, now: dt.datetime) -> None:

@@ -13,7 +13,7 @@ from dataspace.db import db
 from dataspace.errors import NotAllowed
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity
-from dataspace.messages import ADJUSTABLE, Group, Notice
+from dataspace.messages import ADJUSTABLE, ALWAYS, Group, Notice
 from tests import factories
 from tests.authenticator import Browser, enrolled
 from tests.consent.desk import Desk
@@ -41,7 +41,7 @@ def kinds(space: Holder) -> list[str]:
 
 def test_every_message_has_words_and_a_sign() -> None:
     of_consents = {event for event, told in telling.TELLING.items() if told.holder is not None}
-    assert of_consents | set(Notice) == set(inbox.TITLES)
+    assert of_consents | set(telling.ToGuardian) | set(Notice) == set(inbox.TITLES)
     assert set(inbox.GROUPS) == set(inbox.ICONS) == set(Group)
 
 
@@ -200,7 +200,7 @@ def test_c45_what_is_left_out_arrives_quietly_and_security_always_comes(
     messages.choose(world.person.space_id, ())
     messages.send(world.person.space_id, "x", group, now)
     db.session.commit()
-    assert messages.unread(world.person.space_id) == (1 if group == Group.SECURITY else 0)
+    assert messages.unread(world.person.space_id) == (1 if group in ALWAYS else 0)
     assert kinds(world.person)[-1] == "x"
 
 

@@ -131,7 +131,7 @@ def test_the_catalogue_is_complete(loaded: Flask) -> None:
 
 def test_loading_twice_changes_nothing(loaded: Flask, now: dt.datetime) -> None:
     people, first = load(now)
-    assert first == (24, 4, len(demonstration.read(FOLDER, now.date()).records))
+    assert first == (24, 5, len(demonstration.read(FOLDER, now.date()).records))
     db.session.commit()
     assert load(now + dt.timedelta(hours=1))[1] == (0, 0, 0)
     assert len(people) == 24
@@ -205,7 +205,7 @@ WRONG = [
     ("people.toml", 'agent = "zhou-min"', 'agent = "nobody"', "yuehai-pearl: agent: is no holder of these files"),
     ("people.toml", '"2025-01-01T', '"2025-13-01T', "yuehai-pearl: valid_from: is no date and time"),
     ("people.toml", 'capacity = "mandate"', 'capacity = "self"',
-     "yuehai-pearl: capacity: must be one of legal_representative, mandate"),
+     "yuehai-pearl: capacity: must be one of legal_representative, mandate, guardian"),
     ("people.toml", 'kind = "unincorporated"', 'kind = "unincorporated"\nrole = "administrator"',
      "lingnan-tea: role: is only for natural persons"),
     ("records/entity.toml", 'holder = "lingnan-tea"', 'holder = "nobody"',
