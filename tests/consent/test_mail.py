@@ -259,7 +259,7 @@ def test_c22_a_guardian_is_told_by_mail_without_names(server: Server, world: fac
     db.session.commit()
     assert deliver(now) == 1
     ((to, message),) = server.taken
-    assert (to, message["Subject"]) == (ADDRESS, "你监护的孩子有一项新的授权")
+    assert (to, message["Subject"]) == (ADDRESS, "您监护的孩子有一项新的授权")
     assert list(message.iter_attachments()) == []  # a receipt is the child's own
     text = message.get_content()
     assert f"{ISSUER}/messages" in text
@@ -333,7 +333,7 @@ def test_a_service_without_mail_says_so(database_url: str, now: dt.datetime) -> 
 # The wire
 
 
-LETTER = Letter(to=ADDRESS, subject="主题", text="你好\n")
+LETTER = Letter(to=ADDRESS, subject="主题", text="您好\n")
 
 
 def test_a_password_goes_over_tls_only(tmp_path: Path, now: dt.datetime) -> None:
@@ -355,7 +355,7 @@ def test_a_password_goes_over_tls_only(tmp_path: Path, now: dt.datetime) -> None
             password="secret", tls=trusted,
         )  # fmt: skip
         good.carry(LETTER, now)
-        assert server.taken[0][1].get_content().strip() == "你好"
+        assert server.taken[0][1].get_content().strip() == "您好"
         for changes in ({"password": "wrong"}, {"tls": None}, {"security": "tls"}):
             with pytest.raises(CarryFailed) as failed:
                 Smtp(**(vars(good) | changes)).carry(LETTER, now)
