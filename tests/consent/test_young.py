@@ -20,7 +20,7 @@ from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mandates import Mandate
-from dataspace.vault import unseal
+from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.scene import CROSS_BORDER, EXTRA, LAB, PLAIN, SCAN, Scene
