@@ -9,18 +9,15 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_babel import force_locale
-from sqlalchemy import select
 
-from consent import endings, history
+from consent import endings, history, receipts
 from consent.purposes import sign_in
-from consent.records import ConsentNotice
 from consent.web.wording import GROWN_UP, YOUNG
 from dataspace import guardians, mandates, messages
 from dataspace.days import CHINA
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mandates import Mandate
-from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.scene import CROSS_BORDER, EXTRA, LAB, PLAIN, SCAN, Scene
@@ -110,10 +107,11 @@ def test_c22_what_the_young_were_shown_is_kept_in_those_words(scene: Scene, stud
     visitor.tap("Agree")
     (consent,) = scene.consents()
     assert (consent.person_id, consent.capacity) == (student.holder_id, "self")
-    notice = db.session.scalars(select(ConsentNotice)).one()
-    key = services().vault.key(student.space_id)
-    text = unseal(key, notice.sealed, identity=f"{consent.consent_id}:1").decode()
-    assert history.digest_of(text) == notice.digest
+    receipt = receipts.latest(consent.consent_id)
+    assert receipt is not None
+    notice = receipts.signed(receipt, vault=services().vault).content["notice"]
+    text = notice["text"]
+    assert history.digest_of(text) == notice["digest"]
     for words in (YOUNG.lead, YOUNG.calm, YOUNG.how_long, "If you agree, 陈嘉怡 is told"):
         assert english(words) in text
     assert "How long:" not in text
