@@ -11,6 +11,7 @@ from flask_migrate import Migrate
 from consent.history import Registry
 from consent.keys import Keyring
 from consent.oauth import nonces, server, validator
+from consent.oauth.deliveries import Packer
 from consent.web import (
     archives,
     authorize,
@@ -32,7 +33,7 @@ from dataspace.db import db, engine_options
 from dataspace.errors import SettingsError
 from dataspace.mail import Smtp
 from dataspace.settings import Settings
-from dataspace.web import api, doors, guard, limits, mail_address, pages, passkeys, places, shell, signin
+from dataspace.web import answers, api, doors, guard, limits, mail_address, pages, passkeys, places, shell, signin
 from dataspace.web import commands as dataspace_commands
 
 
@@ -59,6 +60,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     known = nonces.of_resource_server(settings)
     permission_for = functools.partial(validator.permission_for, issuer=settings.issuer, nonces=known)
     guard.init_guard(app, {"dpop": permission_for, "bearer": permission_for}, nonce=known.current)
+    oauth: server.Server = app.extensions[server.EXTENSION]
+    answers.init_answers(app, functools.partial(Packer, registry=oauth.registry, keys=oauth.keys))
     signin.init_signin(app)
     places.init_places(app)
     ours = (

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
+from dataspace import jwe
 from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
 from dataspace.jwk import KEY_TYPES
 
@@ -35,6 +36,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "token_endpoint_auth_signing_alg": tuple(sorted(KEY_TYPES)),
         "authorization_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
         "introspection_signed_response_alg": ALGORITHMS[KeyUse.TOKENS],
+        "data_encrypted_response_alg": tuple(jwe.KEY_TYPES),
+        "data_encrypted_response_enc": jwe.CONTENT,
         "consent_events_delivery": EVENT_DELIVERIES,
     }
 )
@@ -86,6 +89,9 @@ class ClientOptions:
     post_logout_redirect_uris: tuple[str, ...] = ()
     backchannel_logout_uri: str = ""
     backchannel_logout_session_required: bool = False
+    # What the data API answers is encrypted with it (RFC 7516); our own names, after those of OpenID Connect
+    data_encrypted_response_alg: str = ""  # empty: not encrypted
+    data_encrypted_response_enc: str = ""
     # How it hears what became of a consent (RFC 8417); our own names
     consent_events_delivery: str = ""  # empty: it does not
     consent_events_uri: str = ""  # where they are pushed to
@@ -162,10 +168,7 @@ def flaws(options: ClientOptions, *, here: Installation) -> Iterator[Flaw]:
             yield name, "must be an https address"
         elif name in FETCHED and any(not _may_be_fetched(url, allow_loopback=here.loopback) for url in texts if url):
             yield name, "must be an https address on port 443 that this service may fetch"
-    if options.require_signed_request_object and options.request_object_signing_alg == NO_SIGNATURE:
-        yield "request_object_signing_alg", "none is no signature, and require_signed_request_object asks for one"
-    if (options.consent_events_delivery == "push") != bool(options.consent_events_uri):
-        yield "consent_events_uri", "goes with consent_events_delivery push, and push with it"
+    yield from _pair_flaws(options)
     yield from _grant_flaws(options)
     yield from _return_flaws(options, allow_loopback=here.loopback)
     if options.default_max_age is not None and not 0 <= options.default_max_age <= MAX_AGE:
@@ -197,6 +200,16 @@ def _may_be_fetched(url: str, *, allow_loopback: bool) -> bool:
     except FetchRefused:
         return False
     return True
+
+
+def _pair_flaws(options: ClientOptions) -> Iterator[Flaw]:
+    """What goes together only, or not at all."""
+    if options.require_signed_request_object and options.request_object_signing_alg == NO_SIGNATURE:
+        yield "request_object_signing_alg", "none is no signature, and require_signed_request_object asks for one"
+    if (options.consent_events_delivery == "push") != bool(options.consent_events_uri):
+        yield "consent_events_uri", "goes with consent_events_delivery push, and push with it"
+    if options.data_encrypted_response_enc and not options.data_encrypted_response_alg:
+        yield "data_encrypted_response_enc", "goes with data_encrypted_response_alg"
 
 
 def _grant_flaws(options: ClientOptions) -> Iterator[Flaw]:

@@ -6,6 +6,7 @@ days          where days begin
 errors        what can go wrong, in domain words, each with its fixed public sentence
 db            the SQLAlchemy object, column types, naming convention, SQLite pragmas
 jwk           keys: JSON web keys and sets, thumbprints, key pairs of our own
+jwe           encryption to a recipient: the only importer of joserfc
 jose          the only importer of a JOSE library: sign, verify, canonical JSON; the door to jwk
 identifiers   GB 11643 and GB 32100 check digits; keyed blind index
 holders       natural person, legal entity, unincorporated body; roles

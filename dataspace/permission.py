@@ -40,12 +40,14 @@ class Permission:
     consent_version: int
     space_id: str
     purpose: str  # the purpose text, as the access log shows it
+    purpose_code: str = ""
     reference_no: str | None
     items: tuple[GrantedItem, ...]
     max_reads: int | None  # how many reads the consent allows in all
     frequency: Frequency | None = None  # and how many in one day, week, ...
     auth_time: dt.datetime  # when and how the person signed in who agreed to this
     acr: str
+    encryption: tuple[str, str] | None = None  # how everything is encrypted that leaves: JWE alg and enc
 
     def demand_sign_in(self, wanted: Iterable[str] | None, now: dt.datetime) -> None:
         """A sensitive item leaves only on a strong sign-in that is not too old. Raises ReadRefused (RFC 9470).

@@ -21,6 +21,7 @@ authorization_details  as granted (RFC 9396)
 id_tokens              ID tokens (OpenID Connect Core)
 identity               the values of claims, read live from the person's records
 userinfo               OpenID Connect Core section 5.3
+deliveries             what leaves the data API, signed and encrypted (RFC 7515, 7516)
 validator              token and live consent -> Permission, installed in the data API's guard
 introspection          RFC 7662
 revocation             RFC 7009

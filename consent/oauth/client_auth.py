@@ -25,7 +25,7 @@ from consent.certificates import InvalidCertificate
 from consent.client_options import ClientOptions
 from consent.clients import CERTIFICATE_METHODS, AuthMethod
 from consent.oauth import replay
-from dataspace import jose
+from dataspace import jose, jwe
 from dataspace.errors import DomainError
 from dataspace.fetching import FetchRefused, fetch_json
 from dataspace.tls import ClientCertificate
@@ -258,6 +258,7 @@ class _Slot:
 
     source: dict[str, Any] | str
     keys: tuple[jose.PublicKey, ...] = ()
+    encryption: tuple[jose.Jwk, ...] = ()
     fetched_at: dt.datetime | None = None
     tried_at: dt.datetime | None = None
     problem: str = ""
@@ -301,11 +302,18 @@ class ClientKeys:
             raise InvalidClient(f"keys could not be fetched: {slot.problem}")
         return slot.keys
 
+    def for_encryption(self, client: HasKeys, now: dt.datetime) -> tuple[jose.Jwk, ...]:
+        """Those of its keys that are for encryption, from the same set. Raises InvalidClient."""
+        self.of(client, kid=None, now=now)
+        return self._slot(
+            client.client_id, client.jwks if client.jwks is not None else client.jwks_uri or ""
+        ).encryption
+
     def _registered(self, client_id: str, jwks: dict[str, Any]) -> tuple[jose.PublicKey, ...]:
         slot = self._slot(client_id, jwks)
         if not slot.keys:
             try:
-                slot.keys = jose.parse_jwk_set(jwks, skip_foreign=True)
+                slot.keys, slot.encryption = jose.parse_jwk_set(jwks, skip_foreign=True), jwe.keys_of(jwks)
             except jose.InvalidToken as error:
                 raise InvalidClient(f"registered keys: {error.detail}") from None
         return slot.keys
@@ -313,7 +321,8 @@ class ClientKeys:
     def _fetch(self, slot: _Slot, uri: str, now: dt.datetime) -> None:
         slot.tried_at = now
         try:
-            slot.keys = jose.parse_jwk_set(fetch_json(uri, allow_loopback=self.allow_loopback), skip_foreign=True)
+            document = fetch_json(uri, allow_loopback=self.allow_loopback)
+            slot.keys, slot.encryption = jose.parse_jwk_set(document, skip_foreign=True), jwe.keys_of(document)
             slot.fetched_at = now
         except (FetchRefused, jose.InvalidToken) as error:
             slot.problem = error.detail  # the keys that are there serve on until they are STALE

@@ -156,5 +156,6 @@ def protected_resource(settings: Settings) -> dict[str, Any]:
         "dpop_signing_alg_values_supported": sorted(dpop.ALGORITHMS),
         "dpop_bound_access_tokens_required": not by_certificate,
         "tls_client_certificate_bound_access_tokens": by_certificate,
+        "resource_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.RECORDS]),
         "authorization_details_types_supported": [TYPE],
     }

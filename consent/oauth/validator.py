@@ -5,6 +5,7 @@ about it, one remembers the proof.
 """
 
 import datetime as dt
+from typing import Any
 
 from consent.oauth import resources, tokens
 from consent.oauth.dpop import InvalidProof, NonceNeeded
@@ -12,6 +13,7 @@ from consent.oauth.nonces import Nonces
 from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession
 from consent.oauth.tokens import Bound, Kind
 from consent.records import why_inactive
+from dataspace import jwe
 from dataspace.frequency import Frequency
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 from dataspace.tls import ClientCertificate
@@ -69,6 +71,7 @@ def permission_of(bound: Bound) -> Permission:
         consent_version=bound.version,
         space_id=bound.space_id,
         purpose=bound.purpose_text["zh_hans"],
+        purpose_code=bound.purpose_code,
         reference_no=bound.reference_no,
         items=tuple(
             GrantedItem(
@@ -86,4 +89,10 @@ def permission_of(bound: Bound) -> Permission:
         frequency=Frequency.of(bound.frequency),
         auth_time=bound.auth_time,
         acr=bound.acr,
+        encryption=_encryption(bound.client_options),
     )
+
+
+def _encryption(options: dict[str, Any]) -> tuple[str, str] | None:
+    alg = options.get("data_encrypted_response_alg")
+    return (alg, options.get("data_encrypted_response_enc") or jwe.CONTENT[0]) if alg else None

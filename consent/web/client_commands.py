@@ -193,7 +193,7 @@ def read_jwks(path: Path) -> dict[str, Any]:
     except ValueError:
         raise click.ClickException(f"{path.name} is not JSON.") from None
     try:
-        jwk.parse_jwk_set(document)
+        jwk.parse_jwk_set(document, skip_foreign=True)  # keys for encryption may stand beside those that sign
     except jwk.InvalidToken as error:
         raise click.ClickException(f"{path.name} is not a JWK set of public keys: {error.detail}") from None
     found: dict[str, Any] = document

@@ -102,20 +102,35 @@ def _in_path(name: str, schema: Schema) -> Schema:
 # Data
 
 
+STATED: list[Schema] = [
+    {
+        "name": name,
+        "in": "query",
+        "schema": {"type": "string", "minLength": 1, "maxLength": api.MAX_CASE_NO, "pattern": r"^[ -~\u4e00-\u9fff]+$"},
+        "description": description,
+    }
+    for name, description in (
+        ("purpose", "The code of the purpose that it is read for; refused if the consent is for another."),
+        ("case_no", "The case that it is read for; refused if the consent is for another, else it goes into the log."),
+    )
+]
+UNCHANGED: Schema = {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
+
+
 def _read_all() -> Schema:
     items: Schema = {"type": "array", "items": ITEM_ID, "minItems": 1, "maxItems": api.MAX_ITEMS}
     return {
         "operationId": "readAll",
         "tags": ["data"],
         "summary": "All granted items, or those that are named.",
-        "parameters": [{"name": "items", "in": "query", "style": "form", "explode": False, "schema": items}],
+        "parameters": [
+            {"name": "items", "in": "query", "style": "form", "explode": False, "schema": items},
+            *STATED,
+            UNCHANGED,
+        ],
         "security": [BOUND],
-        "responses": with_proof({"400": _no_items(), **_read_responses()}),
+        "responses": with_proof(_read_responses()),
     }
-
-
-def _no_items() -> Schema:
-    return answer("The query names no item, too many, or more than once.", PROBLEM, ref("Problem"))
 
 
 def _read_one() -> Schema:
@@ -123,6 +138,7 @@ def _read_one() -> Schema:
         "operationId": "readOne",
         "tags": ["data"],
         "summary": "One granted item.",
+        "parameters": [*STATED, UNCHANGED],
         "security": [BOUND],
         "responses": with_proof(_read_responses()),
     }
@@ -130,11 +146,20 @@ def _read_one() -> Schema:
 
 def _read_responses() -> Schema:
     return {
-        "200": answer("The items; one read of max_reads, however many they are.", JSON, ref("Delivery")),
+        "200": _signed_or_plain("The items; one read of max_reads, however many they are.", "Delivery"),
+        "304": {"description": "Nothing has changed since the answer with this ETag; a read all the same."},
+        "400": answer("The query cannot have been meant, or there is no key to encrypt to.", PROBLEM, ref("Problem")),
         "401": refusal("The token or its proof has to be another one.", reasons(401)),
         "403": refusal("The consent does not allow this read.", reasons(403)),
         **problems(404),
     }
+
+
+def _signed_or_plain(description: str, schema: str) -> Schema:
+    """JSON, or a signed token of it; for clients that registered for encryption that token, encrypted."""
+    said = answer(description, JSON, ref(schema))
+    said["content"]["application/jwt"] = {"schema": {"type": "string"}}
+    return said
 
 
 def _compare() -> Schema:
@@ -143,11 +168,12 @@ def _compare() -> Schema:
         "operationId": "compare",
         "tags": ["data"],
         "summary": "Compare values with items that may only be compared; nothing but match or no match leaves.",
+        "parameters": STATED,
         "requestBody": body,
         "security": [BOUND],
         "responses": with_proof(
             {
-                "200": answer("Per item: match or no match; one read of max_reads.", JSON, ref("Comparison")),
+                "200": _signed_or_plain("Per item: match or no match; one read of max_reads.", "Comparison"),
                 "400": answer("The body is not as described.", PROBLEM, ref("Problem")),
                 "401": refusal("The token or its proof has to be another one.", reasons(401)),
                 "403": refusal("The consent does not allow this comparison.", reasons(403)),

@@ -143,6 +143,8 @@ REFUSALS: dict[str, Label] = {
     "frequency_exceeded": lazy_gettext("It wanted to read more often than was allowed."),
     "item_regraded": lazy_gettext("It wanted an item on which you have to decide again."),
     "item_verify_only": lazy_gettext("It wanted to read what it may only compare."),
+    "purpose_mismatch": lazy_gettext("It named another purpose than the one you agreed to."),
+    "case_mismatch": lazy_gettext("It named another case than the one you agreed to."),
     "too_many_comparisons": lazy_gettext("It wanted to compare too often in one day."),
     "data_erased": lazy_gettext("The data of this space has been erased."),
 }

@@ -10,6 +10,6 @@ places     the main navigation: what each face does most, and how much waits the
 pages      pages of one's own space: home, my data
 values     values of records as their holder reads them
 guard      the per-application resource protector and its challenges
-api        the data API that third parties read
+api        the data API that third parties read; answers: as JSON, or as a signed token
 commands   flask commands: registrar, catalogue, demonstration records
 """

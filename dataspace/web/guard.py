@@ -148,6 +148,8 @@ SENTENCES = {
     "item_not_granted": "The consent does not cover an item that was asked for.",
     "item_regraded": "The item was given before it became sensitive; the holder has to decide on it again.",
     "item_verify_only": "The consent allows only to compare this item with values that you bring.",
+    "purpose_mismatch": "The consent is for another purpose than the one that was named.",
+    "case_mismatch": "The consent is for another case than the one that was named.",
     "too_many_comparisons": "The consent has answered as many comparisons as it may in one day.",
     "data_erased": "The data of this space has been erased.",
     "consent_withdrawn": "The holder has withdrawn the consent.",

@@ -60,6 +60,8 @@ GROUPS: tuple[tuple[Label, dict[str, Label]], ...] = (
         "request_uris": lazy_gettext("One a line: where its request objects may be fetched from. https addresses."),
         "authorization_signed_response_alg": _ALG,
         "introspection_signed_response_alg": _ALG,
+        "data_encrypted_response_alg": lazy_gettext("What the data API answers is encrypted. Empty: not encrypted."),
+        "data_encrypted_response_enc": lazy_gettext("Empty: A256GCM."),
     }),
     (lazy_gettext("Keys and certificates"), {
         "token_endpoint_auth_signing_alg": _OWN_ALG,

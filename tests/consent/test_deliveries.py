@@ -1,0 +1,219 @@
+"""What leaves the data API: signed, encrypted, unchanged, for a purpose and a case. Opened by another library."""
+
+import datetime as dt
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from jwcrypto.jwe import JWE
+from jwcrypto.jwk import JWK, JWKSet
+from jwcrypto.jws import JWS
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from dataspace import clock
+from dataspace.accesses import Access
+from dataspace.db import db
+from tests import factories
+from tests.conftest import ISSUER
+from tests.consent.third_party import ThirdParty, tokens_for
+
+PATH = "/api/v1/data"
+
+
+@pytest.fixture
+def bank(app: Flask, client: FlaskClient) -> ThirdParty:
+    now = clock.now()
+    person, degree = factories.holder(now), factories.item(now)
+    factories.record(person, degree, [{"school": "示例大学", "major": "会计", "level": None}], now)
+    found = ThirdParty(factories.party(now), client)
+    factories.purpose(now, required=[degree])
+    db.session.commit()
+    return found
+
+
+def granted(bank: ThirdParty, **detail: Any) -> str:
+    person = db.session.scalars(select(factories.Holder)).one()
+    details = [{"type": "data_space_access", "purpose": "loan-review", **detail}]
+    by = factories.actor(person, clock.now())
+    return str(tokens_for(bank, by, authorization_details=json.dumps(details))["access_token"])
+
+
+def read(bank: ThirdParty, access: str, query: str = "", **headers: str) -> TestResponse:
+    sent = {"Authorization": f"DPoP {access}", "DPoP": bank.proof("GET", PATH, access_token=access)}
+    return bank.http.get(PATH + query, headers=sent | headers)
+
+
+def verified(bank: ThirdParty, token: str) -> dict[str, Any]:
+    """As jwcrypto sees it, with the keys that we publish."""
+    jws = JWS()
+    jws.deserialize(token)
+    header = json.loads(jws.objects["protected"])
+    assert (header["alg"], header["typ"]) == ("ES256", "delivery+jwt")
+    jws.verify(JWKSet.from_json(bank.http.get("/receipts/keys").text).get_key(header["kid"]))
+    claims: dict[str, Any] = json.loads(jws.payload)
+    assert claims.keys() == {"iss", "aud", "iat", "jti", "delivery"}
+    assert (claims["iss"], claims["aud"], claims["jti"]) == (ISSUER, bank.client_id, claims["delivery"]["delivery_id"])
+    return claims
+
+
+def log() -> list[tuple[str, str | None, str | None]]:
+    rows = db.session.scalars(select(Access).order_by(Access.access_id))
+    return [(row.outcome, row.reason, row.reference_no) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/jwt", "application/jwt, application/json;q=0.5", "application/jwt, */*;q=0.1"]
+)
+def test_signed_when_asked_for(bank: ThirdParty, accept: str) -> None:
+    answer = read(bank, granted(bank), Accept=accept)
+    assert (answer.status_code, answer.mimetype) == (200, "application/jwt")
+    said = verified(bank, answer.text)["delivery"]
+    plain = read(bank, granted(bank)).json
+    assert said["items"] == plain["items"]
+    assert said["items"][0]["fields"] == {"school": "示例大学", "major": "会计", "level": None}
+    assert log()[0] == ("answered", None, None)
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "*/*", "application/json", "text/html", "application/jwt;q=0.1, application/json"]
+)
+def test_plain_otherwise(bank: ThirdParty, accept: str) -> None:
+    answer = read(bank, granted(bank), Accept=accept)
+    assert (answer.status_code, answer.mimetype) == (200, "application/json")
+
+
+def test_a_comparison_is_signed_as_well(bank: ThirdParty) -> None:
+    access = granted(bank, items=[{"item": "p.edu.degree", "delivery": "verify_only"}])
+    path = "/api/v1/comparisons"
+    headers = {
+        "Authorization": f"DPoP {access}",
+        "DPoP": bank.proof("POST", path, access_token=access),
+        "Accept": "application/jwt",
+    }
+    rows = [{"school": "示例大学", "major": "会计", "level": "本科"}]
+    answer = bank.http.post(path, json={"items": [{"item": "p.edu.degree", "rows": rows}]}, headers=headers)
+    assert verified(bank, answer.text)["delivery"]["items"][0]["match"] is False
+
+
+# Encrypted
+
+
+def with_key(bank: ThirdParty, key: JWK, **options: str) -> None:
+    """The bank has a key for encryption beside the one that it signs with."""
+    client = bank.party.client
+    client.jwks = {"keys": [*client.jwks["keys"], json.loads(key.export_public()) | {"use": "enc"}]}
+    bank.registers(**options)
+    db.session.commit()
+
+
+@pytest.mark.parametrize(
+    ("alg", "enc", "key"),
+    [
+        ("ECDH-ES", "", {"kty": "EC", "crv": "P-256", "kid": "e1"}),
+        ("ECDH-ES+A256KW", "A128CBC-HS256", {"kty": "EC", "crv": "P-256"}),
+        ("RSA-OAEP-256", "A256GCM", {"kty": "RSA", "size": 2048, "kid": "r1"}),
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/jwt", "application/json", "*/*"])
+def test_who_registered_for_encryption_gets_nothing_else(
+    bank: ThirdParty, alg: str, enc: str, key: dict[str, Any], accept: str
+) -> None:
+    private = JWK.generate(**key)
+    with_key(bank, private, data_encrypted_response_alg=alg, **({"data_encrypted_response_enc": enc} if enc else {}))
+    answer = read(bank, granted(bank), Accept=accept)
+    assert (answer.status_code, answer.mimetype) == (200, "application/jwt")
+    assert "示例大学" not in answer.text
+    jwe = JWE(algs=[alg, enc or "A256GCM"])
+    jwe.deserialize(answer.text, private)
+    assert jwe.jose_header["cty"] == "JWT"
+    assert jwe.jose_header.get("kid") == key.get("kid")
+    said = verified(bank, jwe.payload.decode())["delivery"]
+    assert said["items"][0]["fields"]["school"] == "示例大学"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        None,
+        {"kty": "EC", "crv": "P-384"},
+        {"kty": "RSA", "size": 2048},
+        {"kty": "EC", "crv": "P-256", "alg": "ECDH-ES+A256KW"},
+    ],
+    ids=["none", "curve", "kind", "algorithm"],
+)
+def test_without_a_key_that_fits_nothing_is_read(bank: ThirdParty, key: dict[str, Any] | None) -> None:
+    if key:
+        with_key(bank, JWK.generate(**key), data_encrypted_response_alg="ECDH-ES")
+    else:
+        bank.registers(data_encrypted_response_alg="ECDH-ES")
+    answer = read(bank, granted(bank))
+    assert (answer.status_code, answer.json["code"]) == (400, "no_encryption_key")
+    assert log() == []
+
+
+def test_a_key_whose_numbers_are_none_is_not_used(bank: ThirdParty) -> None:
+    client = bank.party.client
+    wrong = [{"kty": "EC", "crv": "P-256", "use": "enc", "x": "AA", "y": 7}, {"kty": "EC", "use": "enc"}]
+    client.jwks = {"keys": [*client.jwks["keys"], *wrong]}
+    bank.registers(data_encrypted_response_alg="ECDH-ES")
+    assert read(bank, granted(bank)).json["code"] == "no_encryption_key"
+
+
+# Conditional
+
+
+def test_what_has_not_changed_is_not_sent_again(bank: ThirdParty) -> None:
+    access = granted(bank)
+    first = read(bank, access)
+    tag = first.headers["ETag"]
+    again = read(bank, access, **{"If-None-Match": tag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
+    assert log() == [("answered", None, None)] * 2  # the holder sees that somebody looked
+    person = db.session.scalars(select(factories.Holder)).one()
+    item = db.session.scalars(select(factories.DataItem)).one()
+    factories.record(person, item, [{"school": "示例大学", "major": "法律", "level": None}], clock.now())
+    db.session.commit()
+    changed = read(bank, access, **{"If-None-Match": tag})
+    assert changed.status_code == 200
+    assert changed.json["items"][0]["fields"]["major"] == "法律"
+    assert changed.headers["ETag"] != tag
+
+
+# For what
+
+
+def test_the_purpose_and_the_case_that_are_named_have_to_be_those_of_the_consent(bank: ThirdParty) -> None:
+    access = granted(bank, reference_no="LN-1")
+    assert read(bank, access, "?purpose=loan-review&case_no=LN-1").status_code == 200
+    for query, reason in [("?purpose=marketing", "purpose_mismatch"), ("?case_no=LN-2", "case_mismatch")]:
+        refused = read(bank, access, query)
+        assert (refused.status_code, refused.json["code"]) == (403, reason)
+    assert log() == [
+        ("answered", None, "LN-1"),
+        ("refused", "purpose_mismatch", "LN-1"),
+        ("refused", "case_mismatch", "LN-1"),
+    ]
+
+
+def test_a_consent_without_a_case_logs_the_one_that_is_named(bank: ThirdParty) -> None:
+    access = granted(bank)
+    assert read(bank, access, "?case_no=案号 7").json["reference_no"] == "案号 7"
+    assert read(bank, access).status_code == 200
+    assert log() == [("answered", None, "案号 7"), ("answered", None, None)]
+
+
+@pytest.mark.parametrize(
+    "query", ["?case_no=", "?case_no=a&case_no=b", "?purpose=", "?case_no=a%0Ab", f"?case_no={'x' * 81}"]
+)
+def test_a_case_that_cannot_have_been_meant(bank: ThirdParty, query: str) -> None:
+    refused = read(bank, granted(bank), query)
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+    assert log() == []
+
+
+def test_times(bank: ThirdParty) -> None:
+    claims = verified(bank, read(bank, granted(bank), Accept="application/jwt").text)
+    assert abs(claims["iat"] - dt.datetime.now(dt.UTC).timestamp()) < 60
