@@ -1,6 +1,5 @@
 """What leaves the data API: signed, encrypted, unchanged, for a purpose and a case. Opened by another library."""
 
-import datetime as dt
 import json
 from typing import Any
 
@@ -214,6 +213,8 @@ def test_a_case_that_cannot_have_been_meant(bank: ThirdParty, query: str) -> Non
     assert log() == []
 
 
-def test_times(bank: ThirdParty) -> None:
-    claims = verified(bank, read(bank, granted(bank), Accept="application/jwt").text)
-    assert abs(claims["iat"] - dt.datetime.now(dt.UTC).timestamp()) < 60
+def test_times_and_the_algorithm_that_is_advertised(bank: ThirdParty) -> None:
+    token = read(bank, granted(bank), Accept="application/jwt").text
+    assert abs(verified(bank, token)["iat"] - clock.now().timestamp()) < 60
+    advertised = bank.http.get("/.well-known/oauth-protected-resource").json["resource_signing_alg_values_supported"]
+    assert advertised == ["ES256"]

@@ -324,15 +324,6 @@ def proofs(truth: Truth, value: list[str]) -> None:
         assert bank.read(tokens_for(bank, truth.world.actor)["access_token"]).status_code == 200
 
 
-@exercises("resource_signing_alg_values_supported")
-def signed_deliveries(truth: Truth, value: list[str]) -> None:
-    bank = truth.bank()
-    access = tokens_for(bank, truth.world.actor)["access_token"]
-    headers = {"Authorization": f"DPoP {access}", "DPoP": bank.proof("GET", "/api/v1/data", access_token=access)}
-    answer = bank.http.get("/api/v1/data", headers=headers | {"Accept": "application/jwt"})
-    assert [jwt.get_unverified_header(answer.text)["alg"]] == value
-
-
 @exercises("introspection_signing_alg_values_supported")
 def signed_introspection(truth: Truth, value: list[str]) -> None:
     for alg in value:
