@@ -35,6 +35,7 @@ from dataspace.mail import Smtp
 from dataspace.settings import Settings
 from dataspace.web import answers, api, doors, guard, limits, mail_address, pages, passkeys, places, shell, signin
 from dataspace.web import commands as dataspace_commands
+from dataspace.web import source_commands as sources
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -85,5 +86,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here
     messenger.init_messengers(app)
     dataspace_commands.register(app)
+    sources.register(app)
     consent_commands.register(app)
     return app

@@ -19,6 +19,7 @@ from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
 from dataspace.sealing import Unreadable
+from dataspace.sources import quality
 
 log = logging.getLogger("dataspace.worker")
 
@@ -38,6 +39,8 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "announcements": lambda now: announcements.sweep(now, BATCH),
         "mails": lambda now: mail.sweep(now, BATCH),
         "messages": lambda now: messages.sweep(now, BATCH),
+        "source_days": lambda now: quality.sweep_days(now, BATCH),
+        "source_rejections": lambda now: quality.sweep_rejections(now, BATCH),
         "archives": lambda now: archives.sweep(now, BATCH),
         "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,

@@ -22,6 +22,8 @@ vault         envelope encryption: one data key per space, wrapped; erasure by k
 rewrapping    changing the wrapping key under a running service
 spaces        Space, Record (versions, source, digest); what one permission may read
 frequency     so many times in a day, a week, a month, a quarter, a year
+sources/      what feeds the spaces: connectors, imports, checks, how good each source is
+corrections   versions of records that say that the one before was wrong
 permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-import rfc8785
 from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -30,7 +29,11 @@ Row = dict[str, Any]  # field id -> string, integer, boolean or None
 
 
 class Record(Model):
-    """``sealed``: JSON {salt, rows} under the space's key; ``digest``: SHA-256 over the same canonical JSON."""
+    """``sealed``: JSON {salt, rows} under the space's key; ``digest``: SHA-256 over the same canonical JSON (RFC 8785).
+
+    ``as_of``: the moment for which the source has first vouched for these values, ``confirmed_as_of`` the last one;
+    ``corrects``: the version before was wrong, not only older.
+    """
 
     __tablename__ = "records"
     __table_args__ = (
@@ -49,6 +52,14 @@ class Record(Model):
     sealed: Mapped[bytes]
     received_at: Mapped[dt.datetime]
     superseded_at: Mapped[dt.datetime | None]
+    source_id: Mapped[str | None] = mapped_column(String(40))
+    confirmed_as_of: Mapped[dt.datetime | None]
+    corrects: Mapped[bool] = mapped_column(default=False)
+
+    @property
+    def latest_as_of(self) -> dt.datetime:
+        """The last moment for which the source has vouched for these values."""
+        return self.confirmed_as_of or self.as_of
 
 
 def deposit(
@@ -63,22 +74,49 @@ def deposit(
         if current.as_of == as_of and open_rows(current, key) == rows:
             return current
         db.session.execute(update(Record).filter_by(record_id=current.record_id).values(superseded_at=now))
-    record_id = new_id("rec")
-    content = rfc8785.dumps({"salt": secrets.token_hex(16), "rows": rows})
-    record = Record(
-        record_id=record_id,
-        space_id=holder.space_id,
-        item_id=item.item_id,
-        item_version=item.version,
-        version=1 if current is None else current.version + 1,
-        as_of=as_of,
-        digest=hashlib.sha256(content).hexdigest(),
-        sealed=seal(key, content, identity=record_id),
-        received_at=now,
-    )
+    number = 1 if current is None else current.version + 1
+    record = Record(**new_version(holder.space_id, item, rows, version=number, as_of=as_of, now=now, key=key))
     db.session.add(record)
     db.session.flush()
     return record
+
+
+def new_version(
+    space_id: str,
+    item: DataItem,
+    rows: list[Row],
+    *,
+    version: int,
+    as_of: dt.datetime,
+    now: dt.datetime,
+    key: bytes,
+    source_id: str | None = None,
+    corrects: bool = False,
+) -> dict[str, Any]:
+    """The columns of a record's next version, sealed under the key of its space."""
+    record_id = new_id("rec")
+    content = canonical({"salt": secrets.token_hex(16), "rows": rows})
+    return {
+        "record_id": record_id,
+        "space_id": space_id,
+        "item_id": item.item_id,
+        "item_version": item.version,
+        "version": version,
+        "as_of": as_of,
+        "digest": hashlib.sha256(content).hexdigest(),
+        "sealed": seal(key, content, identity=record_id),
+        "received_at": now,
+        "source_id": source_id,
+        "corrects": corrects,
+    }
+
+
+def canonical(content: dict[str, Any]) -> bytes:
+    """RFC 8785 for texts, whole numbers that fit in a double, booleans and None under ASCII names.
+
+    For these, sorting the names is all there is to it, and a fast library does that.
+    """
+    return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
 def open_rows(record: Record, key: bytes) -> list[Row]:
@@ -212,7 +250,8 @@ def _current(count: int) -> Any:
         select(
             _item.item_id, _item.version, _item.authority, _item.system, _item.fields, _item.cardinality,
             _item.period_field, _item.rule_set, _item.pi_class, _item.level,
-            _record.record_id, _record.as_of, _record.digest, _record.sealed, _key.wrapped,
+            _record.record_id, _record.digest,
+            func.coalesce(_record.confirmed_as_of, _record.as_of).label("as_of"), _record.sealed, _key.wrapped,
             _latest.c.sensitive.label("now_sensitive"), _latest.c.level.label("now_level"),
             _latest.c.fields.label("now_fields"),
         )

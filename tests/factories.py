@@ -21,6 +21,7 @@ from dataspace.db import db
 from dataspace.holders import Holder, HolderKind, Role
 from dataspace.identifiers import parse
 from dataspace.mandates import Actor, Capacity
+from dataspace.sources.registry import Source
 from dataspace.web.shell import services
 
 PERSON = "440099199003150026"  # 陈嘉怡; region 440099 is unassigned, so nobody real can match
@@ -118,6 +119,19 @@ def item(
 def record(owner: Holder, of: DataItem, rows: list[dict[str, Any]], now: dt.datetime) -> spaces.Record:
     """A record as of yesterday."""
     return spaces.deposit(owner, of, rows, as_of=now - dt.timedelta(days=1), now=now, vault=services().vault)
+
+
+def source(now: dt.datetime, *items: DataItem, source_id: str = "example", **changes: Any) -> Source:
+    """A registered source of the example authority; ``command`` unless it is said otherwise."""
+    values: dict[str, Any] = {
+        "name": text("示例来源", "Example source"), "authority": "示例机关", "kind": "command", "address": "",
+        "item_ids": [i.item_id for i in items], "every_seconds": 0, "client_id": None, "enabled": True,
+        "loaded_at": now,
+    }  # fmt: skip
+    row = Source(source_id=source_id, **(values | changes))
+    db.session.add(row)
+    db.session.flush()
+    return row
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -55,7 +55,7 @@ def _records(space_id: str, language: str, vault: Vault) -> Iterator[dict[str, A
         yield {
             "label": item.label(language),
             "source": item.authority_name(language),
-            "as_of": record.as_of,
+            "as_of": record.latest_as_of,
             "head": [item.field_label(f, language) for f in fields],
             "rows": [[one(values.get(f)) for f in fields] for values in open_rows(record, key)],
         }

@@ -187,7 +187,7 @@ def _item(asked: AskItem, entry: DataItem, mode: str, locale: str, held: dict[st
         period=values.how_many(asked.period_from, asked.period_to),
         between=values.between(asked.period_from, asked.period_to),
         held=None if held is None else own is not None,
-        as_of=own.record.as_of if own else None,
+        as_of=own.record.latest_as_of if own else None,
         covers=values.covers(own.item, rows) if own else "",
         preview=values.pairs(own.item, rows, asked.fields, locale) if own else (),
         more=values.left_out(own.item, rows) if own else 0,

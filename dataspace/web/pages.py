@@ -66,7 +66,7 @@ def item(item_id: str) -> str:
         label=found.item.label(locale),
         source=found.item.authority_name(locale),
         system=values.plain(found.item.system),
-        as_of=found.record.as_of,
+        as_of=found.record.latest_as_of,
         received_at=found.record.received_at,
         covers=values.covers(found.item, found.rows),
         pairs=values.pairs(found.item, found.rows, found.item.field_ids(), locale),

@@ -16,6 +16,7 @@ from consent import announcements, worker
 from consent.oauth import initial_access, sessions, tokens
 from dataspace import mail, messages, passkeys, signins
 from dataspace.db import UTCDateTime, db
+from dataspace.sources import quality
 from tests import factories
 
 NONE = dt.timedelta(0)
@@ -45,6 +46,8 @@ SWEPT = {
     "logout_notices": Swept("logout_notices", sessions.NOTICES_KEPT, "created_at"),
     "seen_jtis": Swept("replay", NONE),
     "signins": Swept("signins", signins.KEPT),
+    "source_days": Swept("source_days", quality.DAYS_KEPT, "day"),
+    "source_rejections": Swept("source_rejections", quality.REJECTIONS_KEPT, "at"),
     "tokens": Swept("tokens", tokens.REMEMBERED),
 }
 # Kept, and why. What is here grows with people, clients and what they do, not with time that passes.
@@ -63,6 +66,7 @@ KEPT = {
     "consent_notices": "history: what was shown",
     "consent_versions": "history: what was agreed",
     "consents": "history; the sweep of this name writes down their ends",
+    "corrections": "history: which version of a record was wrong",
     "deletions": "history: who had to delete, and has",
     "data_items": "the catalogue, by version",
     "data_keys": "one a space",
@@ -70,6 +74,7 @@ KEPT = {
     "erasures": "history: who wanted a whole space deleted, and what became of it",
     "holder_roles": "who may do what",
     "holders": "the registry",
+    "imports": "history: which files were brought in; one row a file",
     "mail_addresses": "one a space",
     "mandates": "history: who could act for whom",
     "operator_events": "history",
@@ -81,6 +86,7 @@ KEPT = {
     "resources": "the registry",
     "rule_sets": "the catalogue, by version",
     "server_keys": "what was signed must verify; the sweep 'keys' destroys the private halves",
+    "sources": "the registry",
     "user_handles": "one a person",
 }
 

@@ -1,0 +1,185 @@
+"""A batch of checked records becomes versions of records: bulk statements, one key look-up, each record sealed alone.
+
+Nothing is ever overwritten. What a space holds already changes nothing; the same values as of a later moment are
+confirmed; other values make a new version when they are of later, or say that they correct.
+"""
+
+import datetime as dt
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import orjson
+from sqlalchemy import bindparam, insert, select, update
+
+from dataspace import corrections, spaces
+from dataspace.db import connection, table_of
+from dataspace.holders import Holder
+from dataspace.identifiers import BlindIndex
+from dataspace.sealing import unseal
+from dataspace.sources.checking import Checked
+from dataspace.sources.incoming import Reason
+from dataspace.spaces import Record, Row
+from dataspace.vault import DataKey, Vault
+
+
+class Outcome(enum.StrEnum):
+    """What became of one record; durable words."""
+
+    ADDED = "added"
+    CORRECTED = "corrected"
+    CONFIRMED = "confirmed"  # the same values, of later
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"  # with a Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``place`` as in Incoming; ``reason`` and ``field`` of one that was rejected."""
+
+    place: int
+    outcome: Outcome
+    item_id: str = ""
+    reason: Reason | None = None
+    field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    record_id: str
+    version: int
+    as_of: dt.datetime  # the latest
+    rows: list[Row]
+
+
+def store(
+    records: Sequence[Checked], now: dt.datetime, *, source_id: str, vault: Vault, index: BlindIndex
+) -> list[Verdict]:
+    """Store them in their order; a verdict for each. The caller holds the source (:func:`registry.touch`)."""
+    indexes = [index.of(record.identifier) for record in records]
+    found = _spaces(set(indexes))
+    verdicts: list[Verdict] = []
+    known: list[tuple[Checked, str, bytes]] = []
+    for record, blind in zip(records, indexes, strict=True):
+        space = found.get(blind)
+        if space is None:
+            verdicts.append(_rejected(record, Reason.UNKNOWN_HOLDER))
+        else:
+            known.append((record, *space))
+    keys: dict[str, bytes] = {}
+    for space_id, wrapped in {(space_id, wrapped) for _record, space_id, wrapped in known}:
+        keys[space_id] = vault.unwrap(wrapped, identity=space_id)
+    for wave in _waves([(record, space_id) for record, space_id, _wrapped in known]):
+        verdicts += _store_wave(wave, keys, now, source_id)
+    return verdicts
+
+
+def _spaces(indexes: set[str]) -> dict[str, tuple[str, bytes]]:
+    """By blind index: space and wrapped key of the holders that have a living space; locked against its erasure."""
+    rows = connection().execute(
+        select(Holder.identifier_index, DataKey.space_id, DataKey.wrapped)
+        .join(DataKey, DataKey.space_id == Holder.space_id)
+        .where(Holder.identifier_index.in_(indexes), Holder.closed_at.is_(None), DataKey.wrapped.is_not(None))
+        .order_by(DataKey.space_id)
+        .with_for_update(of=DataKey)
+    )
+    return {row[0]: (row[1], cast("bytes", row[2])) for row in rows}
+
+
+def _waves(records: list[tuple[Checked, str]]) -> Iterable[list[tuple[Checked, str]]]:
+    """The same record twice in a batch: the second meets what the first has left."""
+    while records:
+        seen: set[tuple[str, str]] = set()
+        later: list[tuple[Checked, str]] = []
+        wave: list[tuple[Checked, str]] = []
+        for record, space_id in records:
+            pair = (space_id, record.item.item_id)
+            (later if pair in seen else wave).append((record, space_id))
+            seen.add(pair)
+        yield wave
+        records = later
+
+
+def _store_wave(
+    wave: list[tuple[Checked, str]], keys: dict[str, bytes], now: dt.datetime, source_id: str
+) -> list[Verdict]:
+    there = _current({space for _r, space in wave}, {r.item.item_id for r, _space in wave}, keys)
+    verdicts: list[Verdict] = []
+    added: list[dict[str, Any]] = []
+    superseded: list[str] = []
+    confirmed: list[dict[str, Any]] = []
+    corrected: list[dict[str, Any]] = []
+    for record, space_id in wave:
+        current = there.get((space_id, record.item.item_id))
+        judged = _judge(record, current)
+        verdicts.append(judged)
+        if judged.outcome == Outcome.CONFIRMED and current is not None:
+            confirmed.append({"b_record_id": current.record_id, "confirmed_as_of": record.as_of})
+        if judged.outcome not in (Outcome.ADDED, Outcome.CORRECTED):
+            continue
+        values = spaces.new_version(
+            space_id, record.item, record.rows, version=current.version + 1 if current else 1, as_of=record.as_of,
+            now=now, key=keys[space_id], source_id=source_id, corrects=judged.outcome == Outcome.CORRECTED,
+        )  # fmt: skip
+        added.append(values)
+        if current is not None:
+            superseded.append(current.record_id)
+            if judged.outcome == Outcome.CORRECTED:
+                corrected.append(values | {"previous_record_id": current.record_id})
+    _write(added, superseded, confirmed, now)
+    corrections.note(corrected, now)
+    return verdicts
+
+
+def _judge(record: Checked, current: _Current | None) -> Verdict:
+    if current is None:
+        outcome = Outcome.ADDED
+    elif record.as_of < current.as_of:
+        return _rejected(record, Reason.OLDER)
+    elif current.rows == record.rows:
+        outcome = Outcome.CONFIRMED if record.as_of > current.as_of else Outcome.UNCHANGED
+    elif record.corrects:
+        outcome = Outcome.CORRECTED
+    elif record.as_of == current.as_of:
+        return _rejected(record, Reason.CONTRADICTS)
+    else:
+        outcome = Outcome.ADDED
+    return Verdict(record.place, outcome, record.item.item_id)
+
+
+def _rejected(record: Checked, reason: Reason) -> Verdict:
+    return Verdict(record.place, Outcome.REJECTED, record.item.item_id, reason)
+
+
+def _current(space_ids: set[str], item_ids: set[str], keys: dict[str, bytes]) -> dict[tuple[str, str], _Current]:
+    table = table_of(Record).c
+    rows = connection().execute(
+        select(
+            table.space_id, table.item_id, table.record_id, table.version, table.as_of, table.confirmed_as_of,
+            table.sealed,
+        ).where(table.space_id.in_(space_ids), table.item_id.in_(item_ids), table.superseded_at.is_(None))
+    )  # fmt: skip
+    return {
+        (row.space_id, row.item_id): _Current(
+            row.record_id,
+            row.version,
+            row.confirmed_as_of or row.as_of,
+            orjson.loads(unseal(keys[row.space_id], row.sealed, identity=row.record_id))["rows"],
+        )
+        for row in rows
+    }
+
+
+def _write(
+    added: list[dict[str, Any]], superseded: list[str], confirmed: list[dict[str, Any]], now: dt.datetime
+) -> None:
+    table = table_of(Record)
+    # First: there is room for one current version of a record.
+    if superseded:
+        connection().execute(update(table).where(table.c.record_id.in_(superseded)).values(superseded_at=now))
+    if added:
+        connection().execute(insert(table), added)
+    if confirmed:
+        later = update(table).where(table.c.record_id == bindparam("b_record_id"))
+        connection().execute(later.values(confirmed_as_of=bindparam("confirmed_as_of")), confirmed)

@@ -1,0 +1,100 @@
+"""The operator's commands for sources: ``flask --app wsgi sources load | import | list``.
+
+An import commits batch by batch and shows how far it is; Ctrl-C stops it, and the same command goes on from there.
+"""
+
+import time
+from pathlib import Path
+
+import click
+from flask import Flask
+
+from dataspace import clock
+from dataspace.db import db
+from dataspace.errors import Conflict
+from dataspace.sources import formats, imports, registry
+from dataspace.sources.imports import Import, Manner
+from dataspace.sources.receiving import Reception
+from dataspace.sources.storing import Verdict
+from dataspace.web.commands import Commands
+from dataspace.web.shell import services
+
+sources_commands = Commands("sources", help="Where the records of the spaces come from.")
+
+
+def register(app: Flask) -> None:
+    """Add the commands to the application."""
+    app.cli.add_command(sources_commands)
+
+
+@sources_commands.command("load")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+def load_sources(paths: tuple[Path, ...]) -> None:
+    """Register the sources of TOML files, or change them. With one error nothing is loaded."""
+    changed, unchanged = registry.load(paths, clock.now())
+    db.session.commit()
+    click.echo(f"{changed} loaded, {unchanged} unchanged.")
+
+
+@sources_commands.command("list")
+def list_sources() -> None:
+    """Show the sources, and when each was last heard."""
+    for source in registry.all_sources():
+        last = source.heard_at.isoformat(timespec="seconds") if source.heard_at else "never heard"
+        trouble = f"  {source.problem}" if source.problem else ""
+        click.echo(f"{source.source_id}  {source.kind}  {last}{trouble}")
+
+
+@sources_commands.command("import")
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--source", "source_id", required=True, metavar="ID", help="Whose records these are.")
+@click.option("--item", "item_id", default="", metavar="ID", help="What all lines of a CSV file are about.")
+@click.option("--encoding", type=click.Choice(formats.ENCODINGS), default="utf-8", show_default=True)
+@click.option(
+    "--rejects",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="List of rejected lines: number and reason, no values.  [default: PATH.rejects.tsv]",
+)
+def import_file(path: Path, source_id: str, item_id: str, encoding: str, rejects: Path | None) -> None:
+    """Bring in a file of records (.csv, .ndjson), from where an earlier run has stopped.
+
+    Lines that are rejected do not stop the others.
+    """
+    now, began = clock.now(), time.monotonic()
+    source = registry.get(source_id)
+    if not source.enabled:
+        raise Conflict("this source is switched off")
+    manner = Manner.of(path, encoding=encoding, item_id=item_id)
+    reception = Reception.of(source, now, vault=services().vault, index=services().index)
+    with path.open("rb") as stream:
+        state = imports.begin(stream, path.name, source_id, now)
+        import_id, start, before = state.import_id, state.position, state.received
+        if start:
+            click.echo(f"Goes on at line {state.line}.", err=True)
+        db.session.commit()
+        listed = rejects or path.with_name(f"{path.name}.rejects.tsv")
+        with listed.open("a", encoding="utf-8") as file, click.progressbar(
+            length=state.size, label=path.name
+        ) as bar:  # fmt: skip
+            bar.update(start)
+            for settled in imports.run(stream, import_id, manner, reception, now):
+                file.write("".join(_line(verdict) for verdict in settled.rejected))
+                file.flush()  # before the commit: a line may be listed twice, none is missing
+                db.session.commit()
+                bar.update(settled.position - start)
+                start = settled.position
+    registry.heard(source_id, clock.now())
+    db.session.commit()
+    done = db.session.get_one(Import, import_id)
+    seconds = max(time.monotonic() - began, 0.001)
+    if listed.stat().st_size == 0:
+        listed.unlink()
+    click.echo(
+        f"{done.received} records: {done.changed} new or changed, {done.unchanged} unchanged, {done.rejected} rejected"
+        + (f" (see {listed})" if done.rejected else "")
+        + f"; {(done.received - before) / seconds:.0f} a second."
+    )
+
+
+def _line(verdict: Verdict) -> str:
+    return f"{verdict.place}\t{verdict.reason}\t{verdict.item_id}\t{verdict.field}\n"
