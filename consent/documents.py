@@ -24,13 +24,19 @@ _RULES = {Capacity.SELF: "any", Capacity.GUARDIAN: "guardian"}  # who has to agr
 class Choices:
     """What the holder made of a request: which items to give, and for how long at most.
 
-    ``fields``: the optional fields that were ticked, by item; ``months``: the shorter periods that were chosen.
+    ``fields``: the optional fields that were ticked, by item; ``months``: the shorter periods that were chosen;
+    ``once``: it may be read a single time, which closes it.
     """
 
     items: tuple[str, ...]
     duration_days: int
     fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     months: Mapping[str, int] = field(default_factory=dict)
+    once: bool = False
+
+    def max_reads(self, ask: Ask) -> int | None:
+        """How many reads are allowed in all; None for any number."""
+        return 1 if self.once else ask.max_reads
 
     def of(self, item: AskItem) -> AskItem:
         """An item as it is given; one that is not given stays as it was asked for."""
@@ -40,7 +46,8 @@ class Choices:
 
     def narrowed(self, ask: Ask) -> Ask:
         """The request with its items as they are given."""
-        return replace(ask, items=tuple(self.of(i) for i in ask.items), duration_days=self.duration_days)
+        items = tuple(self.of(i) for i in ask.items)
+        return replace(ask, items=items, duration_days=self.duration_days, max_reads=self.max_reads(ask))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +136,7 @@ def build(
         "use": {
             "mode": ask.mode,
             "frequency": ask.frequency,
-            "max_reads": ask.max_reads,
+            "max_reads": choices.max_reads(ask),
             "not_before": stamp(not_before),
             "expires_at": stamp(expires_at),
         },
@@ -147,6 +154,7 @@ def build(
             "items": [i.item_id for i in ask.items],
             "duration_days": ask.duration_days,
             "given_days": choices.duration_days,
+            "max_reads": ask.max_reads,
             "reduced": [r for i in ask.items for r in _reduced(i, choices)],
         },
     }

@@ -55,6 +55,8 @@ def replace(
         raise NotAllowed("a consent is replaced for the same client and purpose")
     if actor.capacity == Capacity.AGENT:
         raise NotAllowed("what needs a second person is not replaced")
+    if choices.once:
+        raise NotAllowed("earlier reads count on, so one more read would be none")
     subject = _subject(ask, actor)
     consent = history.hold(consent_id)
     if why_inactive(facts_of(consent_id), now) is not None:
@@ -155,6 +157,8 @@ def _check_choices(ask: Ask, choices: Choices) -> None:
         _check_narrowing(item, choices)
     if not 1 <= choices.duration_days <= ask.duration_days:
         raise NotAllowed("the duration can be shortened, not extended")
+    if choices.once and not ask.may_be_once:
+        raise NotAllowed("it is for one read anyway")
 
 
 def _check_narrowing(item: AskItem, choices: Choices) -> None:
@@ -173,7 +177,7 @@ def _record(
         person_id=actor.person_id, mandate_id=actor.mandate_id, capacity=actor.capacity, client_id=ask.client_id,
         purpose_code=ask.purpose_code, purpose_text=ask.purpose_text, reference_no=ask.reference_no,
         state=State.NEW, state_since=now, version=0, last_seq=0, created_at=now, not_before=now,
-        max_reads=ask.max_reads, frequency=ask.frequency,
+        max_reads=choices.max_reads(ask), frequency=ask.frequency,
     )  # fmt: skip
     consent.ends(now + dt.timedelta(days=choices.duration_days), since=now)
     db.session.add(consent)

@@ -149,6 +149,11 @@ class Ask:
         return replace(self, items=tuple(replace(i, sensitive=True) for i in self.items))
 
     @property
+    def may_be_once(self) -> bool:
+        """Whether it asks for more than one read, so that a holder can allow a single one instead."""
+        return self.kind == "data" and self.max_reads != 1
+
+    @property
     def sensitive_items(self) -> list[AskItem]:
         """The items that have a step of their own on the consent page."""
         return [i for i in self.items if i.sensitive]

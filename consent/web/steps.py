@@ -20,6 +20,7 @@ ABROAD = "cross-border"
 CONFIRM = "confirm"
 ITEM = "item:"
 Form = MultiDict[str, str]  # what was posted
+ONCE = "once"  # chosen in place of a number of days
 DAYS = (1, 7, 30, 90, 180, 365)  # check C-18
 
 
@@ -27,13 +28,16 @@ DAYS = (1, 7, 30, 90, 180, 365)  # check C-18
 class Progress:
     """``acting``: for whom and in which capacity it was decided; what was chosen for somebody else does not count.
 
-    ``optional``: ticked items of the first screen; ``days``: None means as long as asked; ``items``: the decision on
-    each sensitive item; ``abroad``: the decision on the transfer abroad; ``fields``, ``months``: ticked optional fields
-    and chosen shorter periods, by item; ``screens``: what was shown and answered.
+    ``anew``: it replaces a consent, whose reads count on. ``once``: a single read, which closes it. ``optional``:
+    ticked items of the first screen; ``days``: None means as long as asked; ``items``: the decision on each sensitive
+    item; ``abroad``: the decision on the transfer abroad; ``fields``, ``months``: ticked optional fields and chosen
+    shorter periods, by item; ``screens``: what was shown and answered.
     """
 
     ask: Ask
     acting: str
+    anew: bool = False
+    once: bool = False
     optional: tuple[str, ...] = ()
     days: int | None = None
     items: Mapping[str, bool] = field(default_factory=dict)
@@ -43,13 +47,15 @@ class Progress:
     screens: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, ask: Ask, choices: Mapping[str, Any], *, acting: str) -> Self:
+    def of(cls, ask: Ask, choices: Mapping[str, Any], *, acting: str, anew: bool) -> Self:
         """What was kept, unless it was chosen for somebody else."""
         if choices.get("acting") != acting:
-            return cls(ask=ask, acting=acting)
+            return cls(ask=ask, acting=acting, anew=anew)
         return cls(
             ask=ask,
             acting=acting,
+            anew=anew,
+            once=choices["once"],
             optional=tuple(choices["optional"]),
             days=choices["days"],
             items=choices["items"],
@@ -63,6 +69,7 @@ class Progress:
         """The form in which it is kept; :meth:`of` reads it back."""
         return {
             "acting": self.acting,
+            "once": self.once,
             "optional": list(self.optional),
             "days": self.days,
             "items": dict(self.items),
@@ -97,6 +104,11 @@ class Progress:
         return tuple(d for d in DAYS if d < self.ask.duration_days)
 
     @property
+    def may_be_once(self) -> bool:
+        """Whether a single read may be chosen instead of the asked ones."""
+        return self.ask.may_be_once and not self.anew
+
+    @property
     def duration_days(self) -> int:
         """For how long the authorization will be given."""
         return self.days or self.ask.duration_days
@@ -109,8 +121,9 @@ class Progress:
         """What is chosen on the first screen; what is not on offer is ignored."""
         ticked = form.getlist("share")
         ticks = tuple(t for t in self.ticks if t in ticked)
-        chosen = _on_offer(form.get("days", ""), self.shorter)
-        progress = replace(self, optional=ticks, days=chosen)
+        said = form.get("days", "")
+        once = said == ONCE and self.may_be_once
+        progress = replace(self, optional=ticks, days=_on_offer(said, self.shorter), once=once)
         for item in self.ask.items:
             if not item.sensitive:
                 progress = progress.narrowed(item, form)
@@ -165,6 +178,7 @@ class Progress:
             duration_days=self.duration_days,
             fields={item_id: tuple(fields) for item_id, fields in self.fields.items() if item_id in gives},
             months={item_id: months for item_id, months in self.months.items() if item_id in gives},
+            once=self.once,
         )
 
     def given(self) -> Ask:

@@ -28,7 +28,7 @@ from consent.web.asking import Asking, look
 from consent.web.changes import Changes, marked
 from consent.web.context import registry
 from consent.web.freshness import demand_fresh
-from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, Progress
+from consent.web.steps import ABROAD, CONFIRM, FIRST, ITEM, ONCE, Progress
 from consent.web.way_back import Told, lead_on
 from consent.web.wording import GROWN_UP, YOUNG, Wording
 from dataspace import clock, guardians, holders, signins
@@ -116,8 +116,12 @@ class Visit:
         return marked(differences.compare(before, after), asked, self.locale)
 
     def duration_options(self) -> list[tuple[str, str]]:
-        """(value, words) of the durations on offer; the last one takes a shorter choice back."""
+        """(value, words) of the durations on offer, empty if there are none; the last one takes a choice back."""
         shorter = [(str(d), words.days(d)) for d in self.progress.shorter]
+        if self.progress.may_be_once:
+            shorter.insert(0, (ONCE, _("one read only")))
+        if not shorter:
+            return []
         return [*shorter, ("asked", _("as asked: %(days)s", days=words.days(self.ask.duration_days)))]
 
     def days(self) -> str:
@@ -139,7 +143,7 @@ class Visit:
         sentences = [
             asking.say.gives % {"party": asking.party.name, "items": items},
             asking.say.purpose % {"purpose": asking.purpose},
-            asking.say.for_so_long % {"days": self.days()},
+            (asking.say.for_once if self.progress.once else asking.say.for_so_long) % {"days": self.days()},
         ]
         if asking.abroad:
             sentences.append(_("It leaves the country: %(place)s.", place=asking.abroad))
@@ -191,7 +195,7 @@ def meet(handle: str, now: dt.datetime) -> Visit:
         actor=actor,
         ask=ask,
         client=clients.get(row.client_id),
-        progress=Progress.of(ask, row.choices, acting=acting),
+        progress=Progress.of(ask, row.choices, acting=acting, anew=replaces is not None),
         acting=acting,
         locale=str(get_locale() or "zh_Hans"),
         replaces=replaces,

@@ -15,7 +15,7 @@ class Wording:
     """``lead``: a sentence at the head of the first screen, ``calm``: one below the terms; a grown-up needs neither.
     ``impact``, ``leaves``: empty for what the face calls it (:mod:`dataspace.web.faces`).
 
-    ``gives``, ``purpose``, ``for_so_long``: the sentences of the last screen that say what will be given.
+    ``gives``, ``purpose``, ``for_so_long``, ``for_once``: the sentences of the last screen that say what will be given.
     """
 
     lead: Label = ""
@@ -44,6 +44,7 @@ class Wording:
     gives: Label
     purpose: Label
     for_so_long: Label
+    for_once: Label
 
 
 GROWN_UP = Wording(
@@ -69,6 +70,7 @@ GROWN_UP = Wording(
     gives=lazy_gettext("You give %(party)s: %(items)s."),
     purpose=lazy_gettext("What for: %(purpose)s."),
     for_so_long=lazy_gettext("It can be read for %(days)s."),
+    for_once=lazy_gettext("It can be read a single time, within %(days)s."),
 )
 YOUNG = Wording(
     lead=lazy_gettext("They would like to see something about you. You decide."),
@@ -97,4 +99,5 @@ YOUNG = Wording(
     gives=lazy_gettext("%(party)s gets this from you: %(items)s."),
     purpose=lazy_gettext("They want it for this: %(purpose)s."),
     for_so_long=lazy_gettext("They may look for %(days)s, and then no more."),
+    for_once=lazy_gettext("They may look one time, within %(days)s, and then no more."),
 )

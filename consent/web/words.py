@@ -248,6 +248,8 @@ def remaining(until: dt.datetime, now: dt.datetime) -> str:
 
 def how_often(mode: str, max_reads: int | None, frequency: dict[str, Any] | None) -> str:
     """Mode, number of reads and frequency in one sentence."""
+    if mode == "periodic" and max_reads == 1:  # what was asked repeatedly, and given for one read
+        return str(_("One read only; it ends with it"))
     parts = [str(MODES.get(mode, ""))]
     if frequency:
         parts.append(_frequency(int(frequency["n"]), str(frequency["unit"])))

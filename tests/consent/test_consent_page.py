@@ -241,7 +241,7 @@ def test_c16_a_further_controller_is_no_line_of_somebody_elses_request(scene: Sc
 def test_c18_the_duration_can_be_shortened_in_fixed_steps_only(scene: Scene) -> None:
     page = scene.shows()
     offered = [a["value"] for tag, a in page.tags if tag == "input" and a.get("name") == "days"]
-    assert offered == ["1", "7", "asked"]
+    assert offered == ["once", "1", "7", "asked"]
     assert "Without a choice it is 30 days, as asked." in page.says
     scene.visitor.tap("Agree", days="7")
     (consent,) = scene.consents()

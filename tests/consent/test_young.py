@@ -92,7 +92,7 @@ def test_c22_the_young_have_the_same_facts_choices_and_order_in_simpler_words(
         assert [f for f in facts(grown_up) if f] == [f for f in facts(simple) if f]
         assert controls(grown_up) == controls(simple)
     texts = [" ".join(page.says for page in pages) for pages in both]
-    for name in (field.name for field in fields(YOUNG)):
+    for name in (field.name for field in fields(YOUNG) if field.name != "for_once"):
         words = [re.split(r"%\(\w+\)s", english(getattr(say, name))) for say in (GROWN_UP, YOUNG)]
         usual, simple_ones = (max(pieces, key=len).strip() for pieces in words)
         assert simple_ones in texts[1], name
