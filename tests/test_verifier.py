@@ -105,6 +105,31 @@ def keys(app: Flask, now: dt.datetime, tmp_path: Path) -> Path:
     return path
 
 
+def test_what_a_change_has_changed_is_said(keys: Path, now: dt.datetime) -> None:
+    known, lines = verify_receipt.load_keys(keys), {}
+    for receipt in signed(amended(now)):
+        content = verify_receipt.check(receipt.file, known, now)
+        lines[content["kind"]] = [
+            line.strip()
+            for language in ("en", "zh")
+            for line in verify_receipt.describe(content, language, now)
+            if line.strip().startswith(("Changed:", "变更:"))
+        ]
+    ends = [(now + days * DAY).strftime("%Y-%m-%dT%H:%M:%SZ") for days in (30, 7)]
+    values = f"({ends[0]} → {ends[1]})"
+    assert lines == {
+        "given": [], "paused": [], "resumed": [],
+        "item_withdrawn": [
+            "Changed: a data item: Item p.work.skill: no longer given",
+            "变更: 数据项：数据 p.work.skill: 不再提供",
+        ],
+        "shortened": [
+            f"Changed: how long and how often it may be read: shorter {values}",
+            f"变更: 读取的期限和次数: 变短 {values}",
+        ],
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
 def test_good_receipts_of_every_kind_hold_in_both_forms(
     make: Callable[[dt.datetime], Consent], keys: Path, now: dt.datetime

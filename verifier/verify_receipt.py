@@ -43,6 +43,16 @@ PARTS = {
     "consent/cross_border": ("where abroad it goes", "出境去向"),
     "consent/items": ("a data item: {label}", "数据项：{label}"),
 }
+# What has become of a part, for a receipt of a change: (English, Chinese).
+KINDS = {
+    "new": ("new", "新增"),
+    "removed": ("no longer given", "不再提供"),
+    "longer": ("longer", "变长"),
+    "shorter": ("shorter", "变短"),
+    "more": ("more", "变多"),
+    "less": ("less", "变少"),
+    "changed": ("changed", "有变更"),
+}
 OTHER_PART = ("a part of the consent ({name})", "授权中的一部分（{name}）")
 
 
@@ -250,7 +260,23 @@ def describe(content: dict[str, Any], language: str, now: dt.datetime) -> list[s
         consent["retention"]["text"][key],
         content["status"],
     )
-    return [f"  {label}: {value}" for label, value in zip(labels, values, strict=True)]
+    lines = [f"  {label}: {value}" for label, value in zip(labels, values, strict=True)]
+    changed = [f"  {'变更' if zh else 'Changed'}: {line}" for line in changes(content, int(zh))]
+    return [*lines[:3], *changed, *lines[3:]]
+
+
+def changes(content: dict[str, Any], which: int) -> list[str]:
+    """What the event has changed, each with what it is called; the values where they are numbers or words."""
+    items = {item["item_id"]: item["label"][("en", "zh_hans")[which]] for item in content["consent"]["items"]}
+    found = []
+    for change in content["event"]["changes"] or ():
+        block, _slash, rest = change["attribute"].partition("/")
+        name = PARTS.get(f"consent/{block}", OTHER_PART)[which].format(
+            label=items.get(rest.partition("/")[0], "?"), name=block
+        )
+        was = [str(v) for v in (change["before"], change["after"]) if isinstance(v, str | int)]
+        found.append(f"{name}: {KINDS[change['kind']][which]}" + (f" ({' → '.join(was)})" if was else ""))
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -81,6 +81,9 @@ def write(receipt: ReceiptView, *, digest: str, check_url: str, language: str) -
     paper.set_title(_("Receipt"))
     paper.add_page()
     _top(paper, receipt, check_url)
+    if receipt.changes:
+        paper.heading(_("What has changed"))
+        paper.rows(receipt.changes)
     paper.heading(_("Who"))
     paper.rows(receipt.party)
     paper.heading(_("In order to"))

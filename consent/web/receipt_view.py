@@ -10,7 +10,8 @@ from typing import Any
 from flask_babel import format_date, format_time
 from flask_babel import gettext as _
 
-from consent.web import asking, grounds, words
+from consent.differences import Difference
+from consent.web import asking, changes, grounds, words
 from dataspace import catalogue
 from dataspace.catalogue import in_language
 from dataspace.mandates import Capacity
@@ -34,7 +35,7 @@ class ItemView:
 class ReceiptView:
     """A receipt. ``what``: the sentence that says what happened; ``shown``: the text as it was shown.
 
-    ``status``, ``state``: the state then, as code and as word.
+    ``status``, ``state``: the state then, as code and as word; ``changes``: what it changed, each with its values.
     """
 
     receipt_id: str
@@ -49,6 +50,7 @@ class ReceiptView:
     items: tuple[ItemView, ...]
     terms: Pairs
     event: Pairs
+    changes: Pairs
     proof: Pairs
     shown: str
 
@@ -70,6 +72,7 @@ class ReceiptView:
             items=_items(document, locale),
             terms=_terms(document, locale),
             event=_event(content, locale),
+            changes=_changes(content, locale),
             proof=_proof(content),
             shown=plain(content["notice"]["text"]),
         )
@@ -155,6 +158,18 @@ def _event(content: dict[str, Any], locale: str) -> Pairs:
         (_("By whom"), _by(event, content["consent"], locale)),
         (_("Reason"), said),
     )
+
+
+def _changes(content: dict[str, Any], locale: str) -> Pairs:
+    """What the event changed, as it was signed; an item that is no part of the document any more has today's name."""
+    found = [Difference.from_document(one) for one in content["event"]["changes"] or ()]
+    if not found:
+        return []
+    of_document = {i["item_id"]: i["item_version"] for i in content["consent"]["items"]}
+    entries = catalogue.versions(list(of_document.items()))
+    named = {d.attribute.split("/")[1] for d in found if d.attribute.startswith("items/")} - set(of_document)
+    items = catalogue.current(named) | {entry.item_id: entry for entry in entries.values()}
+    return changes.told(found, items, locale)
 
 
 def _by(event: dict[str, Any], document: dict[str, Any], locale: str) -> str:

@@ -254,8 +254,20 @@ def how_often(mode: str, max_reads: int | None, frequency: dict[str, Any] | None
     if frequency:
         parts.append(_frequency(int(frequency["n"]), str(frequency["unit"])))
     if max_reads is not None:
-        parts.append(str(ngettext("at most %(num)s read in all", "at most %(num)s reads in all", max_reads)))
+        parts.append(reads(max_reads))
     return str(_(", ")).join(p for p in parts if p)
+
+
+def reads(number: int | None) -> str:
+    """How many reads are allowed in all; None for any number."""
+    if number is None:
+        return str(_("any number of reads"))
+    return str(ngettext("at most %(num)s read in all", "at most %(num)s reads in all", number))
+
+
+def frequency(often: Mapping[str, Any]) -> str:
+    """So many times in a day, a week, ..."""
+    return _frequency(int(often["n"]), str(often["unit"]))
 
 
 def _frequency(number: int, unit: str) -> str:

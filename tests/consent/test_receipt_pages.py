@@ -4,19 +4,23 @@ import datetime as dt
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_babel import force_locale, format_date
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent import amendments, keys, lifecycle, receipt_check, receipts
+from consent.documents import Choices
 from consent.keys import KeyUse
 from consent.receipt_check import Verdict
 from consent.receipts import Receipt, Signed
+from consent.web import receipt_pdf
+from consent.web.receipt_view import ReceiptView
 from dataspace import clock, jose
 from dataspace.db import db
 from dataspace.mandates import Capacity
@@ -355,3 +359,64 @@ def test_c40_it_is_offered_right_after_deciding(scene: Scene, decision: str, sai
     page = scene.visitor.follow("See the receipt")
     assert said in page.says
     assert "Lingnan Example Bank" in scene.visitor.page.says
+
+
+# What a change has changed
+
+
+def test_c40_the_receipt_of_a_change_says_what_has_changed(scene: Scene) -> None:
+    now, by, registry = scene.now, scene.world.actor, factories.registry()
+    skill = factories.item(now, "p.work.skill")
+    row = factories.purpose(now, code="both", required=[scene.world.item], optional=[skill])
+    given = factories.consent(factories.ask(row, now), by, now)
+    scene.world = replace(scene.world, consent=given)
+    amendments.withdraw_item(given.consent_id, skill.item_id, by, now, registry=registry)
+    db.session.commit()
+    page = scene.visitor.get(scene.path)
+    assert "What has changed Item p.work.skill No longer given" in page.says
+    amendments.shorten(given.consent_id, now + dt.timedelta(days=7), by, now, registry=registry)
+    db.session.commit()
+    page = scene.visitor.get(scene.path)
+    with force_locale("en"):
+        end, before = (format_date(now + dt.timedelta(days=days), "long") for days in (7, 30))
+    assert f"How long Shorter. Now: {end}. Before: {before}." in page.says
+    how = {"digest": scene.row.digest, "check_url": "https://space.example.org/receipts/check", "language": "en"}
+    with scene.visitor.client.application.test_request_context():
+        view = ReceiptView.of(scene.signed.content, "en")
+        assert len(receipt_pdf.write(view, **how)) > len(receipt_pdf.write(replace(view, changes=[]), **how))
+    scene.visitor.language = "zh-CN"
+    assert "变更了什么" in scene.visitor.get(scene.path).says
+
+
+def test_the_receipt_of_a_replacement_names_every_change_with_its_values(scene: Scene) -> None:
+    now, by, registry = scene.now, scene.world.actor, factories.registry()
+    fewer = replace(
+        factories.ask(scene.world.purpose, now),
+        max_reads=3,
+        frequency={"n": 1, "unit": "week"},
+        automated_decision="assisted",
+        retention={"text": factories.text("保存 60 天", "Kept for 60 days"), "days": 60},
+        third_parties=(
+            {"name": "Archive Ltd", "role": "processor", "place": "Guangzhou", "what_for": factories.text("存档")},
+        ),
+        items=tuple(replace(i, fields=("school",)) for i in factories.ask(scene.world.purpose, now).items),
+    )
+    choices = Choices(items=(scene.world.item.item_id,), duration_days=30)
+    consent_id = scene.world.consent.consent_id
+    lifecycle.replace(consent_id, fewer, choices, by, factories.shown(now), now, registry=registry)
+    db.session.commit()
+    page = scene.visitor.get(scene.path)
+    for said in (
+        "Item p.edu.degree No longer given: Field major, Field level",
+        "How often Less. Now: at most 3 reads in all. Before: any number of reads.",
+        "How often Less. Now: at most 1 time a week. Before: as often as they like.",
+        "They keep it Longer. Now: Kept for 60 days. Before: Kept for 30 days, then deleted.",
+        "Also given to New: Archive Ltd",
+        "Decision by computer Changed: A computer prepares the decision; a person takes it.",
+    ):
+        assert said in page.says, said
+
+
+def test_a_receipt_without_a_change_says_nothing_of_one(scene: Scene) -> None:
+    assert "What has changed" not in scene.visitor.get(scene.path).says
+    assert "What has changed" not in scene.stop().says
