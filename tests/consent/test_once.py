@@ -43,10 +43,11 @@ def test_c18_one_read_closes_what_was_given_for_one(scene: Scene, client: FlaskC
     assert bank.read(tokens["access_token"]).status_code == 200
     refused = bank.read(tokens["access_token"])
     assert (refused.status_code, refused.json["code"]) == (403, "quota_exhausted")
-    inactive = why_inactive(facts_of(consent.consent_id), now)
+    later = now + dt.timedelta(minutes=5)
+    inactive = why_inactive(facts_of(consent.consent_id), later)
     assert inactive is not None
     assert inactive.reason == Reason.QUOTA_EXHAUSTED
-    endings.sweep(now, registry=factories.registry())
+    endings.sweep(later, registry=factories.registry())
     db.session.commit()
     assert scene.consents()[0].state == State.EXHAUSTED
     page = scene.visitor.get(f"/authorizations/{consent.consent_id}")
