@@ -295,7 +295,7 @@ def unusual(ask: Ask, usual: Mapping[str, Any]) -> Iterator[str]:
         yield str(_("This is longer than usual for this purpose: usually %(days)s.", days=days(usual_days)))
     if back and any((i.months or 0) > back for i in ask.items):
         yield str(_("It looks further back than usual: usually %(days)s.", days=values.months_in_words(back)))
-    if often and ask.frequency and _a_year(ask.frequency) > _a_year(often):
+    if often and ask.mode == "periodic" and (ask.frequency is None or _a_year(ask.frequency) > _a_year(often)):
         yield str(_("It reads more often than usual: usually %(often)s.", often=_frequency(often["n"], often["unit"])))
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, current_app
+from flask_babel import force_locale
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
@@ -16,13 +17,15 @@ from consent.installation import EVERYTHING
 from consent.interventions import OperatorEvent
 from consent.proposals import AgainstRules
 from consent.purposes import Purpose
-from consent.records import ConsentVersion
+from consent.records import Consent, ConsentVersion
 from consent.rules import Case, Rule, RuleBook, Rules, Wanted
 from consent.terms import AskedItem, InvalidTerms
+from consent.web import words
 from dataspace import catalogue
 from dataspace.db import db
 from dataspace.errors import InvalidFile
 from tests import factories
+from tests.consent.visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 TITLE = 'title = { zh_hans = "规则", zh_hant = "規則", en = "Rules" }'
@@ -334,6 +337,56 @@ def test_live_consents_that_would_be_refused_are_counted_by_rule(app: Flask, now
     assert "duration: 30 is more than the cap of 10" in found[0].what
     assert rule_preview.count_live() == len(others) + 1
     assert [len(b) for b in rule_preview.refused(draft.as_rules(), limit=2)] in ([0], [1])
+
+
+def test_c09_what_the_demonstration_asks_by_itself_is_usual_and_more_is_marked(app: Flask, now: dt.datetime) -> None:
+    test_the_demonstration_is_within_its_rules(app, now)
+    marked = {}
+    with app.test_request_context(), force_locale("en"):
+        for row in db.session.scalars(select(Purpose).order_by(Purpose.client_id, Purpose.code)):
+            ask = factories.ask(row, now)
+            assert ask.usual, row.code
+            assert list(words.unusual(ask, ask.usual)) == [], row.code
+            longest = factories.ask(row, now, duration_days=row.max_duration_days)
+            marked[row.code] = list(words.unusual(longest, longest.usual))
+    assert marked["card-limit-review"] == []  # it asks for no more than its default
+    assert marked["post-loan-monitoring"] == ["This is longer than usual for this purpose: usually 180 days."]
+
+
+def test_c09_what_a_rule_set_calls_usual_is_marked_on_the_page_and_in_the_receipt(
+    registered: Purpose, now: dt.datetime
+) -> None:
+    lab = factories.item(now, "p.health.lab", ("month", "value"), many=True, period_field="month")
+    load(
+        f'{HEAD}[[templates]]\ncode = "1"\n{TITLE}\n'
+        'usual = { duration_days = 14, look_back_months = 6, frequency = { n = 1, unit = "week" } }\n'
+        'items = [{ item = "p.edu.degree" }, { item = "p.health.lab" }]\n', now,
+    )  # fmt: skip
+    registered.items = [i | {"max_months": 12} for i in factories.purpose(now, code="x", required=[lab]).items]
+    person = factories.holder(now)
+    db.session.commit()
+    visitor = Visitor(current_app.test_client()).sign_in(person, now)
+    sentences = (
+        "This is longer than usual for this purpose: usually 14 days.",
+        "It looks further back than usual: usually 6 months.",
+        "It reads more often than usual: usually at most 1 time a week.",
+    )
+    page = visitor.get(visitor.asked(factories.ask(registered, now), now))
+    assert [s for s in sentences if s not in page.says] == []
+    visitor.tap("Agree")
+    consent = db.session.scalars(select(Consent)).one()
+    page = visitor.get(f"/authorizations/{consent.consent_id}/receipt")
+    assert [s for s in sentences if s not in page.says] == []
+    within = AskedItem(item_id="p.health.lab", months=6)
+    registered.frequency = {"n": 1, "unit": "month"}
+    db.session.commit()
+    ask = factories.ask(registered, now, items=(within,), duration_days=14)
+    assert "than usual" not in visitor.get(visitor.asked(ask, now)).says
+    registered.frequency = None  # as often as they like
+    db.session.commit()
+    ask = factories.ask(registered, now, items=(within,), duration_days=14)
+    page = visitor.get(visitor.asked(ask, now))
+    assert [s for s in sentences if s in page.says] == [sentences[2]]
 
 
 def test_the_demonstration_is_within_its_rules(app: Flask, now: dt.datetime) -> None:

@@ -243,7 +243,22 @@ def test_scenarios_follow_their_schema_and_the_catalogue(loaded: Flask) -> None:
     assert problems == []
     clients = {e.name: e.content for e in entries if e.table == "clients"}
     purposes = [e.content for e in entries if e.table == "purposes"]
-    assert {p["scenario"] for p in purposes} == {"1", "2", "3", "4", "5", "6", "7a", "7b", "8", "9", "10", "11"}
+    assert {p["scenario"] for p in purposes} == {
+        "1",
+        "1b",
+        "2",
+        "3",
+        "4",
+        "5",
+        "6",
+        "7a",
+        "7b",
+        "8",
+        "8b",
+        "9",
+        "10",
+        "11",
+    }
     assert {p["client_id"] for p in purposes} == set(clients)
     for purpose in purposes:
         check_purpose(purpose)
