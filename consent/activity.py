@@ -45,6 +45,7 @@ OPERATOR_EVENTS = (
     "space:erased",
     "space:kept",
     "events:sent_again",
+    "mails:sent_again",
 )
 SERIES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

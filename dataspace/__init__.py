@@ -31,6 +31,7 @@ comparisons   values that a third party brings, compared with a record: match or
 delivery      the envelope around what leaves
 tls           the certificate of a caller, as a proxy that we trust tells it
 mail          where mail to a holder goes, what is on its way, and SMTP, which carries it
+lost_mail     mail that was given up, for administrators
 messages      what a holder is told: only kinds and ids, the words are made when they are read
 outbox        what is still to be sent: claimed, posted, recorded, tried again; by several senders at once
 fetching      the only way out to a URL that somebody else gave us (SSRF guard)

@@ -79,7 +79,7 @@ class Mail(Posted, Model):
     """One mail on its way to a space: about a message, or, without one, the code that confirms its new address."""
 
     __tablename__ = "mails"
-    __table_args__ = (Index(None, "due_at"), Index(None, "created_at"))
+    __table_args__ = (Index(None, "due_at"), Index(None, "created_at"), Index(None, "delivered_at", "due_at"))
     space_id: Mapped[str] = mapped_column(String(40))
     message_id: Mapped[int | None] = mapped_column(BigInteger)
 

@@ -186,6 +186,7 @@ def _administrator(stage: Stage) -> Visitor:
         "client-options": Stop(f"{client}/options"), "register": Stop("/admin/register-client"),
         "register-wrong": Stop("/admin/register-client", sends("/admin/register-client", client_id="x y")),
         "activity": Stop("/admin/activity"), "keys": Stop("/admin/keys"), "undelivered": Stop("/admin/undelivered"),
+        "lost-mail": Stop("/admin/undelivered/mail"),
         "invitations": Stop("/admin/invitations"), "cases": Stop("/admin/cases"),
         "case": Stop(f"/admin/cases/{case.case_id}"),
         "rules": Stop("/admin/rules"),

@@ -30,7 +30,7 @@ inbox       messages to the holder, and what she wants to hear of
 cases       complaints and requests of a holder
 days        days in forms and addresses
 reads       who read my data, and the same as a file
-admin       search, revoke, suspend, the client registry, what happened lately, notices that were not taken
+admin       search, revoke, suspend, the client registry, what happened lately, notices and mail that were not taken
 wording     what the screens of a request call things: for grown-ups, and in simpler words for the young
 words       labels of states, reasons, capacities and items in the reader's language
 grounds     why an administrator stepped in, in the reader's language

@@ -135,6 +135,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_mails_due_at", "mails", ["due_at"])
     op.create_index("ix_mails_created_at", "mails", ["created_at"])
+    op.create_index("ix_mails_delivered_at_due_at", "mails", ["delivered_at", "due_at"])
     op.create_table(
         "initial_access_tokens",
         sa.Column("digest", sa.String(64), nullable=False),

@@ -22,7 +22,7 @@ from sqlalchemy import select, update
 from consent import endings, worker
 from consent.receipts import Receipt
 from consent.web import mail as mail_words
-from dataspace import guardians, mail, messages
+from dataspace import guardians, lost_mail, mail, messages
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mail import CarryFailed, Letter, Mail, MailAddress, Smtp
@@ -32,6 +32,7 @@ from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER, make_settings
 from tests.consent.certified import certificate
+from tests.consent.desk import Desk
 from tests.consent.shop import wait_until
 from tests.consent.visitor import Visitor
 from wsgi import create_app
@@ -301,6 +302,70 @@ def test_a_mail_that_is_refused(
         server.refuses = ""
         assert deliver(now + mail.WAITS[0]) == 1
         assert len(server.taken) == 1
+
+
+def test_mail_that_was_given_up_is_listed_without_addresses_and_sent_again(
+    app: Flask, server: Server, world: factories.World, now: dt.datetime
+) -> None:
+    has_address(world.person, now)
+    desk = Desk(app.test_client()).sign_in(factories.administrator(now), now)
+    desk.get("/admin/undelivered/mail")
+    assert "Every mail was delivered" in desk.says
+    server.refuses = "550 unknown"
+    for event in ("given", "withdrawn"):
+        messages.send(world.person.space_id, f"consent:{event}", Group.AUTHORIZATIONS, now)
+    mail.propose(world.person.space_id, ADDRESS, now + dt.timedelta(hours=1), language="en", with_receipts=False,
+                 vault=services().vault)  # fmt: skip
+    db.session.commit()
+    assert deliver(now + dt.timedelta(hours=1)) == 3
+    desk.get("/admin/undelivered")
+    assert "/admin/undelivered/mail" in desk.page
+    desk.get("/admin/undelivered/mail")
+    assert desk.rows(0) == [["refused [550]", "3"]]
+    assert [(row[1], row[2], row[3], row[4]) for row in desk.rows(1)] == [
+        ("A code for a new address", "1", "refused [550]", ""),
+        ("An authorization was stopped", "1", "refused [550]", "Send again"),
+        ("A new authorization was given", "1", "refused [550]", "Send again"),
+    ]
+    for secret in (ADDRESS, "example.com", "陈嘉怡", world.person.space_id, world.person.holder_id):
+        assert secret not in desk.page
+    server.refuses = ""
+    lost = [row.notice_id for row in mails() if row.problem and row.message_id is not None]
+    desk.post("/admin/undelivered/mail/again", notice=str(lost[0]))
+    assert "1 mail is sent again." in desk.says
+    wait_until(lambda: len(server.taken) == 1)
+    for number in ("9" * 30, "x", "-1", str(lost[0])):
+        desk.post("/admin/undelivered/mail/again", notice=number)
+        assert "0 mails are sent again." in desk.says
+    desk.post("/admin/undelivered/mail/again")
+    assert "1 mail is sent again." in desk.says
+    wait_until(lambda: len(server.taken) == 2)
+    assert {message["Subject"] for _to, message in server.taken} == {
+        "A new authorization was given", "An authorization was stopped",
+    }  # fmt: skip
+    wait_until(lambda: [row.message_id for row in mails() if row.problem] == [None])
+    desk.get("/admin/activity")
+    assert "Mail to holders sent again" in desk.says
+
+
+def test_only_administrators_see_mail_that_was_given_up(visitor: Visitor) -> None:
+    assert visitor.get("/admin/undelivered/mail").status == 403
+
+
+def test_a_long_list_of_mail_goes_on(app: Flask, world: factories.World, now: dt.datetime) -> None:
+    for _ in range(lost_mail.PAGE + 1):
+        db.session.add(Mail(space_id=world.person.space_id, created_at=now, due_at=None, problem="ConnectionError"))
+    db.session.commit()
+    desk = Desk(app.test_client()).sign_in(factories.administrator(now), now)
+    desk.get("/admin/undelivered/mail")
+    assert desk.rows(0) == [["ConnectionError", str(lost_mail.PAGE + 1)]]
+    assert len(desk.rows(1)) == lost_mail.PAGE
+    older = re.search(r'href="(/admin/undelivered/mail\?before=\d+)"', desk.page)
+    assert older is not None
+    desk.get(older[1])
+    assert len(desk.rows(1)) == 1
+    desk.get("/admin/undelivered/mail?before=x")
+    assert len(desk.rows(1)) == lost_mail.PAGE
 
 
 def test_without_a_server_an_address_or_a_space_nothing_is_sent(world: factories.World, now: dt.datetime) -> None:

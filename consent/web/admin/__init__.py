@@ -12,6 +12,7 @@ erasures    the desk for deleting whole spaces
 activity    what happened lately, and counts per day
 keys        the keys of the service
 rules       rule sets: look at one, load it
+undelivered  notices that third parties have not taken; lost_mail: mail that was given up
 lists       filters in the address, pages, files
 labels      words that only administrators read
 """

@@ -34,6 +34,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "wrapping_keys:forgotten": (lazy_gettext("Wrapping key destroyed"), "caution"),
     "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
     "events:sent_again": (lazy_gettext("Notices to third parties sent again"), ""),
+    "mails:sent_again": (lazy_gettext("Mail to holders sent again"), ""),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
     "invitation:revoked": (lazy_gettext("Leave to register revoked"), "caution"),
     "holder:died": (lazy_gettext("A death was written down"), "danger"),

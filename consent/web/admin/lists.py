@@ -32,6 +32,14 @@ def before() -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
+def number(name: str) -> int | None:
+    """A row that a form names; None when it names none, 0 (which no row has) when no database could hold it."""
+    text = request.form.get(name, "")
+    if not text:
+        return None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else 0
+
+
 def links(endpoint: str, page: Page, filters: Mapping[str, str]) -> dict[str, str]:
     """The addresses of the pages before and after; empty at the ends."""
 

@@ -12,6 +12,7 @@ from consent.web.admin import (
     erasures,
     invitations,
     keys,
+    lost_mail,
     rules,
     undelivered,
 )
@@ -44,6 +45,8 @@ ROUTES = (
     ("POST", "/clients/<client_id>/verify", "verify_client", undelivered.verify),
     ("GET", "/undelivered", "undelivered", undelivered.index),
     ("POST", "/undelivered/again", "send_again", undelivered.send_again),
+    ("GET", "/undelivered/mail", "lost_mail", lost_mail.index),
+    ("POST", "/undelivered/mail/again", "send_mail_again", lost_mail.send_again),
     ("GET", "/deaths", "deaths", deaths.index),
     ("POST", "/deaths", "record_death", deaths.record),
     ("POST", "/deaths/<death_id>/revoke", "revoke_death", deaths.revoke),

@@ -36,8 +36,7 @@ def index() -> str:
 def send_again() -> AnyResponse:
     """One, or all of a client."""
     now, client_id = clock.now(), request.form.get("client", "")
-    number = request.form.get("notice", "")
-    notice_id = int(number) if number.isascii() and number.isdigit() and len(number) <= 18 else None
+    notice_id = lists.number("notice")
     count = announcements.send_again(now, notice_id=notice_id, client_id=client_id)
     what = client_id or str(notice_id or "")
     interventions.note("events:sent_again", now, actor_id=the_actor().person_id, text=f"{what}: {count}"[:500])
