@@ -26,6 +26,7 @@ from consent.web import (
     messenger,
     receipts,
     registration,
+    waiting,
 )
 from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         registration,
         authorize,
         device,
+        waiting,
         logos,
         logout,
         dashboard,

@@ -30,6 +30,7 @@ pauses        pause and resume, suspend and reinstate
 endings       withdraw, give back, revoke, expire: how it ends
 receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
 regrading     items that became sensitive after they were given: the holder decides on them again
+person_codes  codes by which a holder lets a third party ask, once; short_codes: letters that people read out
 refusals      how long a third party waits after a refusal before it may ask again
 deletions     the duty to delete: asked for, confirmed with a signature, overdue
 reminders     the end announced, the holder reminded, kept as it is

@@ -19,7 +19,8 @@ from dataspace.jwk import KEY_TYPES
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628
 DEFAULT_GRANT_TYPES = ("authorization_code", "refresh_token")
-GRANT_TYPES = (*DEFAULT_GRANT_TYPES, DEVICE_CODE)
+CIBA = "urn:openid:params:grant-type:ciba"  # OpenID Connect CIBA Core 1.0
+GRANT_TYPES = (*DEFAULT_GRANT_TYPES, DEVICE_CODE, CIBA)
 EVENT_DELIVERIES = ("push", "poll")  # RFC 8935, RFC 8936
 NO_SIGNATURE = "none"  # OpenID Connect lets a client register that its request objects are not signed
 MAX_LIST = 20
@@ -39,6 +40,8 @@ CHOICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "data_encrypted_response_alg": tuple(jwe.KEY_TYPES),
         "data_encrypted_response_enc": jwe.CONTENT,
         "consent_events_delivery": EVENT_DELIVERIES,
+        "backchannel_token_delivery_mode": ("poll",),
+        "backchannel_authentication_request_signing_alg": ("ES256", "EdDSA", "PS256"),
     }
 )
 # By browsers, never by us; the logo by us, if it can be had (consent.logos), and never by browsers.
@@ -92,6 +95,9 @@ class ClientOptions:
     # What the data API answers is encrypted with it (RFC 7516); our own names, after those of OpenID Connect
     data_encrypted_response_alg: str = ""  # empty: not encrypted
     data_encrypted_response_enc: str = ""
+    # CIBA Core section 4
+    backchannel_token_delivery_mode: str = ""
+    backchannel_authentication_request_signing_alg: str = ""  # empty: signed or not, with any that we accept
     # How it hears what became of a consent (RFC 8417); our own names
     consent_events_delivery: str = ""  # empty: it does not
     consent_events_uri: str = ""  # where they are pushed to
@@ -215,6 +221,8 @@ def _pair_flaws(options: ClientOptions) -> Iterator[Flaw]:
 def _grant_flaws(options: ClientOptions) -> Iterator[Flaw]:
     if not {"authorization_code"} <= set(options.grant_types) <= set(GRANT_TYPES):
         yield "grant_types", f"authorization_code, and what is wanted beside it of {', '.join(GRANT_TYPES)}"
+    if (CIBA in options.grant_types) != bool(options.backchannel_token_delivery_mode):
+        yield "backchannel_token_delivery_mode", f"goes with the grant type {CIBA}, and that with it"
 
 
 def _return_flaws(options: ClientOptions, *, allow_loopback: bool) -> Iterator[Flaw]:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import announcements, archives, deletions, endings, keys, logos, reminders
+from consent import announcements, archives, deletions, endings, keys, logos, person_codes, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
 from dataspace import ceremonies, mail, messages, outbox, passkeys, signins
@@ -29,6 +29,7 @@ MAX_BATCHES = 100  # of one sweep in one pass, so that a backlog of one does not
 SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
     {
         "requests": lambda now: par.sweep(now, BATCH),
+        "person_codes": lambda now: person_codes.sweep(now, BATCH),
         "tokens": lambda now: tokens.sweep(now, BATCH),
         "replay": lambda now: replay.sweep(now, BATCH),
         "ceremonies": lambda now: ceremonies.sweep(now, BATCH),

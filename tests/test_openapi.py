@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from sqlalchemy import func, select, update
 
 from consent import clients, endings, interventions
-from consent.client_options import DEVICE_CODE
+from consent.client_options import CIBA, DEVICE_CODE
 from consent.clients import Profile
 from consent.oauth import initial_access, introspection
 from consent.oauth.forms import FORM
@@ -41,7 +41,7 @@ from wsgi import create_app
 pytestmark = pytest.mark.wire
 
 DESCRIBED = re.compile(
-    r"/api/|/userinfo|/oauth/(grants|par|device_authorization|token|introspect|revoke|events|register)"
+    r"/api/|/userinfo|/oauth/(grants|par|device_authorization|backchannel|token|introspect|revoke|events|register)"
 )
 SCOPE = "openid grant_management_query grant_management_revoke"
 CHECKS = [
@@ -60,6 +60,7 @@ OPERATIONS = [
     ("DELETE", "/oauth/grants/{grant_id}"),
     ("POST", "/oauth/par"),
     ("POST", "/oauth/device_authorization"),
+    ("POST", "/oauth/backchannel"),
     ("POST", "/oauth/token"),
     ("POST", "/oauth/introspect"),
     ("POST", "/oauth/revoke"),
@@ -72,7 +73,8 @@ OPERATIONS = [
     ("DELETE", "/oauth/register/{client_id}"),
 ]
 IDS = [" ".join(one) for one in OPERATIONS]
-BY_CLIENT = [one for one in OPERATIONS if re.search("oauth/(par|device_authorization|token|introspect|revoke)", one[1])]
+CLIENT_CALLS = "oauth/(par|device_authorization|backchannel|token|introspect|revoke)"
+BY_CLIENT = [one for one in OPERATIONS if re.search(CLIENT_CALLS, one[1])]
 BY_PROGRAM = [one for one in OPERATIONS if "events" in one[1]]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
 BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF + BY_PROGRAM]
@@ -299,6 +301,20 @@ def test_every_described_answer_at_a_counter(scene: Scene) -> None:
     assert begun.status_code == 200
     assert scene.call("POST", path, body=asked | {"client_assertion": "x"}).status_code == 401
     grant = {"grant_type": DEVICE_CODE, "device_code": begun.json()["device_code"]}
+    assert scene.call("POST", "/oauth/token", body=grant).json()["error"] == "authorization_pending"
+
+
+def test_every_described_answer_to_who_asks_somebody_elsewhere(scene: Scene) -> None:
+    path, about = "/oauth/backchannel", {"scope": "openid", "binding_message": "W4SC"}
+    asked = about | {"authorization_details": scene.bank.request()["authorization_details"]}
+    known = asked | {"id_token_hint": scene.body["id_token"]}
+    assert scene.call("POST", path, body=known).status_code == 400, "not registered for it"
+    scene.bank.registers(grant_types=["authorization_code", CIBA], backchannel_token_delivery_mode="poll")
+    begun = scene.call("POST", path, body=asked | {"login_hint": "BCDF-GHJK"})
+    assert begun.status_code == 200
+    assert [scene.call("POST", path, body=known).status_code for _ in range(4)] == [200, 200, 200, 403]
+    assert scene.call("POST", path, body=known | {"client_assertion": "x"}).status_code == 401
+    grant = {"grant_type": CIBA, "auth_req_id": begun.json()["auth_req_id"]}
     assert scene.call("POST", "/oauth/token", body=grant).json()["error"] == "authorization_pending"
 
 

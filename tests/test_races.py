@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from consent import endings, keys, worker
-from consent.client_options import DEVICE_CODE
+from consent.client_options import CIBA, DEVICE_CODE
 from consent.keys import KeyUse
 from consent.oauth import replay
 from consent.oauth.par import AuthorizationRequest
@@ -339,6 +339,35 @@ def test_a_code_at_a_counter_that_two_open_belongs_to_one_and_its_answer_is_fetc
         two[won].tap("Agree")
         form = {"grant_type": DEVICE_CODE, "device_code": begun["device_code"]}
         check_one_exchange(bank, both.race(post(bank, TOKEN, **form), post(bank, TOKEN, **form)))
+
+
+def test_a_code_that_two_clients_bring_lets_one_ask_and_two_devices_decide_once(
+    app: Flask, both: Arena, bank: ThirdParty, world: factories.World
+) -> None:
+    bank.registers(grant_types=["authorization_code", "refresh_token", CIBA], backchannel_token_delivery_mode="poll")
+    two = [Visitor(app.test_client()).sign_in(world.person, clock.now()) for _ in range(2)]
+    with two[1].client.session_transaction() as session:
+        session["browser"] = "of another device"
+    for _trial in range(TRIALS // 2):
+        two[0].get("/requests")
+        two[0].tap(next(b.text for b in two[0].page.buttons if b.text.startswith("Make")))
+        code = two[0].page.says.split("Your code ")[1].split(" ")[0]
+        asked = {
+            "authorization_details": json.dumps(DETAILS), "scope": "openid", "login_hint": code, "binding_message": "W",
+        }  # fmt: skip
+        begun = both.race(*(post(bank, "/oauth/backchannel", **asked) for _ in range(2)))
+        assert [a.status for a in begun] == [200, 200]
+        for visitor in two:
+            assert len([b for b in visitor.get("/requests").buttons if b.text == "Open"]) == 1
+        answers = both.race(*(tap_of(visitor, "Open") for visitor in two))
+        assert [a.status for a in answers] == [303, 303]
+        pages = [visitor.get(answer.location) for visitor, answer in zip(two, answers, strict=True)]
+        assert sorted(page.status for page in pages) == [200, 410], "where it was opened last it is open"
+        before = counted(Consent)
+        winner = two[0] if pages[0].status == 200 else two[1]
+        answers = both.race(tap_of(winner, "Agree"), tap_of(winner, "Refuse"))
+        assert all(a.status < 500 for a in answers)
+        assert counted(Consent) == before + 1, "decided once"
 
 
 def counted(model: type[Any]) -> int:

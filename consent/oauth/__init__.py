@@ -7,6 +7,9 @@ requests               the checks of an authorization request, in order; PAR and
 request_objects        requests as a JWT that the client has signed (RFC 9101, OpenID Connect Core section 6)
 par                    pushed authorization requests (RFC 9126)
 device                 requests that are opened by a code on another screen, and fetched (RFC 8628)
+ciba                   requests to somebody who is elsewhere (OpenID Connect CIBA Core); ciba_request: their parameters
+fetching               answers that a client asks for again and again: what device and ciba share
+waiting                the same requests from the holder's side
 authorization          /authorize: from what a browser brings to a request that it has opened
 answers                what the client is answered through the browser: a code or an error
 response_modes         how it gets there: in the address, by a form, signed (JARM); always with iss (RFC 9207)

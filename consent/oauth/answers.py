@@ -48,8 +48,8 @@ def with_code(
         resource=asked.get("resource", ""),
         claims=_agreed_claims(asked.get("claims", {}), agreed["claims"], consent.kind),
         sid=_sid(consent, actor, now, registry) if "openid" in scope.split() else None,
-        digest=bytes.fromhex(request.uri_digest) if request.by_code else None,
-        life=par.COLLECTED if request.by_code else tokens.CODE_LIFE,
+        digest=bytes.fromhex(request.uri_digest) if request.is_fetched else None,
+        life=par.COLLECTED if request.is_fetched else tokens.CODE_LIFE,
     )
     way = way_back(request)
     return NOWHERE if way is None else response_modes.answer(way, {"code": code}, now, registry=registry)
@@ -72,10 +72,10 @@ def refusal(way: WayBack, error: str, description: str, now: dt.datetime, *, reg
 def way_back(request: AuthorizationRequest) -> WayBack | None:
     """Where and how the client of a stored request wants to be answered, as it was checked then.
 
-    None when it waits at another screen and fetches the answer itself.
+    None when it waits and fetches the answer itself.
     """
     asked = request.parameters
-    if request.by_code:
+    if request.is_fetched:
         return None
     return WayBack(
         client_id=request.client_id,

@@ -6,31 +6,27 @@ checks, keys and proofs as a pushed request: only the way to the page is another
 """
 
 import datetime as dt
-import secrets
-import unicodedata
 from typing import Any
 from urllib.parse import urlencode
 
 from authlib.consts import default_json_headers
-from authlib.oauth2.rfc6749 import Endpoint, InvalidGrantError
-from authlib.oauth2.rfc6749.errors import AccessDeniedError
+from authlib.oauth2.rfc6749 import Endpoint
 from authlib.oauth2.rfc8628 import DeviceCodeGrant
-from authlib.oauth2.rfc8628.errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
+from authlib.oauth2.rfc8628.errors import ExpiredTokenError
 from sqlalchemy import select
 
-from consent.oauth import par, requests, tokens
+from consent import short_codes
+from consent.oauth import fetching, par, requests, tokens
 from consent.oauth.forms import FormRequest
-from consent.oauth.grants import HeldCode, demand_active, first_tokens, use_up
+from consent.oauth.grants import HeldCode, first_tokens, use_up
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.tokens import BoundCode
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
-from dataspace.identifiers import BlindIndex, Identifier
+from dataspace.identifiers import BlindIndex
 
 PAGE = "/device"
-ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"  # RFC 8628 section 6.1: no vowels, so no words; nothing that is taken for a digit
-LENGTH = 8  # 34 bits, for 15 minutes, behind a rate limit: section 5.1
-INTERVAL = 5  # seconds between two questions (section 3.2), and what each hurry adds (section 3.5)
+SCHEME = "user_code"
 
 
 class DeviceAuthorization(Endpoint):  # type: ignore[misc]
@@ -57,7 +53,7 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
             "verification_uri": address,
             "verification_uri_complete": f"{address}?{urlencode({'user_code': user_code})}",
             "expires_in": int(par.AT_COUNTER.total_seconds()),
-            "interval": INTERVAL,
+            "interval": fetching.INTERVAL,
         }
         return 200, body, default_json_headers
 
@@ -65,36 +61,20 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
 def begin(checked: requests.CheckedRequest, now: dt.datetime, *, index: BlindIndex) -> tuple[str, str]:
     """Store a checked request; returns its two codes, of which digests are kept."""
     device_code = tokens.new_secret(tokens.DEVICE_PREFIX)
-    letters = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    user_code = short_codes.new()
     row = par.draft(device_code, checked.client_id, checked.parameters, checked.ask, now, jkt=checked.jkt)
-    row.user_code = _digest(letters, index)
-    row.poll_interval = INTERVAL
+    row.user_code = short_codes.digest(user_code, scheme=SCHEME, index=index)
+    row.poll_interval = fetching.INTERVAL
     row.expires_at = now + par.SHOWN
     db.session.add(row)
     db.session.flush()
-    return device_code, in_groups(letters)
-
-
-def in_groups(unverified_code: str) -> str:
-    """A code as it is shown: two groups of four. Whatever else was typed is left out (section 6.1)."""
-    letters = _letters(unverified_code)
-    return "-".join(letters[i : i + 4] for i in range(0, len(letters), 4))
-
-
-def _letters(unverified_code: str) -> str:
-    plain = unicodedata.normalize("NFKC", unverified_code[:100]).upper()
-    return "".join(c for c in plain if c in ALPHABET)[: LENGTH + 1]
-
-
-def _digest(letters: str, index: BlindIndex) -> str:
-    """Keyed, because a plain digest of so few letters can be reversed by trying."""
-    return index.of(Identifier(letters, "user_code"))
+    return device_code, user_code
 
 
 def find(unverified_code: str, now: dt.datetime, *, index: BlindIndex) -> AuthorizationRequest:
     """The request that a code opens. Raises NotFound: unknown, too old, answered."""
-    letters = _letters(unverified_code)
-    row = db.session.scalar(select(AuthorizationRequest).filter_by(user_code=_digest(letters, index)))
+    kept = short_codes.digest(unverified_code, scheme=SCHEME, index=index)
+    row = db.session.scalar(select(AuthorizationRequest).filter_by(user_code=kept))
     if row is None or row.finished_at is not None or now >= row.expires_at:
         raise NotFound("no open request has this code")
     return row
@@ -128,29 +108,14 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
 
     def query_device_credential(self, device_code: str) -> _Credential:
         """The request behind a device code, whatever became of it. Raises ExpiredTokenError: unknown is long over."""
-        row = par.find(device_code) if device_code.startswith(tokens.DEVICE_PREFIX) else None
+        row = fetching.find(device_code, prefix=tokens.DEVICE_PREFIX)
         if row is None:
             raise ExpiredTokenError("the device code is unknown or too old")
         return _Credential(row, device_code)
 
     def validate_device_credential(self, credential: _Credential) -> BoundCode:
         """What the person has agreed to. Raises the errors of section 3.5."""
-        row, now = credential.row, self.request.now
-        if row.finished_at is None:
-            if now >= row.expires_at:
-                raise ExpiredTokenError("nobody has answered in time")
-            _pace(row, now)
-            raise AuthorizationPendingError("the person has not decided yet")
-        bound = tokens.find_code(credential.device_code)
-        if bound is None:
-            raise AccessDeniedError("the holder did not agree")
-        if bound.used_at is not None:
-            tokens.revoke_family(bound.digest, client_id=bound.client_id, now=now)
-            raise InvalidGrantError("the device code was used before")
-        if now >= bound.dies_at:
-            raise ExpiredTokenError("the answer was not fetched in time")
-        demand_active(bound, self.request)
-        return bound
+        return fetching.answer(credential.row, credential.device_code, self.request)
 
     def validate_token_request(self) -> None:
         """Client and device code (Authlib); then the key; last, the code is used up."""
@@ -162,12 +127,3 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
     def generate_token(self, user: BoundCode, **_kwargs: Any) -> dict[str, Any]:
         """Access and refresh token, and what was granted."""
         return first_tokens(self.request, user, user.scope, registry=self.server.registry)
-
-
-def _pace(row: AuthorizationRequest, now: dt.datetime) -> None:
-    """Note the question. Raises SlowDownError when it comes too soon, and makes the pause longer (section 3.5)."""
-    pause, before = row.poll_interval or INTERVAL, row.polled_at
-    row.polled_at = now
-    if before is not None and now - before < dt.timedelta(seconds=pause):
-        row.poll_interval = pause + INTERVAL
-        raise SlowDownError(f"wait {row.poll_interval} seconds")

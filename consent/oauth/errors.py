@@ -21,6 +21,12 @@ class InvalidAuthorizationDetailsError(OAuth2Error):  # type: ignore[misc]
     error = "invalid_authorization_details"
 
 
+class InvalidBindingMessageError(OAuth2Error):  # type: ignore[misc]
+    """CIBA Core section 13."""
+
+    error = "invalid_binding_message"
+
+
 class InvalidProofError(OAuth2Error):  # type: ignore[misc]
     """RFC 9449 section 5."""
 

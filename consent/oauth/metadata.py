@@ -3,7 +3,7 @@
 from typing import Any
 
 from consent import claims, subjects
-from consent.client_options import GRANT_TYPES
+from consent.client_options import CHOICES, GRANT_TYPES
 from consent.clients import CERTIFICATE_METHODS, AuthMethod, offered_methods
 from consent.installation import Installation
 from consent.keys import ALGORITHMS as KEY_ALGORITHMS
@@ -37,6 +37,12 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "token_endpoint": f"{issuer}/oauth/token",
         "pushed_authorization_request_endpoint": f"{issuer}/oauth/par",
         "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
+        "backchannel_authentication_endpoint": f"{issuer}/oauth/backchannel",
+        "backchannel_token_delivery_modes_supported": list(CHOICES["backchannel_token_delivery_mode"]),
+        "backchannel_authentication_request_signing_alg_values_supported": list(
+            CHOICES["backchannel_authentication_request_signing_alg"]
+        ),
+        "backchannel_user_code_parameter_supported": False,
         "introspection_endpoint": f"{issuer}/oauth/introspect",
         "revocation_endpoint": f"{issuer}/oauth/revoke",
         "registration_endpoint": f"{issuer}{registration.PATH}",  # with an initial access token, or open by setting
@@ -101,6 +107,7 @@ ALIASED = (
     "token_endpoint",
     "pushed_authorization_request_endpoint",
     "device_authorization_endpoint",
+    "backchannel_authentication_endpoint",
     "introspection_endpoint",
     "revocation_endpoint",
     "userinfo_endpoint",

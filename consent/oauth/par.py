@@ -11,10 +11,10 @@ from typing import Any
 
 from authlib.consts import default_json_headers
 from authlib.oauth2.rfc6749 import Endpoint
-from sqlalchemy import ForeignKey, Index, String, select, update
+from sqlalchemy import ForeignKey, Index, String, and_, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent.oauth import requests
+from consent.oauth import requests, tokens
 from consent.oauth.forms import FormRequest
 from consent.purposes import Ask
 from consent.records import APPROVAL_LAPSES
@@ -38,11 +38,13 @@ class AuthorizationRequest(Model):
 
     A request for a counter (:mod:`consent.oauth.device`) has no way back through the browser: ``uri_digest`` is that
     of its device code, ``user_code`` the keyed digest of what the person types or scans; ``polled_at`` and
-    ``poll_interval`` (seconds) keep the client from asking too often.
+    ``poll_interval`` (seconds) keep the client from asking too often. One for an absent person
+    (:mod:`consent.oauth.ciba`) is fetched likewise; ``addressee`` is whom it waits for: the id of a holder, the name
+    that the client has for one, or empty for nobody.
     """
 
     __tablename__ = "authorization_requests"
-    __table_args__ = (Index(None, "expires_at"), Index(None, "consent_id"))
+    __table_args__ = (Index(None, "expires_at"), Index(None, "consent_id"), Index(None, "addressee"))
     handle: Mapped[str] = mapped_column(String(40), primary_key=True)
     uri_digest: Mapped[str] = mapped_column(String(64), unique=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("clients.client_id"))
@@ -60,6 +62,7 @@ class AuthorizationRequest(Model):
     user_code: Mapped[str | None] = mapped_column(String(64), unique=True)
     polled_at: Mapped[dt.datetime | None]
     poll_interval: Mapped[int | None]
+    addressee: Mapped[str | None] = mapped_column(String(64))
 
     @property
     def asked(self) -> Ask:
@@ -68,11 +71,18 @@ class AuthorizationRequest(Model):
 
     @property
     def by_code(self) -> bool:
-        """Whether it was opened by a code that another screen shows: then the answer is fetched, not brought."""
+        """Whether it is opened by a code that another screen shows."""
         return self.user_code is not None
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the client fetches the answer: no browser brings it."""
+        return self.by_code or self.addressee is not None
+
     def reading_until(self, now: dt.datetime) -> dt.datetime:
-        """Until when it may be read from now; at a counter no longer than the client was told to wait."""
+        """Until when it may be read from now; a client that waits for the answer does so no longer than it was told."""
+        if self.addressee is not None:
+            return self.expires_at
         return min(now + READING, self.created_at + AT_COUNTER) if self.by_code else now + READING
 
 
@@ -136,6 +146,12 @@ def bind(request: AuthorizationRequest, browser: str, now: dt.datetime) -> bool:
     return request.browser == _digest(browser)
 
 
+def bring(request: AuthorizationRequest, browser: str, now: dt.datetime) -> None:
+    """Move a request that waits for a holder to the browser that opens it now; an earlier one can no longer answer."""
+    request.browser = _digest(browser)
+    request.opened_at = request.opened_at or now
+
+
 def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationRequest:
     """The unfinished request that this browser opened. Raises NotFound, Conflict when it is finished already."""
     row = db.session.get(AuthorizationRequest, handle)
@@ -160,7 +176,7 @@ def look_anyway(request: AuthorizationRequest, acting: str, now: dt.datetime) ->
 
 def finish(request: AuthorizationRequest, now: dt.datetime, *, consent_id: str | None) -> None:
     """Mark the request as answered, once. Raises Conflict for whoever comes second (two tabs, a double tap)."""
-    until = now + COLLECTED if request.by_code else request.expires_at
+    until = now + COLLECTED if request.is_fetched else request.expires_at
     done = db.session.execute(
         update(AuthorizationRequest)
         .where(AuthorizationRequest.handle == request.handle, AuthorizationRequest.finished_at.is_(None))
@@ -200,8 +216,13 @@ def find(unverified_secret: str) -> AuthorizationRequest | None:
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:
-    """Remove up to ``limit`` requests that can no longer be used; returns how many."""
-    over = AuthorizationRequest.expires_at <= now
+    """Remove up to ``limit`` requests that can no longer be used; returns how many.
+
+    Those whose clients ask again and again are kept a while, so that the last question is answered with the reason.
+    """
+    fetched = or_(AuthorizationRequest.user_code.is_not(None), AuthorizationRequest.addressee.is_not(None))
+    ended = AuthorizationRequest.expires_at
+    over = and_(ended <= now, or_(~fetched, ended <= now - tokens.REMEMBERED))
     return delete_some(AuthorizationRequest, over, by=AuthorizationRequest.expires_at, limit=limit)
 
 

@@ -5,8 +5,8 @@ Read with one Core statement; every endpoint begins with it.
 
 import hashlib
 import hmac
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from authlib.oauth2.rfc6749 import ClientMixin
 from sqlalchemy import bindparam, select
@@ -57,6 +57,14 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
     def _possible(self, registered: str) -> str:
         alg = registered or DEFAULT_ALGORITHM
         return DATA_ALGORITHMS[0] if self.is_data and alg not in DATA_ALGORITHMS else alg
+
+    def signing_backchannel_requests(self) -> Self:
+        """As it signs requests to absent persons: when it has registered an algorithm for them, always and with it."""
+        alg = self.options.backchannel_authentication_request_signing_alg
+        if not alg:
+            return self
+        signs = replace(self.options, request_object_signing_alg=alg, require_signed_request_object=True)
+        return replace(self, options=signs)
 
     # Authlib's client interface (authlib.oauth2.rfc6749.ClientMixin)
 

@@ -45,12 +45,16 @@ _ABOUT_THE_JWT = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """``once``: a jti is used up. Not where a browser brings the object, which it does again when it reloads."""
+    """``once``: a jti is used up. Not where a browser brings the object, which it does again when it reloads.
+
+    ``needed``: the claims that an object of a ``data`` client must have.
+    """
 
     issuer: str
     keys: ClientKeys
     now: dt.datetime
     once: bool
+    needed: tuple[str, ...] = DATA_CLAIMS
 
 
 def unwrap(parameters: dict[str, str], client: RegisteredClient, around: Surroundings) -> dict[str, str]:
@@ -134,7 +138,7 @@ def _signed_claims(token: jose.UnverifiedToken, client: RegisteredClient, around
 
 def _check_names(claims: dict[str, Any], client: RegisteredClient, around: Surroundings) -> None:
     """Who says it to whom (RFC 9101 section 4), always for ``data`` clients, for others where it is said."""
-    missing = [name for name in DATA_CLAIMS if client.is_data and name not in claims]
+    missing = [name for name in around.needed if client.is_data and name not in claims]
     if missing:
         raise InvalidRequestObjectError(f"claims are missing: {', '.join(missing)}")
     if claims.get("iss", client.client_id) != client.client_id:

@@ -7,7 +7,7 @@ import datetime as dt
 import enum
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from authlib.oauth2.rfc6749 import (
@@ -22,10 +22,10 @@ from authlib.oidc.core.errors import RegistrationNotSupportedError
 
 from consent import claims, lifecycle, purposes, terms
 from consent.claims import NOTHING, AskedClaims
-from consent.client_options import DEVICE_CODE
+from consent.client_options import CIBA, DEVICE_CODE
 from consent.clients import Profile, Standing
 from consent.history import Registry
-from consent.oauth import grant_management, id_tokens, request_objects, resources, response_modes
+from consent.oauth import ciba_request, grant_management, id_tokens, request_objects, resources, response_modes
 from consent.oauth.client_auth import ClientKeys
 from consent.oauth.errors import (
     InvalidAuthorizationDetailsError,
@@ -47,9 +47,10 @@ class Endpoint(enum.Enum):
     PAR = "par"
     AUTHORIZE = "authorize"
     DEVICE = "device_authorization"
+    CIBA = "backchannel_authentication"
 
 
-# What belongs to a way through the browser, and means nothing to a client that waits at a screen.
+# What belongs to a way through the browser, and means nothing to a client that fetches its answer.
 FOR_A_BROWSER = (
     "response_type",
     "redirect_uri",
@@ -69,7 +70,17 @@ MAX_LOCALES = 200
 MAX_NONCE = 500  # the column of the code
 MAX_AGE = 10 * 365 * 24 * 3600  # seconds; more than that is a mistake
 # What is kept of a checked request; everything else in it is forgotten.
-KEPT = ("redirect_uri", "response_mode", "state", "nonce", "code_challenge", "prompt", "ui_locales", "grant_id")
+KEPT = (
+    "redirect_uri",
+    "response_mode",
+    "state",
+    "nonce",
+    "code_challenge",
+    "prompt",
+    "ui_locales",
+    "grant_id",
+    "binding_message",
+)
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: base64url of a SHA-256
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7638
 
@@ -95,6 +106,7 @@ class Draft:
     resource: str = ""  # RFC 8707, as codes keep it
     max_age: int | None = None  # seconds
     claims: AskedClaims = NOTHING
+    life: dt.timedelta = ciba_request.WAITS  # of a request to an absent person
     persons: list[str] | None = None  # one of these subjects must be the person; None: anybody
     ask: Ask | None = field(default=None)
 
@@ -203,17 +215,42 @@ def request_uri_is_not_pushed(draft: Draft) -> None:
         raise InvalidRequestError("request_uri has no place in a pushed request")
 
 
-def waiting_at_a_screen_is_registered(draft: Draft) -> None:
-    """RFC 8628, for clients that read data only: for a sign-in a code on a screen is too good a bait (section 5.4)."""
-    if not draft.party.is_data or not draft.party.check_grant_type(DEVICE_CODE):
-        raise UnauthorizedClientError("this client is not registered for device codes")
+def fetching_is_registered(draft: Draft) -> None:
+    """RFC 8628 and CIBA, for clients that read data only.
+
+    For a sign-in a code on a screen is too good a bait (RFC 8628 section 5.4), and so is a request out of the blue.
+    """
+    grant = DEVICE_CODE if draft.endpoint is Endpoint.DEVICE else CIBA
+    if not draft.party.is_data or not draft.party.check_grant_type(grant):
+        raise UnauthorizedClientError("this client is not registered for this grant")
 
 
 def nothing_is_for_a_browser(draft: Draft) -> None:
     """The answer is fetched at the token endpoint; a client that means another way is told."""
     for name in FOR_A_BROWSER:
         if name in draft.parameters:
-            raise InvalidRequestError(f"{name} has no place in a device authorization request")
+            raise InvalidRequestError(f"{name} has no place where the answer is fetched")
+
+
+def an_id_token_is_asked(draft: Draft) -> None:
+    """CIBA Core section 7.1: it is OpenID Connect."""
+    if "openid" not in draft.scope:
+        raise InvalidScopeError("openid is missing")
+
+
+def one_hint_says_who(draft: Draft) -> None:
+    """CIBA Core section 7.1. Whether there is such a person is asked of nobody here."""
+    ciba_request.demand_one_hint(draft.parameters)
+
+
+def message_can_be_shown(draft: Draft) -> None:
+    """CIBA Core section 7.1: what the person compares with what the client has said to her."""
+    ciba_request.demand_showable(draft.get("binding_message"))
+
+
+def expiry_is_possible(draft: Draft) -> None:
+    """CIBA Core section 7.1; the answer says what was made of it."""
+    draft.life = ciba_request.life(draft.get("requested_expiry"))
 
 
 def request_is_pushed_where_it_must(draft: Draft) -> None:
@@ -227,6 +264,9 @@ def request_object_is_opened(draft: Draft) -> None:
     around = request_objects.Surroundings(
         issuer=draft.registry.issuer, keys=draft.keys, now=draft.now, once=draft.endpoint is not Endpoint.AUTHORIZE
     )
+    if draft.endpoint is Endpoint.CIBA:
+        around = replace(around, needed=ciba_request.SIGNED_CLAIMS)
+        draft.client = draft.party.signing_backchannel_requests()
     draft.parameters = request_objects.unwrap(draft.parameters, draft.party, around)
 
 
@@ -421,16 +461,20 @@ def _demand_replaceable(grant_id: str, ask: Ask, now: dt.datetime) -> None:
 
 BY_BROWSER = (Endpoint.PAR, Endpoint.AUTHORIZE)
 ALL = tuple(Endpoint)
-PUSHED = (Endpoint.PAR, Endpoint.DEVICE)
-AUTHORIZE, DEVICE = (Endpoint.AUTHORIZE,), (Endpoint.DEVICE,)
+FETCHED = (Endpoint.DEVICE, Endpoint.CIBA)
+PUSHED = (Endpoint.PAR, *FETCHED)
+AUTHORIZE, BACKCHANNEL = (Endpoint.AUTHORIZE,), (Endpoint.CIBA,)
 CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (client_exists, ALL),
     (client_is_in_good_standing, ALL),
     (request_uri_is_not_pushed, PUSHED),
-    (waiting_at_a_screen_is_registered, DEVICE),
+    (fetching_is_registered, FETCHED),
     (request_is_pushed_where_it_must, AUTHORIZE),
     (request_object_is_opened, ALL),
-    (nothing_is_for_a_browser, DEVICE),
+    (nothing_is_for_a_browser, FETCHED),
+    (one_hint_says_who, BACKCHANNEL),
+    (message_can_be_shown, BACKCHANNEL),
+    (expiry_is_possible, BACKCHANNEL),
     (redirect_uri_is_registered, BY_BROWSER),
     (no_client_registers_itself, ALL),
     (response_type_is_code, BY_BROWSER),
@@ -438,6 +482,7 @@ CHECKS: tuple[tuple[Callable[[Draft], None], tuple[Endpoint, ...]], ...] = (
     (challenge_is_s256, BY_BROWSER),
     (state_and_nonce_are_short, ALL),
     (scope_is_allowed, ALL),
+    (an_id_token_is_asked, BACKCHANNEL),
     (prompt_and_max_age_make_sense, ALL),
     (claims_are_well_formed, ALL),
     (essential_acr_can_be_met, ALL),

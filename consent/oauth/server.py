@@ -26,6 +26,7 @@ from consent.oauth import (  # noqa: F401
     sessions,
     tokens,
 )
+from consent.oauth.ciba import BackchannelAuthentication, CibaGrant
 from consent.oauth.client_auth import ClientKeys, InvalidClient
 from consent.oauth.device import DeviceAuthorization, DeviceGrant
 from consent.oauth.errors import plain
@@ -81,7 +82,8 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(CodeGrant, [S256Challenge(), IDToken(registry)])
         self.register_grant(RefreshGrant, [IDToken(registry)])
         self.register_grant(DeviceGrant, [IDToken(registry)])
-        for endpoint in (PushedRequests, DeviceAuthorization, Introspection, Revocation):
+        self.register_grant(CibaGrant, [IDToken(registry)])
+        for endpoint in (PushedRequests, DeviceAuthorization, BackchannelAuthentication, Introspection, Revocation):
             self.register_endpoint(endpoint)
 
     # Requests

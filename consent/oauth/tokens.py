@@ -35,6 +35,7 @@ CODE_PREFIX = "dsa_ac_"
 ACCESS_PREFIX = "dsa_at_"
 REFRESH_PREFIX = "dsa_rt_"
 DEVICE_PREFIX = "dsa_dc_"
+CIBA_PREFIX = "dsa_cr_"  # auth_req_id
 CODE_LIFE = dt.timedelta(seconds=60)  # FAPI 2.0 section 5.3.2.1: at most 60 s
 ACCESS_LIFE = dt.timedelta(minutes=5)  # ours: at most 10 minutes
 # How long the dead are kept, so that a late question is answered with the consent's reason and not with "unknown".
@@ -269,7 +270,7 @@ def issue_code(
 ) -> str:  # fmt: skip
     """Store a fresh code and return it; the caller commits it together with the consent.
 
-    ``digest``: of the device code that its client holds already, and fetches the tokens with; nobody has the new one.
+    ``digest``: of what its client holds already, and fetches the tokens with; nobody has the new one.
     """
     code = new_secret(CODE_PREFIX)
     row = {

@@ -7,6 +7,7 @@ registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
 device      where a code on another screen leads
+waiting     requests that wait for a holder, and the code by which one lets somebody ask
 steps       how far a person has come in deciding one request
 visits      one person in front of one request; the pages for those who cannot go on
 decisions   agree, refuse, wait for the second person

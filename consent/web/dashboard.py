@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from consent import deletions, endings, lifecycle, overview, regrading
-from consent.oauth import entrance
+from consent.oauth import entrance, fetching
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
 from consent.web import living, reads, receipts, regraded
@@ -161,7 +161,7 @@ def approve(consent_id: str) -> Response:
     now, actor = clock.now(), the_actor()
     if overview.gives_sensitive(lifecycle.of_space(consent_id, actor.space_id)):
         demand_fresh(actor, now, back=url_for("dashboard.approval", consent_id=consent_id))
-    _decide(lambda: lifecycle.approve(consent_id, actor, now, registry=registry()))
+    _decide(lambda: lifecycle.approve(consent_id, actor, now, registry=registry()), actor, now)
     return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
 
 
@@ -170,7 +170,7 @@ def approve(consent_id: str) -> Response:
 def reject(consent_id: str) -> Response:
     """The second person does not agree."""
     now, actor = clock.now(), the_actor()
-    _decide(lambda: lifecycle.reject(consent_id, actor, now, registry=registry()))
+    _decide(lambda: lifecycle.reject(consent_id, actor, now, registry=registry()), actor, now)
     return redirect(url_for("dashboard.consent", consent_id=consent_id), 303)
 
 
@@ -178,9 +178,10 @@ def _locale() -> str:
     return str(get_locale() or "zh_Hans")
 
 
-def _decide(decision: Callable[[], Consent]) -> None:
+def _decide(decision: Callable[[], Consent], actor: Actor, now: dt.datetime) -> None:
     try:
         decided = decision()
+        fetching.after_approval(decided, actor, now, registry=registry())
         db.session.commit()
     except Conflict:
         db.session.rollback()

@@ -64,6 +64,8 @@ def refuse(handle: str) -> Response:
     visit = meet(handle, now)
     if visit.row.consent_id is not None:
         return redirect(url_for("consent_page.waiting", handle=handle), 303)
+    if not visit.addressed:
+        return redirect(url_for("consent_page.start", handle=handle), 303)
     try:
         consent_id = None
         if fits(visit) and resting(visit, now) is None:  # whoever refused it already only goes back

@@ -7,7 +7,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from consent import clients
+from consent import clients, short_codes
 from consent.clients import Client, Standing
 from consent.oauth import device
 from consent.oauth.par import AuthorizationRequest
@@ -32,7 +32,7 @@ def compare() -> str:
         return render_template("consent/device.html", code="", error="")
     _row, client = _asked(typed)
     party = client.name(str(get_locale() or "zh_Hans"))
-    return render_template("consent/compare.html", code=device.in_groups(typed), party=party)
+    return render_template("consent/compare.html", code=short_codes.in_groups(typed), party=party)
 
 
 @bp.post("")

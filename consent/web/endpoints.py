@@ -64,6 +64,13 @@ def device_authorization() -> AnyResponse:
     return _answered(the_server().create_endpoint_response("device_authorization"), the_server().nonces)
 
 
+@bp.post("/oauth/backchannel")
+@limited("120/minute")
+def backchannel_authentication() -> AnyResponse:
+    """CIBA Core section 7. Fewer than elsewhere: each may be a guess at a code that somebody has made."""
+    return _answered(the_server().create_endpoint_response("backchannel_authentication"), the_server().nonces)
+
+
 @bp.post("/oauth/token")
 @limited("3000/minute")
 def token() -> AnyResponse:

@@ -57,6 +57,7 @@ def _paths() -> dict[str, Any]:
         },
         "/oauth/par": {"post": _push()},
         "/oauth/device_authorization": {"post": _ask_at_a_counter()},
+        "/oauth/backchannel": {"post": _ask_somebody_elsewhere()},
         "/oauth/token": {"post": _exchange()},
         "/oauth/introspect": {"post": _introspect()},
         "/oauth/revoke": {"post": _revoke()},
@@ -251,6 +252,24 @@ def _ask_at_a_counter() -> Schema:
             {
                 "200": answer("Codes to show, and to fetch the answer with.", JSON, ref("DeviceAnswer")),
                 **_client_refusals(),
+                **problems(429),
+            }
+        ),
+    }
+
+
+def _ask_somebody_elsewhere() -> Schema:
+    refusals = _client_refusals()
+    return {
+        "operationId": "askSomebodyElsewhere",
+        "tags": ["tokens"],
+        "summary": "Say what to ask whom; the request waits on the holder's page (OpenID Connect CIBA Core).",
+        **_client_call("BackchannelRequest"),
+        "responses": with_proof(
+            {
+                "200": answer("What to fetch the answer with.", JSON, ref("BackchannelAnswer")),
+                **refusals,
+                "403": refusals["400"] | {"description": "Several requests to this person wait already."},
                 **problems(429),
             }
         ),

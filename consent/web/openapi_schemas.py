@@ -8,6 +8,7 @@ from typing import Any
 from consent import claims
 from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod, Profile
+from consent.oauth.ciba_request import MAX_MESSAGE
 from consent.oauth.client_auth import ASSERTION_TYPE
 from consent.oauth.requests import FOR_A_BROWSER, MAX_NONCE, MAX_STATE, SCOPES
 from consent.oauth.resources import MAX_NAMED
@@ -73,6 +74,10 @@ def schemas() -> dict[str, Schema]:
         "DeviceAnswer": record(
             dict.fromkeys(("device_code", "user_code", "verification_uri", "verification_uri_complete"), TEXT)
             | {name: {"type": "integer", "minimum": 1} for name in ("expires_in", "interval")}
+        ),
+        "BackchannelRequest": _backchannel_request(),
+        "BackchannelAnswer": record(
+            {"auth_req_id": TEXT} | {name: {"type": "integer", "minimum": 1} for name in ("expires_in", "interval")}
         ),
         "PushedAnswer": record({"request_uri": TEXT, "expires_in": {"type": "integer", "minimum": 1}}),
         "TokenRequest": _token_request(),
@@ -299,8 +304,19 @@ def _device_request() -> Schema:
     return {"type": "object", "properties": {n: said for n, said in pushed.items() if n not in FOR_A_BROWSER}}
 
 
+def _backchannel_request() -> Schema:
+    """CIBA Core section 7.1."""
+    own: dict[str, Schema] = {
+        "login_hint": TEXT | {"description": "A code that the holder has made and read out."},
+        "id_token_hint": TEXT | {"description": "An ID token of yours, of an earlier agreement; it may have expired."},
+        "binding_message": {"type": "string", "minLength": 1, "maxLength": MAX_MESSAGE},
+        "requested_expiry": {"type": "string", "pattern": "^[1-9][0-9]{0,8}$"},
+    }
+    return {"type": "object", "properties": _device_request()["properties"] | own}
+
+
 def _token_request() -> Schema:
-    code = {"redirect_uri": TEXT, "code": TEXT, "code_verifier": TEXT, "device_code": TEXT}
+    code = {"redirect_uri": TEXT, "code": TEXT, "code_verifier": TEXT, "device_code": TEXT, "auth_req_id": TEXT}
     properties = {"grant_type": {"enum": list(GRANT_TYPES)}, **code, "refresh_token": TEXT, "scope": SCOPE}
     properties["resource"] = {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": MAX_NAMED}
     return {"type": "object", "properties": properties | _credentials(), "required": ["grant_type"]}

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from consent import clients, differences, documents, history, lifecycle, purposes, refusals, subjects
 from consent.clients import Client, Standing
-from consent.oauth import authorization, par
+from consent.oauth import authorization, par, waiting
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Ask, Purpose
 from consent.records import Consent, facts_of, why_inactive
@@ -55,6 +55,7 @@ class Visit:
     locale: str
     replaces: Consent | None  # Grant Management for OAuth 2.0: the consent that agreeing gives a new version
     may_replace: bool
+    addressed: bool  # whether the request waits for the holder whom the person acts for, or for anybody
 
     @property
     def handle(self) -> str:
@@ -168,6 +169,8 @@ def open_request(handle: str, now: dt.datetime) -> Visit:
         abort(redirect(url_for("consent_page.waiting", handle=handle), 303))
     if visit.client.standing != Standing.GOOD:
         _page("stopped", 403, party=visit.client.name(visit.locale))
+    if not visit.addressed:
+        _page("addressed", 403, visit=visit)
     if purposes.outdated(visit.ask):
         _page("outdated", 409, handle=handle, visit=visit)
     if not fits(visit):
@@ -200,6 +203,7 @@ def meet(handle: str, now: dt.datetime) -> Visit:
         locale=str(get_locale() or "zh_Hans"),
         replaces=replaces,
         may_replace=replaces is None or _may_replace(replaces, actor, now),
+        addressed=waiting.is_for(row, actor, index=registry().index),
     )
 
 
@@ -277,8 +281,8 @@ def _row(handle: str, now: dt.datetime) -> AuthorizationRequest:
 
 def _demand_expected_person(row: AuthorizationRequest, actor: Actor, now: dt.datetime) -> None:
     """Somebody else than the third party expects may sign in anew; who then still is somebody else is sent back."""
-    if authorization.is_expected(row, actor, index=registry().index):
-        return
+    if row.addressee is not None or authorization.is_expected(row, actor, index=registry().index):
+        return  # whom it waits for is looked at by open_request: nobody is turned away before
     if actor.auth_time < authorization.opened_at(row):
         ask_sign_in(SignInTooOld())
     answer = authorization.refuse(row, LoginRequiredError(), now, registry=registry())

@@ -225,6 +225,7 @@ def upgrade():
         sa.Column("user_code", sa.String(length=64), nullable=True),
         sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("poll_interval", sa.Integer(), nullable=True),
+        sa.Column("addressee", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(
             ["client_id"], ["clients.client_id"], name=op.f("fk_authorization_requests_client_id_clients")
         ),
@@ -233,6 +234,7 @@ def upgrade():
         sa.UniqueConstraint("user_code", name=op.f("uq_authorization_requests_user_code")),
     )
     with op.batch_alter_table("authorization_requests", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_authorization_requests_addressee"), ["addressee"], unique=False)
         batch_op.create_index(batch_op.f("ix_authorization_requests_consent_id"), ["consent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_authorization_requests_expires_at"), ["expires_at"], unique=False)
 
@@ -503,6 +505,20 @@ def upgrade():
     )
     with op.batch_alter_table("passkeys", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_passkeys_person_id"), ["person_id"], unique=False)
+
+    op.create_table(
+        "person_codes",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("holder_id", sa.String(length=40), nullable=False),
+        sa.Column("made_by", sa.String(length=40), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["holder_id"], ["holders.holder_id"], name=op.f("fk_person_codes_holder_id_holders")),
+        sa.ForeignKeyConstraint(["made_by"], ["holders.holder_id"], name=op.f("fk_person_codes_made_by_holders")),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_person_codes")),
+    )
+    with op.batch_alter_table("person_codes", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_person_codes_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_person_codes_holder_id_made_by"), ["holder_id", "made_by"], unique=False)
 
     op.create_table(
         "user_handles",
@@ -810,6 +826,7 @@ def downgrade():
 
     op.drop_table("consents")
     op.drop_table("user_handles")
+    op.drop_table("person_codes")
     with op.batch_alter_table("passkeys", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_passkeys_person_id"))
 
@@ -876,6 +893,7 @@ def downgrade():
     with op.batch_alter_table("authorization_requests", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_authorization_requests_expires_at"))
         batch_op.drop_index(batch_op.f("ix_authorization_requests_consent_id"))
+        batch_op.drop_index(batch_op.f("ix_authorization_requests_addressee"))
 
     op.drop_table("authorization_requests")
     with op.batch_alter_table("server_keys", schema=None) as batch_op:

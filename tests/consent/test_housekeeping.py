@@ -44,6 +44,7 @@ SWEPT = {
     "mails": Swept("mails", mail.KEPT, "created_at"),
     "messages": Swept("messages", messages.KEPT, "at"),
     "logout_notices": Swept("logout_notices", sessions.NOTICES_KEPT, "created_at"),
+    "person_codes": Swept("person_codes", NONE),
     "seen_jtis": Swept("replay", NONE),
     "signins": Swept("signins", signins.KEPT),
     "source_days": Swept("source_days", quality.DAYS_KEPT, "day"),

@@ -116,6 +116,8 @@ REGISTERED = {
     "mtls_endpoint_aliases", "tls_client_certificate_bound_access_tokens",  # RFC 8705
     "require_signed_request_object",  # RFC 9101
     "device_authorization_endpoint",  # RFC 8628
+    "backchannel_authentication_endpoint", "backchannel_token_delivery_modes_supported",  # CIBA Core section 4
+    "backchannel_authentication_request_signing_alg_values_supported", "backchannel_user_code_parameter_supported",
     "pushed_authorization_request_endpoint", "require_pushed_authorization_requests",  # RFC 9126
     "authorization_response_iss_parameter_supported",  # RFC 9207
     "authorization_details_types_supported",  # RFC 9396

@@ -16,7 +16,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from consent.client_options import DEVICE_CODE
+from consent.client_options import CIBA, DEVICE_CODE
 from consent.clients import AuthMethod, Client, Profile
 from consent.oauth.response_modes import ResponseMode
 from dataspace import clock, jose, jwk
@@ -90,6 +90,7 @@ def issuer(truth: Truth, value: str) -> None:
 
 @exercises(
     "authorization_endpoint",
+    "backchannel_authentication_endpoint",
     "device_authorization_endpoint",
     "end_session_endpoint",
     "grant_management_endpoint",
@@ -275,16 +276,60 @@ def grants(truth: Truth, value: list[str] | bool) -> None:
     assert bank.push().status_code == 201, "no action is required"
 
 
+# To somebody who is elsewhere
+
+TO_SOMEBODY = {
+    "authorization_details": json.dumps(DETAILS), "scope": "openid", "login_hint": "BCDF-GHJK", "binding_message": "W4",
+}  # fmt: skip
+
+
+@exercises("backchannel_token_delivery_modes_supported")
+def ways_of_delivery(truth: Truth, value: list[str]) -> None:
+    assert value == ["poll"], "nothing is sent to a notification endpoint"
+    bank = truth.bank(grant_types=["authorization_code", CIBA], backchannel_token_delivery_mode="poll")
+    assert bank.post("/oauth/backchannel", TO_SOMEBODY, proof=LEFT_OUT).json["interval"] == 5
+
+
+@exercises("backchannel_user_code_parameter_supported")
+def no_code_of_the_person_beside_the_hint(truth: Truth, value: bool) -> None:
+    assert value is False
+    bank = truth.bank(grant_types=["authorization_code", CIBA], backchannel_token_delivery_mode="poll")
+    assert bank.post("/oauth/backchannel", TO_SOMEBODY, proof=LEFT_OUT).status_code == 200, "no user_code is missed"
+
+
+@exercises("backchannel_authentication_request_signing_alg_values_supported")
+def signed_backchannel_requests(truth: Truth, value: list[str]) -> None:
+    for alg in value:
+        key = jwk.SigningKey(kid=f"b-{alg}", alg=alg, private_key=jwk.generate_key(alg))
+        bank = truth.bank(
+            grant_types=["authorization_code", CIBA],
+            backchannel_token_delivery_mode="poll",
+            backchannel_authentication_request_signing_alg=alg,
+        )
+        own = jwk.public_jwk(bank.party.key.private_key, kid=bank.party.key.kid, alg=bank.party.key.alg)
+        bank.party.client.jwks = {"keys": [own, jwk.public_jwk(key.private_key, kid=key.kid, alg=alg)]}
+        db.session.commit()
+        now = int(clock.now().timestamp())
+        about = {"iss": bank.client_id, "aud": ISSUER, "nbf": now, "iat": now, "exp": now + 60, "jti": f"once-{alg}"}
+        inside = TO_SOMEBODY | {"authorization_details": DETAILS} | about
+        request = jose.sign(inside, key, typ="oauth-authz-req+jwt")
+        assert bank.post("/oauth/backchannel", {"request": request}, proof=LEFT_OUT).status_code == 200
+        assert bank.post("/oauth/backchannel", TO_SOMEBODY, proof=LEFT_OUT).status_code == 400, "it signs"
+
+
 # Tokens
 
 
 @exercises("grant_types_supported")
 def grant_types(truth: Truth, value: list[str]) -> None:
-    assert set(value) == {"authorization_code", "refresh_token", DEVICE_CODE}
-    bank = truth.bank(grant_types=value)
+    assert set(value) == {"authorization_code", "refresh_token", DEVICE_CODE, CIBA}
+    bank = truth.bank(grant_types=value, backchannel_token_delivery_mode="poll")
     begun = bank.post("/oauth/device_authorization", {"authorization_details": json.dumps(DETAILS)}, proof=LEFT_OUT)
     asked = {"grant_type": DEVICE_CODE, "device_code": begun.json["device_code"]}
     assert bank.post("/oauth/token", asked).json["error"] == "authorization_pending", "the rest: test_device.py"
+    begun = bank.post("/oauth/backchannel", TO_SOMEBODY, proof=LEFT_OUT)
+    asked = {"grant_type": CIBA, "auth_req_id": begun.json["auth_req_id"]}
+    assert bank.post("/oauth/token", asked).json["error"] == "authorization_pending", "the rest: test_ciba.py"
     assert bank.refresh(tokens_for(bank, truth.world.actor)["refresh_token"]).status_code == 200
 
 

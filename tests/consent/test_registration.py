@@ -125,7 +125,9 @@ def test_the_defaults_are_those_of_openid_connect(client: FlaskClient, invited: 
 EVERYTHING = {
     "redirect_uris": [URI, "https://rp.example/other?x=1"],
     "application_type": "web",
-    "grant_types": ["authorization_code", "refresh_token"],
+    "grant_types": ["authorization_code", "refresh_token", "urn:openid:params:grant-type:ciba"],
+    "backchannel_token_delivery_mode": "poll",
+    "backchannel_authentication_request_signing_alg": "ES256",
     "response_types": ["code"],
     "token_endpoint_auth_method": "private_key_jwt",
     "token_endpoint_auth_signing_alg": "PS256",

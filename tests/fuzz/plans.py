@@ -34,6 +34,10 @@ HONEST: dict[str, list[dict[str, str]]] = {
             "refresh_token": "login_refresh_token",
         },
     ],
+    "oauth.device_authorization": [_DATA | _CLIENT],
+    "oauth.backchannel_authentication": [
+        _DATA | _CLIENT | {"scope": "openid", "login_hint": "openid", "binding_message": "openid"},
+    ],
     "oauth.introspect": [_CLIENT | {"token": "access_token"}],
     "oauth.revoke": [_CLIENT | {"token": "access_token"}],
     "oauth.authorize": [
@@ -43,7 +47,12 @@ HONEST: dict[str, list[dict[str, str]]] = {
     ],
 }
 HONEST["oauth.authorize_by_form"] = HONEST["oauth.authorize"]
-CARRY_PROOF = ("oauth.par", "oauth.token")  # every other endpoint is read with an access token
+CARRY_PROOF = (
+    "oauth.par",
+    "oauth.device_authorization",
+    "oauth.backchannel_authentication",
+    "oauth.token",
+)  # every other endpoint is read with an access token
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "PROPFIND"]
 ACTORS = ["nobody", "person", "company", "administrator"]
 BODIES = ["form"] * 8 + ["json", "query", "multipart", "raw"]

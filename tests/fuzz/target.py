@@ -17,6 +17,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from consent.client_options import GRANT_TYPES
 from consent.clients import Client, Profile, Standing
 from consent.oauth.client_auth import ASSERTION_TYPE
 from consent.purposes import sign_in
@@ -82,6 +83,7 @@ class Target(logging.Handler):
         )
         shop = factories.party(now, "shop", profile=Profile.LOGIN, method="client_secret_post")
         self.bank, self.shop = ThirdParty(bank, self.app.test_client()), ThirdParty(shop, self.app.test_client())
+        bank.client.options = {"grant_types": list(GRANT_TYPES), "backchannel_token_delivery_mode": "poll"}
         self.ask, self.sign_in = factories.ask(purpose, now), sign_in("shop", ("openid", "profile"))
         self.fixed = {
             "client_id": "bank",

@@ -11,7 +11,7 @@ from werkzeug.datastructures import MultiDict
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import clients, interventions
-from consent.client_options import CHOICES, DEVICE_CODE, KINDS, ClientOptions
+from consent.client_options import CHOICES, CIBA, DEVICE_CODE, KINDS, ClientOptions
 from consent.clients import Client, InvalidClientData, InvalidOption
 from consent.installation import Installation
 from consent.interventions import ReasonMissing
@@ -43,8 +43,10 @@ GROUPS: tuple[tuple[Label, dict[str, Label]], ...] = (
     (lazy_gettext("Sign-in"), {
         "application_type": lazy_gettext("native: an app on the holder's device, which returns to that device."),
         "grant_types": lazy_gettext(
-            "One a line: authorization_code, refresh_token if it may refresh, %(device)s if it asks at a counter.",
+            "One a line: authorization_code, refresh_token if it may refresh, %(device)s if it asks at a counter, "
+            "%(ciba)s if it asks people who are elsewhere.",
             device=DEVICE_CODE,
+            ciba=CIBA,
         ),
         "subject_type": lazy_gettext("pairwise: a name of its own per holder. A change makes its users strangers."),
         "sector_identifier_uri": lazy_gettext("The list of addresses that share one pairwise name. An https address."),
@@ -62,6 +64,12 @@ GROUPS: tuple[tuple[Label, dict[str, Label]], ...] = (
         "introspection_signed_response_alg": _ALG,
         "data_encrypted_response_alg": lazy_gettext("What the data API answers is encrypted. Empty: not encrypted."),
         "data_encrypted_response_enc": lazy_gettext("Empty: A256GCM."),
+        "backchannel_token_delivery_mode": lazy_gettext(
+            "How it is answered when it asks people who are elsewhere: it polls. Empty: it does not ask so."
+        ),
+        "backchannel_authentication_request_signing_alg": lazy_gettext(
+            "Requests to people who are elsewhere are taken only signed with it. Empty: signed or not."
+        ),
     }),
     (lazy_gettext("Keys and certificates"), {
         "token_endpoint_auth_signing_alg": _OWN_ALG,
