@@ -365,7 +365,7 @@ def test_a_code_that_two_clients_bring_lets_one_ask_and_two_devices_decide_once(
         assert sorted(page.status for page in pages) == [200, 410], "where it was opened last it is open"
         before = counted(Consent)
         winner = two[0] if pages[0].status == 200 else two[1]
-        answers = both.race(tap_of(winner, "Agree"), tap_of(winner, "Refuse"))
+        answers = both.race(*(tap_of(winner, "Agree") for _ in range(2)))
         assert all(a.status < 500 for a in answers)
         assert counted(Consent) == before + 1, "decided once"
 

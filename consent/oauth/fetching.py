@@ -51,9 +51,9 @@ def after_approval(consent: Consent, actor: Actor, now: dt.datetime, *, registry
     row = par.waiting(consent.consent_id)
     if row is None or not row.is_fetched:
         return
+    par.finish(row, now, consent_id=consent.consent_id)
     if consent.state == State.ACTIVE:
         answers.with_code(row, consent, actor, now, registry=registry)
-    par.finish(row, now, consent_id=consent.consent_id)
 
 
 def _pace(row: AuthorizationRequest, now: dt.datetime) -> None:

@@ -192,9 +192,12 @@ def _send_back(visit: Visit, consent: Consent, now: dt.datetime) -> Response:
 
 
 def _code(visit: Visit, consent: Consent, now: dt.datetime) -> Answer:
-    """The answer with the code. Consent, code and the end of the request are one transaction."""
-    answer = answers.with_code(visit.row, consent, visit.actor, now, registry=registry())
+    """The answer with the code. Consent, code and the end of the request are one transaction.
+
+    The end comes first: of two taps at once one gets no further, also where both would issue the same code.
+    """
     par.finish(visit.row, now, consent_id=consent.consent_id)
+    answer = answers.with_code(visit.row, consent, visit.actor, now, registry=registry())
     db.session.commit()
     return answer
 
