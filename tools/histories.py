@@ -51,7 +51,8 @@ def of_a_person(me: SignedIn) -> dict[str, Stop]:
         "message-choices": Stop("/messages/choices"), "mail-address": Stop("/messages/address"),
         "copies": Stop("/archive"), "erasure": Stop("/erasure"), "passkeys": Stop("/passkeys"),
         "add-passkey": Stop("/passkeys/add"), "remove-passkey": Stop(f"/passkeys/{passkey}/remove"),
-        "counter-code": Stop("/device"), "requests": Stop("/requests"), "cases": Stop("/cases"), "new-case": Stop("/cases/new?kind=explanation"),
+        "counter-code": Stop("/device"), "requests": Stop("/requests"), "cases": Stop("/cases"),
+        "new-case": Stop("/cases/new?kind=explanation"),
         "forbidden": Stop("/admin"),
     }  # fmt: skip
 

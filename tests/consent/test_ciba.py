@@ -24,7 +24,7 @@ from dataspace import clock
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.mandates import Capacity
-from dataspace.vault import unseal
+from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, proof_key, tokens_for
