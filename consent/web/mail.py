@@ -64,9 +64,15 @@ def _words(one: Mail, registry: Registry, settings: Settings) -> Letter:
         if message is None:
             raise NotFound("no such message any more")
         title = inbox.title(message)
-        link = f"{registry.issuer}/messages"
-        text = _signed([title, _("Look at it here: %(link)s", link=link)], settings)
-        attached = _receipt(message, registry) if row.with_receipts else ()
+        paragraphs = [title, _("Look at it here: %(link)s", link=f"{registry.issuer}/messages")]
+        receipt = _receipt(message)
+        if receipt is not None:
+            link = f"{registry.issuer}/receipts/{receipt.receipt_id}"
+            paragraphs.append(_("The receipt is here: %(link)s", link=link))
+        text = _signed(paragraphs, settings)
+        attached: tuple[tuple[str, bytes], ...] = ()
+        if receipt is not None and row.with_receipts:
+            attached = ((f"{receipt.receipt_id}.json", receipts.signed(receipt, vault=registry.vault).file),)
         return Letter(to=where["address"], subject=title, text=text, attached=attached)
 
 
@@ -77,7 +83,7 @@ def _signed(paragraphs: list[str], settings: Settings) -> str:
     return "\n\n".join([*paragraphs, about_this]) + "\n"
 
 
-def _receipt(message: Message, registry: Registry) -> tuple[tuple[str, bytes], ...]:
+def _receipt(message: Message) -> receipts.Receipt | None:
     """The receipt of the event that a message is about, if it is one of this space."""
     latest = (
         select(receipts.Receipt)
@@ -87,7 +93,4 @@ def _receipt(message: Message, registry: Registry) -> tuple[tuple[str, bytes], .
         .order_by(receipts.Receipt.seq.desc())
         .limit(1)
     )
-    found = db.session.scalar(latest)
-    if found is None:
-        return ()
-    return ((f"{found.receipt_id}.json", receipts.signed(found, vault=registry.vault).file),)
+    return db.session.scalar(latest)

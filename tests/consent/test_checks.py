@@ -25,7 +25,11 @@ LAWS = re.compile(
     r"《|个人信息保护法|個人信息保護法|\bPIPL\b|\bGB/T\b|第[\d一二三四五六七八九十]+条|\barticle \d|\bsection \d", re.I
 )
 # Every sentence that the pages of a request can say: the templates themselves, and the words they are given.
-SOURCES = (*ROOT.glob("templates/consent/*.html"), ROOT / "templates/parts/consent.html", ROOT / "consent/web/words.py")
+SOURCES = (
+    *ROOT.glob("templates/consent/*"),
+    ROOT / "templates/parts/consent.html",
+    *(ROOT / f"consent/web/{name}.py" for name in ("words", "wording", "visits", "changes", "asking", "authorize")),
+)
 LITERAL = re.compile(r"""(?:_|lazy_gettext)\(\s*(["'])(.+?)\1""")
 
 

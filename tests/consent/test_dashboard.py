@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from flask_babel import force_locale, format_date
 from sqlalchemy import event, update
 
 from consent import clients, endings, overview
@@ -106,6 +107,10 @@ def test_c32_a_card_says_everything_that_counts(desk: Desk) -> None:
     ):  # fmt: skip
         assert words in card, (words, card)
     assert "never" not in card
+    with force_locale("en"):
+        given, expires = (format_date(desk.now + dt.timedelta(days=days), "long") for days in (0, 30))
+    for words in (f"Given {given}", f"Expires {expires}"):
+        assert words in card, (words, card)
 
 
 def test_c32_old_reads_do_not_count_for_30_days(desk: Desk) -> None:
@@ -284,23 +289,33 @@ def test_an_administrator_sees_no_consent_here(desk: Desk, app: Flask) -> None:
     assert visitor.get(desk.path).status == 403
 
 
-def test_c34_stopping_takes_no_more_taps_and_requests_than_giving(desk: Desk) -> None:
+def after_giving(visitor: Visitor) -> None:
+    visitor.follow("Look at the authorization")
+
+
+def from_the_list(visitor: Visitor) -> None:
+    card = next(
+        href for _words, href in visitor.get("/authorizations").links if href.startswith("/authorizations/cns_")
+    )
+    visitor.taps, visitor.requests = 1, 0
+    visitor.get(card)
+
+
+@pytest.mark.parametrize("way", [after_giving, from_the_list])
+def test_c34_stopping_takes_no_more_taps_and_requests_than_giving(desk: Desk, way: Callable[[Visitor], None]) -> None:
+    """Both begin with the tap that leads to the page: at the third party, and here. The request has one screen."""
     visitor = desk.visitor
     row = factories.purpose(desk.now, code="again", required=[desk.world.item])
     path = visitor.asked(factories.ask(row, desk.now), desk.now)
-    visitor.taps = visitor.requests = 0
+    visitor.taps, visitor.requests = 1, 0
     visitor.get(path)
     visitor.tap("Agree")
-    giving = (visitor.taps, visitor.requests)
-    page_with_link = visitor.page
-    consent_path = page_with_link.link("Look at the authorization")
+    taps, requests = visitor.taps, visitor.requests
     visitor.taps = visitor.requests = 0
-    visitor.get(consent_path)
+    way(visitor)
     page = visitor.tap("Stop the authorization")
-    assert (visitor.taps, visitor.requests) <= giving
-    assert visitor.taps == 1
+    assert (visitor.taps <= taps, visitor.requests <= requests) == (True, True), (visitor.taps, visitor.requests)
     assert "Stopped. From now on nothing can be read." in page.says
-    assert db.session.get_one(Consent, consent_path.rsplit("/", 1)[1]).state == State.WITHDRAWN
 
 
 def test_c35_consequence_received_data_and_deletion_stand_before_the_last_tap(desk: Desk) -> None:
@@ -322,9 +337,12 @@ def test_c35_deletion_is_asked_for_only_when_ticked(desk: Desk, ticked: bool) ->
     assert ("Asked the third party to delete what it received" in page.says) is ticked
 
 
-def test_c36_no_word_keeps_people_from_stopping(desk: Desk) -> None:
-    found = DISCOURAGING.search(desk.opened().says)
-    assert found is None, found
+@pytest.mark.parametrize(("path", "button"), [("", "Stop the authorization"), ("/stop-authorizations", "Stop them")])
+def test_c36_no_word_keeps_people_from_stopping(desk: Desk, path: str, button: str) -> None:
+    for page in (desk.visitor.get(path or desk.path), desk.visitor.tap(button)):
+        assert page.status == 200
+        found = DISCOURAGING.search(page.says)
+        assert found is None, found
 
 
 def test_stopping_twice_is_no_error(desk: Desk) -> None:
@@ -516,7 +534,7 @@ def test_c46_no_developer_words_for_holders(desk: Desk) -> None:
     desk.read(refused="quota_exhausted")
     db.session.commit()
     unwanted = re.compile(r"p\.edu|cns_|hld_|spc_|consent_|quota_|_expired|loan-review|acr|urn:")
-    for path in ("/", "/authorizations", desk.path, "/reads", "/data", "/data/p.edu.degree"):
+    for path in ("/", "/authorizations", desk.path, "/reads", "/messages", "/data", "/data/p.edu.degree"):
         says = desk.visitor.get(path).says.replace("Item p.edu.degree", "")  # the label that the consent was given with
         assert not unwanted.search(says), (path, unwanted.search(says))
 

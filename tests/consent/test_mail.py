@@ -242,6 +242,43 @@ def test_c40_receipts_are_attached_where_they_are_wanted(
     assert [len(a) for s, a in by_subject.items() if s.startswith("A passkey")] == [0]
 
 
+def test_c40_a_mail_leads_to_the_receipt_itself(
+    server: Server, visitor: Visitor, world: factories.World, now: dt.datetime
+) -> None:
+    has_address(world.person, now)
+    endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+    messages.send(world.person.space_id, Notice.PASSKEY_ADDED, Group.SECURITY, now)
+    db.session.commit()
+    assert deliver(now) == 2
+    texts = {message["Subject"]: message.get_content() for _to, message in server.taken}
+    link = re.search(
+        rf"The receipt is here: {re.escape(ISSUER)}(/receipts/rcp_[0-9a-f]+)\s", texts["An authorization was stopped"]
+    )
+    assert link is not None
+    assert "You stopped this authorization." in visitor.get(link[1]).says
+    assert [s for s, text in texts.items() if "receipt" in text] == ["An authorization was stopped"]
+
+
+def test_c39_what_a_counter_stopped_is_mailed_with_its_receipt_whatever_was_left_out(
+    app: Flask, server: Server, world: factories.World, now: dt.datetime
+) -> None:
+    has_address(world.person, now, receipts=True)
+    messages.choose(world.person.space_id, ())
+    db.session.commit()
+    desk = Desk(app.test_client()).sign_in(factories.administrator(now), now)
+    path = f"/admin/consents/{world.consent.consent_id}"
+    desk.get(path)
+    desk.post(f"{path}/withdraw", known_by="Identity card shown")
+    wait_until(lambda: len(server.taken) == 1)
+    ((to, message),) = server.taken
+    assert (to, message["Subject"]) == (ADDRESS, "An authorization was stopped")
+    (attached,) = list(message.iter_attachments())
+    said = json.loads(attached.get_content())["receipt"]["words"]["what"]["en"]
+    assert (
+        said == "This authorization was stopped as you asked at a counter or by phone. Nothing can be read from now on."
+    )
+
+
 def test_what_is_left_out_is_not_mailed_but_security_is(world: factories.World, now: dt.datetime) -> None:
     has_address(world.person, now)
     before = len(mails())

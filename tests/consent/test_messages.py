@@ -4,8 +4,9 @@ import datetime as dt
 
 import pytest
 from flask import Flask
+from flask_babel import force_locale, format_date
 
-from consent import endings, lifecycle, telling
+from consent import endings, lifecycle, reminders, telling
 from consent.records import Event
 from consent.web import inbox
 from dataspace import messages, passkeys
@@ -243,13 +244,16 @@ def test_c39_only_an_administrator_does_that(world: factories.World, now: dt.dat
         endings.withdraw_at_counter(world.consent.consent_id, world.actor, now, text="x", registry=factories.registry())
 
 
-def test_c41_a_reminder_says_to_whom_what_for_and_until_when(
-    visitor: Visitor, world: factories.World, now: dt.datetime
-) -> None:
-    messages.send(world.person.space_id, Event.REMINDED, Group.REMINDERS, now, about=world.consent.consent_id)
+def test_c41_a_reminder_says_to_whom_what_for_and_until_when(app: Flask, now: dt.datetime) -> None:
+    world = factories.world(now, max_duration_days=400, default_duration_days=400)
+    assert reminders.remind(now + dt.timedelta(days=90), registry=factories.registry()) == 1
     db.session.commit()
+    visitor = Visitor(app.test_client()).sign_in(world.person, now)
     says = visitor.get("/messages").says
-    assert "You have not looked at an authorization for 90 days" in says
-    assert "Lingnan Example Bank · Review this loan application · until" in says
+    assert "You have not looked at an authorization for 90 days. Do you still want it?" in says
+    with force_locale("en"):
+        end = format_date(now + dt.timedelta(days=400), "long")
+    assert f"Lingnan Example Bank · Review this loan application · until {end}" in says
     opened(visitor, 0)
     assert visitor.path == f"/authorizations/{world.consent.consent_id}"
+    assert visitor.page.offers("Stop the authorization")

@@ -162,6 +162,23 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
 }  # fmt: skip
 
 
+def test_c02_two_purposes_are_refused_when_the_request_is_pushed(bank: ThirdParty) -> None:
+    two = [DETAILS[0], DETAILS[0] | {"purpose": "second"}]
+    answer = bank.push(authorization_details=json.dumps(two))
+    assert (answer.status_code, answer.json["error"]) == (400, RAR)
+    assert "exactly one purpose" in answer.json["error_description"]
+    assert stored() == 0
+
+
+@pytest.mark.parametrize("name", ["label", "labels", "group", "text", "purpose_text", "reason"])
+def test_c03_a_client_writes_no_label_and_no_text_of_its_own(bank: ThirdParty, name: str) -> None:
+    item = {"item": "p.edu.degree", name: "Free money"}
+    for changes in ({"items": [item]}, {name: "Free money"}):
+        answer = bank.push(**asking(**changes))
+        assert (answer.status_code, answer.json["error"]) == (400, RAR)
+    assert stored() == 0
+
+
 @pytest.mark.parametrize(("changes", "error", "said"), REFUSED.values(), ids=REFUSED.keys())
 def test_refused(bank: ThirdParty, changes: dict[str, Any], error: str, said: str) -> None:
     answer = bank.push(**changes)
