@@ -126,7 +126,7 @@ def index() -> str:
         lines=look(page.rows, actor, str(get_locale())),
         unread=messages.unread(actor.space_id),
         group=group,
-        groups=GROUPS,
+        groups=_groups(actor),
         older=url_for("inbox.index", **filters, before=page.older) if page.older else "",
         newest=url_for("inbox.index", **filters) if before else "",
     )
@@ -157,9 +157,10 @@ def open_one(message_id: int) -> Response:
 @require_holder
 def choices() -> str:
     """What she wants to hear of."""
-    quiet = messages.quiet(the_actor().space_id)
+    actor = the_actor()
+    quiet = messages.quiet(actor.space_id)
     rows = [(group, *GROUPS[group], group not in quiet) for group in ADJUSTABLE]
-    always = [words for group, words in GROUPS.items() if group in ALWAYS]
+    always = [words for group, words in _groups(actor).items() if group in ALWAYS]
     return render_template("dashboard/message_choices.html", rows=rows, always=always)
 
 
@@ -193,6 +194,12 @@ def look(rows: list[Message], actor: Actor, locale: str) -> list[MessageView]:
 def title(message: Message) -> str:
     """What has happened, in the language of the moment."""
     return str(TITLES.get(message.kind, GROUPS[Group(message.group)][0]))
+
+
+def _groups(actor: Actor) -> dict[Group, tuple[Label, Label]]:
+    """The groups of messages that a space can have: children have people as guardians, not companies."""
+    alone = actor.capacity is Capacity.SELF
+    return {group: words for group, words in GROUPS.items() if alone or group is not Group.CHILDREN}
 
 
 def _consents(rows: list[Message], actor: Actor) -> dict[str, tuple[Consent, Client]]:

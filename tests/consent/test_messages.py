@@ -79,7 +79,9 @@ def test_a_company_and_who_prepared_for_it(app: Flask, now: dt.datetime) -> None
     assert "An authorization was approved by a second person" in page.says
     assert "Lingnan Example Bank · Review this loan application" in page.says
     assert "Look at it" not in page.says  # that is for whoever acts for the company
-    page = Visitor(app.test_client()).sign_in(boss, now, acting=approves).get("/messages")
+    of_company = Visitor(app.test_client()).sign_in(boss, now, acting=approves)
+    assert "whose guardian you are" not in of_company.get("/messages/choices").says
+    page = of_company.get("/messages")
     assert "An authorization waits for approval by a second person" in page.says
     assert "Look at it" in page.says
 
