@@ -81,7 +81,7 @@ class Asking:
         if not self.kept_at:
             return self.kept
         where = _("Kept in: %(place)s.", place=self.kept_at)
-        return f"{self.kept} {where}"
+        return words.paragraph(self.kept, where)
 
     def item(self, item_id: str) -> ShownItem:
         """One of the items. Raises KeyError."""
@@ -114,7 +114,7 @@ def look(
         unusual=tuple(words.unusual(ask, usual or {})),
         kept=plain(in_language(ask.retention["text"], locale)),
         kept_at=plain(in_language(ask.storage_location, locale)) if ask.storage_location else "",
-        how_often=words.how_often(ask.mode, ask.max_reads, ask.frequency),
+        how_often=words.how_often(ask.mode, ask.max_reads, ask.frequency, [i.delivery for i in ask.items]),
         methods=plain(in_language(ask.methods, locale)) if ask.methods else "",
         automated=str(words.AUTOMATED.get(ask.automated_decision, "")).replace("%(contact)s", party.contact),
         third_parties=tuple(third_party(t, locale) for t in ask.third_parties),
@@ -211,8 +211,13 @@ def _cut(asked: AskItem, own: Held) -> list[Row]:
 
 def third_party(entry: dict[str, Any], locale: str) -> str:
     """To whom else data is given: name, place, in which role and what for."""
-    role = words.THIRD_PARTY_ROLES.get(entry["role"], "")
-    return f"{plain(entry['name'])} ({plain(entry['place'])}): {role}, {plain(in_language(entry['what_for'], locale))}"
+    said = {
+        "name": plain(entry["name"]),
+        "place": plain(entry["place"]),
+        "role": words.THIRD_PARTY_ROLES.get(entry["role"], ""),
+        "what_for": plain(in_language(entry["what_for"], locale)),
+    }
+    return str(_("%(name)s (%(place)s): %(role)s, %(what_for)s", **said))
 
 
 def _ask_item(item: dict[str, Any]) -> AskItem:

@@ -131,15 +131,16 @@ def _terms(document: dict[str, Any], locale: str) -> Pairs:
     use, retention, processing = document["use"], document["retention"], document["processing"]
     kept, border = plain(in_language(retention["text"], locale)), document["cross_border"] or {}
     where = plain(in_language(retention["storage_location"], locale)) if retention["storage_location"] else ""
-    others = "; ".join(asking.third_party(t, locale) for t in document["third_parties"])
+    forms = [i["delivery"] for i in document["items"]]
+    others = _("; ").join(asking.third_party(t, locale) for t in document["third_parties"])
     contact = plain(document["recipient"]["contact"] or "")
     automated = str(words.AUTOMATED.get(processing["automated_decision"], ""))
     return _said(
         (_("They learn"), _(", ").join(words.facts(document["claims"]))),
         (_("From"), moment(use["not_before"])),
         (_("Expires"), moment(use["expires_at"])),
-        (_("How often"), words.how_often(use["mode"], use["max_reads"], use["frequency"])),
-        (_("They keep it"), kept if not where else f"{kept} {_('Kept in: %(place)s.', place=where)}"),
+        (_("How often"), words.how_often(use["mode"], use["max_reads"], use["frequency"], forms)),
+        (_("They keep it"), words.paragraph(kept, _("Kept in: %(place)s.", place=where) if where else "")),
         (_("Also given to"), others or _("nobody")),
         (_("Abroad"), plain(border.get("country_region", "")) or _("no")),
         (_("Who receives it"), plain(border.get("recipient", ""))),

@@ -148,7 +148,7 @@ class Visit:
         ]
         if asking.abroad:
             sentences.append(_("It leaves the country: %(place)s.", place=asking.abroad))
-        return " ".join(sentences)
+        return words.paragraph(*sentences)
 
     def with_progress(self, progress: Progress) -> "Visit":
         """The same visit, further on."""

@@ -4,10 +4,10 @@ How values and periods are written is in :mod:`dataspace.web.values`.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-from flask_babel import format_date, lazy_gettext, ngettext
+from flask_babel import format_date, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
 from consent.purposes import Ask
@@ -232,6 +232,11 @@ def why(reason: str) -> str:
     return str(REFUSALS.get(reason) or _("The request was not in order."))
 
 
+def paragraph(*sentences: str) -> str:
+    """Sentences one after another; Chinese has no space between them."""
+    return ("" if str(get_locale()).startswith("zh") else " ").join(filter(None, sentences))
+
+
 def days(number: int) -> str:
     """A duration in days."""
     return str(ngettext("%(num)s day", "%(num)s days", number))
@@ -246,11 +251,14 @@ def remaining(until: dt.datetime, now: dt.datetime) -> str:
     return str(ngettext("%(num)s hour", "%(num)s hours", hours))
 
 
-def how_often(mode: str, max_reads: int | None, frequency: dict[str, Any] | None) -> str:
-    """Mode, number of reads and frequency in one sentence."""
+def how_often(
+    mode: str, max_reads: int | None, frequency: dict[str, Any] | None, deliveries: Collection[str] = ()
+) -> str:
+    """Mode, number of reads and frequency in one sentence; no copy is promised to who may only compare."""
     if mode == "periodic" and max_reads == 1:  # what was asked repeatedly, and given for one read
         return str(_("One read only; it ends with it"))
-    parts = [str(MODES.get(mode, ""))]
+    compared = set(deliveries) == {"verify_only"}
+    parts = [str(_("Only to compare") if compared else MODES.get(mode, ""))]
     if frequency:
         parts.append(_frequency(int(frequency["n"]), str(frequency["unit"])))
     if max_reads is not None:

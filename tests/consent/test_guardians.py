@@ -50,7 +50,7 @@ def test_c22_the_guardian_confirms_the_relation_and_every_item_has_a_step(scene:
         own = scene.visitor.tap("Next" if item == PLAIN else "Give this item")
         assert scene.visitor.path.endswith(f"/item/{item}")
         assert "This is sensitive. Decide about it on its own." in own.says
-        assert "What it can mean for you It is about a child." in own.says
+        assert "What it can mean for the child It is about a child." in own.says
     confirm = scene.visitor.tap("Do not give this item")
     assert not [a for _tag, a in confirm.tags if "checked" in a]
     again = scene.visitor.tap("Agree")  # without the tick
