@@ -56,6 +56,22 @@ def test_c01_the_answers_stand_in_the_order_of_the_check(scene: Scene) -> None:
     assert says.index(BANK) < says.index("91440099MA9T00034R") < found[1]
 
 
+def test_c01_above_a_long_list_stands_how_long_as_well(scene: Scene) -> None:
+    """Below it, it would lie under the fold of a phone."""
+    assert "To read 7 days from when you agree" not in scene.shows().says
+    for n in range(4):
+        scene.items[f"p.more.x{n}"] = factories.item(scene.now, f"p.more.x{n}", ("a", "b"))
+    says = scene.shows(scene.asks([PLAIN, *(f"p.more.x{n}" for n in range(4))])).says
+    assert re.search(r"To read \d+ days from when you agree", says)
+
+
+def test_who_may_only_compare_is_promised_no_copy(scene: Scene) -> None:
+    ask = replace(scene.asks([PLAIN]), mode="one_time")
+    only = replace(ask, items=tuple(replace(i, delivery="verify_only") for i in ask.items))
+    assert "How often To receive a copy" in scene.shows(ask).says
+    assert "How often Only to compare" in scene.shows(only).says
+
+
 def test_c02_one_request_has_exactly_one_purpose(scene: Scene) -> None:
     page = scene.shows()
     assert [tag for tag, _ in page.tags].count("blockquote") == 1

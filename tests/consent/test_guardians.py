@@ -82,6 +82,15 @@ def test_c22_what_a_guardian_gave_ends_on_the_14th_birthday(scene: Scene, guardi
 
 
 @pytest.mark.usefixtures("guardianship")
+def test_a_guardian_reads_of_the_childs_data(scene: Scene) -> None:
+    page = scene.visitor.get("/")
+    assert 'face="citizen"' in page.html
+    for words in ("The child's data", "The child's authorizations", "Who read the child's data"):
+        assert words in page.says
+    assert "My data" not in page.says
+
+
+@pytest.mark.usefixtures("guardianship")
 def test_c22_nobody_signs_in_as_a_child(scene: Scene) -> None:
     factories.party(scene.now, "shop", profile=factories.Profile.LOGIN, method="client_secret_basic", name="商店")
     db.session.commit()
