@@ -71,6 +71,7 @@ FORBIDDEN = [*never(GLOSSARY.partition("\n## Rules")[0]), *never(GLOSSARY.partit
 WRITTEN = [
     *(ROOT / "demonstration").rglob("*.toml"),
     *(ROOT / "examples/bank").rglob("*.html"),
+    *(ROOT / "tools").glob("*.py"),
     ROOT / "examples/bank/offers.py",
     ROOT / "consent/receipt_words.py",
     ROOT / "consent/purposes.py",

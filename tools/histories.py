@@ -127,8 +127,8 @@ def _regrade(item_id: str) -> None:
     old = db.session.get_one(DataItem, (item_id, 1))
     columns = {column.name: getattr(old, column.name) for column in DataItem.__table__.columns}
     impact = {
-        "zh_hans": "可能影响你的出行和工作。",
-        "zh_hant": "可能影響你的出行和工作。",
+        "zh_hans": "可能影响您的出行和工作。",
+        "zh_hant": "可能影響您的出行和工作。",
         "en": "May affect work.",
     }
     db.session.add(DataItem(**columns | {"version": 2, "sensitive": True, "impact": impact, "digest": "2" * 64}))

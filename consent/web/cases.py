@@ -33,13 +33,13 @@ KINDS: dict[str, Label] = {
 STATES: dict[str, tuple[Label, str]] = {
     CaseState.OPEN: (lazy_gettext("Waits for an answer"), "waiting"),
     CaseState.FORWARDED: (lazy_gettext("Passed on"), "waiting"),
-    CaseState.ANSWERED: (lazy_gettext("Answered"), "good"),
+    CaseState.ANSWERED: (lazy_gettext("Has an answer"), "good"),
     CaseState.WITHDRAWN: (lazy_gettext("Taken back"), "ended"),
 }
 EVENTS: dict[str, tuple[Label, str]] = {
     CaseEventKind.OPENED: (lazy_gettext("Opened"), ""),
     CaseEventKind.FORWARDED: (lazy_gettext("Passed on"), ""),
-    CaseEventKind.ANSWERED: (lazy_gettext("Answered"), "good"),
+    CaseEventKind.ANSWERED: (lazy_gettext("Has an answer"), "good"),
     CaseEventKind.REOPENED: (lazy_gettext("Opened again"), "caution"),
     CaseEventKind.WITHDRAWN: (lazy_gettext("Taken back"), ""),
 }
