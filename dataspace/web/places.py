@@ -12,8 +12,10 @@ from typing import Any
 
 from flask import Flask, current_app, request, url_for
 from flask_babel import lazy_gettext
+from sqlalchemy.exc import SQLAlchemyError
 
 from dataspace import clock
+from dataspace.db import db
 from dataspace.mandates import Actor
 from dataspace.web.faces import BUSINESS, CITIZEN
 from dataspace.web.signin import current_actor
@@ -44,10 +46,14 @@ class Place:
 
     @property
     def number(self) -> int:
-        """How much waits there for the person of this request."""
+        """How much waits there for the person of this request; none when the database cannot say."""
         known: Mapping[str, Number] = current_app.extensions.get("place_numbers", {})
-        actor = current_actor()
-        return known[self.name](actor, clock.now()) if actor and self.name in known else 0
+        try:
+            actor = current_actor()
+            return known[self.name](actor, clock.now()) if actor and self.name in known else 0
+        except SQLAlchemyError:  # an error page must come out when the database is gone
+            db.session.rollback()
+            return 0
 
 
 _HOME = Place(name="home", endpoint="home.index", label=lazy_gettext("Home"), icon="home")

@@ -5,11 +5,12 @@ import datetime as dt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy.exc import OperationalError
 
 from dataspace import messages
 from dataspace.db import db
 from dataspace.holders import Holder
-from dataspace.mandates import Capacity, Mandate
+from dataspace.mandates import Actor, Capacity, Mandate
 from dataspace.messages import Group, Notice
 from dataspace.web import values
 from tests import factories
@@ -99,6 +100,16 @@ def test_messages_stand_in_the_navigation_with_the_number_that_nobody_has_read(
     assert ("Messages : 3", "/messages") in visitor.get("/data").links
     visitor.get("/messages")
     assert ("Messages", "/messages") in visitor.tap("Mark all as read").links
+
+
+def test_a_page_comes_out_when_the_database_cannot_count(app: Flask, visitor: Visitor) -> None:
+    def gone(_actor: Actor, _now: dt.datetime) -> int:
+        raise OperationalError("SELECT", {}, OSError("the connection is gone"))
+
+    app.extensions["place_numbers"]["messages"] = gone
+    page = visitor.get("/no-such-page")
+    assert page.status == 404
+    assert ("Messages", "/messages") in page.links
 
 
 def test_an_administrator_has_no_data_here(client: FlaskClient, now: dt.datetime) -> None:
