@@ -18,7 +18,7 @@ from consent.cases import Case
 from consent.clients import Profile
 from consent.installation import EVERYTHING
 from consent.oauth import answers, initial_access, par
-from consent.records import Consent
+from consent.records import Consent, State
 from consent.web.way_back import Told
 from dataspace import guardians, passkeys
 from dataspace.db import db
@@ -169,7 +169,7 @@ def _administrator(stage: Stage) -> Visitor:
     lost = db.session.scalars(select(Announcement.jti).filter_by(client_id="lingnan-bank")).all()
     announcements.turn_down("lingnan-bank", dict.fromkeys(lost[:3], "HTTP 503"))
     consent = db.session.scalars(
-        select(Consent).filter_by(client_id="lingnan-bank").order_by(Consent.consent_id)
+        select(Consent).filter_by(client_id="lingnan-bank", state=State.ACTIVE).order_by(Consent.consent_id)
     ).first()
     case = db.session.scalars(select(Case).order_by(Case.opened_at)).first()
     db.session.commit()
