@@ -10,7 +10,7 @@ from flask_migrate import Migrate
 
 from consent.history import Registry
 from consent.keys import Keyring
-from consent.oauth import nonces, server, validator
+from consent.oauth import authorities, nonces, server, validator
 from consent.oauth.deliveries import Packer
 from consent.web import (
     archives,
@@ -34,7 +34,7 @@ from dataspace.db import db, engine_options
 from dataspace.errors import SettingsError
 from dataspace.mail import Smtp
 from dataspace.settings import Settings
-from dataspace.web import answers, api, doors, guard, limits, mail_address, pages, passkeys, places, shell, signin
+from dataspace.web import answers, api, doors, guard, limits, mail_address, pages, passkeys, places, push, shell, signin
 from dataspace.web import commands as dataspace_commands
 from dataspace.web import source_commands as sources
 
@@ -85,6 +85,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (doors, passkeys, pages, mail_address, api, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
+    push.init_push(app, authorities.authority_of_request)
     app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here
     messenger.init_messengers(app)
     dataspace_commands.register(app)

@@ -19,7 +19,8 @@ from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
 from dataspace.sealing import Unreadable
-from dataspace.sources import quality
+from dataspace.sources import pulling, quality
+from dataspace.sources import registry as source_registry
 
 log = logging.getLogger("dataspace.worker")
 
@@ -120,6 +121,27 @@ def fetch_logos(now: dt.datetime, *, allow_loopback: bool, client_id: str | None
         log.error("fetching failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
         raise SweepFailed("logos") from None
     return len(wanted)
+
+
+def pull_source(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -> bool:
+    """Ask the source that has been due for longest, if there is one, a transaction per part; whether there was one.
+
+    Raises SweepFailed.
+    """
+    try:
+        source_id = source_registry.claim(now)
+        db.session.commit()
+        if source_id is None:
+            return False
+        for _part in pulling.pull(
+            source_id, now, vault=registry.vault, index=registry.index, allow_loopback=allow_loopback
+        ):
+            db.session.commit()
+    except (SQLAlchemyError, DomainError) as error:
+        db.session.rollback()
+        log.error("source failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
+        raise SweepFailed("sources") from None
+    return True
 
 
 def write_archive(clock: Callable[[], dt.datetime], *, registry: Registry, readable: archives.Readable) -> bool:

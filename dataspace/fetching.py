@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -27,6 +27,7 @@ from dataspace.errors import DomainError
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 MAX_URL = 2000
 MAX_BYTES = 64 * 1024
+MAX_VALIDATOR = 100  # characters of an ETag or Last-Modified that we remember
 TIMEOUT = 3.0  # seconds for everything together; a client waits for its token meanwhile
 HTTPS_PORT = 443
 _PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without spaces, control characters and the backslash
@@ -105,6 +106,45 @@ def fetch_json(
         return orjson.loads(body)
     except orjson.JSONDecodeError:
         raise FetchRefused(f"{target.host}: not JSON") from None
+
+
+@dataclass(frozen=True)
+class Document:
+    """What an address has answered, and by what it can be asked whether that has changed."""
+
+    body: bytes = field(repr=False)
+    etag: str = ""
+    last_modified: str = ""
+
+
+def fetch_changed(
+    url: str,
+    *,
+    allow_loopback: bool,
+    etag: str = "",
+    last_modified: str = "",
+    timeout: float = TIMEOUT,
+    max_bytes: int = MAX_BYTES,
+    tls: ssl.SSLContext | None = None,
+) -> Document | None:
+    """The JSON text at ``url``; None when it is as it was at ``etag`` or ``last_modified`` (RFC 9110 section 13).
+
+    Raises FetchRefused. The others as in :func:`fetch_json`.
+    """
+    target = check_url(url, allow_loopback=allow_loopback)
+    known = (("If-None-Match", etag), ("If-Modified-Since", last_modified))
+    headers = [(name, value) for name, value in known if value]
+    with (
+        _pool(target, timeout, tls) as pool,
+        pool.stream("GET", _request_url(target), headers=[*_accepting("application/json"), *headers]) as response,
+    ):
+        if response.status == 304 and headers:
+            return None
+        _check_answer(response, _JSON_TYPE)
+        body = _body(response, target, max_bytes)
+        said = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+    validators = (said.get(name, "") for name in (b"etag", b"last-modified"))
+    return Document(body, *(value if len(value) <= MAX_VALIDATOR else "" for value in validators))
 
 
 def fetch_text(
@@ -254,14 +294,21 @@ def _request_url(target: Target) -> httpcore.URL:
 
 
 def _read(pool: httpcore.ConnectionPool, target: Target, accept: str, types: re.Pattern[str], max_bytes: int) -> bytes:
-    headers = [("Accept", accept), ("Accept-Encoding", "identity")]
-    with pool.stream("GET", _request_url(target), headers=headers) as response:
+    with pool.stream("GET", _request_url(target), headers=_accepting(accept)) as response:
         _check_answer(response, types)
-        body = bytearray()
-        for chunk in response.iter_stream():
-            body += chunk
-            if len(body) > max_bytes:
-                raise FetchRefused(f"{target.host}: more than {max_bytes} bytes")
+        return _body(response, target, max_bytes)
+
+
+def _accepting(accept: str) -> list[tuple[str, str]]:
+    return [("Accept", accept), ("Accept-Encoding", "identity")]
+
+
+def _body(response: httpcore.Response, target: Target, max_bytes: int) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_stream():
+        body += chunk
+        if len(body) > max_bytes:
+            raise FetchRefused(f"{target.host}: more than {max_bytes} bytes")
     return bytes(body)
 
 

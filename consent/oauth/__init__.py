@@ -14,6 +14,7 @@ authorization          /authorize: from what a browser brings to a request that 
 answers                what the client is answered through the browser: a code or an error
 response_modes         how it gets there: in the address, by a form, signed (JARM); always with iss (RFC 9207)
 grants                 authorization code and refresh token grants (RFC 6749, 7636)
+authorities            which authority brings records
 client_auth            private_key_jwt (RFC 7523), client_secret_basic and _post
 dpop                   proof of possession (RFC 9449)
 nonces                 what DPoP proofs carry to be fresh (RFC 9449 sections 8 and 9)

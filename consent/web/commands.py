@@ -32,6 +32,7 @@ from dataspace.web.commands import Commands
 from dataspace.web.shell import services
 
 log = logging.getLogger("dataspace.worker")
+SOURCES_AT_ONCE = 10  # in one pass
 scenarios_group = Commands("scenarios", help="Data files of third parties and what each may ask.")
 keys_group = Commands("keys", help="The keys with which this service signs.")
 
@@ -120,7 +121,7 @@ def worker_command(*, once: bool, interval: float) -> None:
         try:
             done = worker.run_once(clock.now(), registry=registry())
             done |= {channel.name: deliver_all(channel) for channel in channels()}
-            done |= {"logos": fetch_logos(), "archives_made": make_archives()}
+            done |= {"logos": fetch_logos(), "archives_made": make_archives(), "sources_asked": pull_sources()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
@@ -144,11 +145,22 @@ def _pass() -> None:
                 log.info("swept", extra={"detail": name, "count": count})
         fetch_logos()
         make_archives()
+        pull_sources()
     except worker.SweepFailed as error:
         # Logged there in detail. The database may be back for the next pass.
         log.warning("pass incomplete", extra={"detail": error.detail})
     finally:
         db.session.remove()
+
+
+def pull_sources() -> int:
+    """Ask the sources that are due, a few of them: the rest of the work waits meanwhile."""
+    asked = 0
+    while asked < SOURCES_AT_ONCE and worker.pull_source(
+        clock.now(), registry=registry(), allow_loopback=services().settings.fetch_loopback
+    ):
+        asked += 1
+    return asked
 
 
 @contextmanager

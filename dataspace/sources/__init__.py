@@ -10,4 +10,8 @@ quality    freshness, completeness and errors, per source, item and day
 lines      numbered lines of a file of any size
 formats    CSV and NDJSON: lines into records
 imports    a file brought in batches, each a transaction, from where the last run stopped
+connector  what a source looks like to us; other kinds are other implementations of it
+http       JSON over HTTP: pages, asked for conditionally
+file       a file that is taken in whenever it is another one
+pulling    asking the sources that are due
 """

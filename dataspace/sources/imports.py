@@ -99,7 +99,7 @@ def run(stream: BinaryIO, import_id: str, manner: Manner, reception: Reception, 
     start = db.session.get_one(Import, import_id)
     reader = _reader(stream, manner, reception)
     rest = lines.read(stream, start=start.position, number=start.line)
-    for batch in _batches(reader.parse(rest)):
+    for batch in batches(reader.parse(rest)):
         verdicts = reception.take([parsed.entry for parsed in batch], now)
         state = db.session.get_one(Import, import_id)
         _count(state, verdicts)
@@ -119,7 +119,8 @@ def _reader(stream: BinaryIO, manner: Manner, reception: Reception) -> Format:
     return formats.Csv(header, dict(reception.checker.items), manner.item_id, manner.encoding)
 
 
-def _batches(parsed: Iterator[Parsed]) -> Iterator[list[Parsed]]:
+def batches(parsed: Iterator[Parsed]) -> Iterator[list[Parsed]]:
+    """Entries in portions of one transaction each."""
     batch: list[Parsed] = []
     begun = 0
     for entry in parsed:

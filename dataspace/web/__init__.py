@@ -11,5 +11,7 @@ pages      pages of one's own space: home, my data
 values     values of records as their holder reads them
 guard      the per-application resource protector and its challenges
 api        the data API that third parties read; answers: as JSON, or as a signed token
+push       records that an authority brings by its own key
+source_commands  flask commands: sources, imports
 commands   flask commands: registrar, catalogue, demonstration records
 """

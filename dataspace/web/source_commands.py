@@ -4,6 +4,7 @@ An import commits batch by batch and shows how far it is; Ctrl-C stops it, and t
 """
 
 import time
+from collections import Counter
 from pathlib import Path
 
 import click
@@ -12,7 +13,8 @@ from flask import Flask
 from dataspace import clock
 from dataspace.db import db
 from dataspace.errors import Conflict
-from dataspace.sources import formats, imports, registry
+from dataspace.sources import formats, imports, pulling, registry
+from dataspace.sources.connector import SourceFailed
 from dataspace.sources.imports import Import, Manner
 from dataspace.sources.receiving import Reception
 from dataspace.sources.storing import Verdict
@@ -94,6 +96,27 @@ def import_file(path: Path, source_id: str, item_id: str, encoding: str, rejects
         + (f" (see {listed})" if done.rejected else "")
         + f"; {(done.received - before) / seconds:.0f} a second."
     )
+
+
+@sources_commands.command("pull")
+@click.argument("source_id", metavar="ID")
+@click.option("--again", is_flag=True, help="From the beginning, also what has not changed since the last time.")
+def pull_source(source_id: str, *, again: bool) -> None:
+    """Ask a source now; the worker asks it when it is due."""
+    made = services()
+    counts: Counter[str] = Counter()
+    for part in pulling.pull(
+        source_id, clock.now(), vault=made.vault, index=made.index, allow_loopback=made.settings.fetch_loopback,
+        again=again,
+    ):  # fmt: skip
+        db.session.commit()
+        counts.update(verdict.reason or verdict.outcome for verdict in part)
+    for word, count in sorted(counts.items()):
+        click.echo(f"{word}: {count}")
+    source = registry.get(source_id)
+    if source.problem:
+        raise SourceFailed(source.problem)
+    click.echo("Heard.")
 
 
 def _line(verdict: Verdict) -> str:
