@@ -3,6 +3,8 @@
 A key is published before it signs and stays published until its last signature is worth nothing. Keys that sign
 consent records are published for ever: a record must verify for as long as somebody keeps it. The private half is
 stored wrapped, bound to its kid, and destroyed once the key has retired.
+
+While the clock is behind every key nothing is signed but records: a withdrawal is written down, whatever time it is.
 """
 
 import datetime as dt
@@ -45,6 +47,8 @@ ALGORITHMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 KEPT: Mapping[str, dt.timedelta | None] = MappingProxyType(
     {KeyUse.TOKENS: dt.timedelta(hours=1), KeyUse.ID_TOKEN: dt.timedelta(days=1), KeyUse.RECORDS: None}
 )
+# What is signed although the clock was set back behind its keys: by the earliest of those that can.
+AT_ANY_TIME = frozenset({KeyUse.RECORDS})
 JWKS_MAX_AGE = dt.timedelta(minutes=5)  # Cache-Control of the JWK set
 RING_AGE = dt.timedelta(seconds=30)  # how long a process trusts what it last read of the table
 MISS_AGE = dt.timedelta(seconds=1)  # the same when a kid is unknown; more often a stranger cannot make us look
@@ -154,7 +158,11 @@ class _Entry:
     remove_at: dt.datetime | None
 
     def signs(self, now: dt.datetime) -> bool:
-        return self.active_from <= now and (self.retire_at is None or now < self.retire_at)
+        return self.active_from <= now and self.can_sign(now)
+
+    def can_sign(self, now: dt.datetime) -> bool:
+        """Not retired yet; one that was, before the clock was set back, has no private half any more."""
+        return self.wrapped_private is not None and (self.retire_at is None or now < self.retire_at)
 
     def published(self, now: dt.datetime) -> bool:
         return self.remove_at is None or now < self.remove_at
@@ -209,8 +217,10 @@ class Keyring:
     def _signing_entry(
         self, purpose: str, alg: str, now: dt.datetime, age: dt.timedelta = dt.timedelta(0)
     ) -> _Entry | None:
-        candidates = [e for e in self._entries(now, age) if (e.purpose, e.alg) == (purpose, alg) and e.signs(now)]
-        return candidates[-1] if candidates else None
+        able = [e for e in self._entries(now, age) if (e.purpose, e.alg) == (purpose, alg) and e.can_sign(now)]
+        if signing := [e for e in able if e.signs(now)]:
+            return signing[-1]
+        return min(able, key=lambda e: e.active_from) if able and purpose in AT_ANY_TIME else None
 
     def _unwrap(self, entry: _Entry) -> jose.SigningKey:
         der = self._vault.unwrap(entry.wrapped_private, identity=entry.kid)

@@ -9,15 +9,15 @@ from typing import Any
 
 from sqlalchemy import select
 
-from consent import differences, documents, history
+from consent import differences, documents, history, purposes
 from consent.clients import Client
 from consent.documents import Choices, Shown, Subject
 from consent.history import Registry
 from consent.purposes import Ask, AskItem
 from consent.records import (
-    APPROVAL_LAPSES,
     Consent,
     Event,
+    Reason,
     State,
     facts_of,
     facts_query,
@@ -84,10 +84,13 @@ def refuse(ask: Ask, actor: Actor, shown: Shown, now: dt.datetime, *, registry: 
 def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Registry) -> Consent:
     """The second person of a company agrees: the consent becomes active, its time counts from now.
 
-    Raises NotFound, NotAllowed (the preparer cannot approve), Conflict (decided or lapsed meanwhile).
+    Raises NotFound, NotAllowed (the preparer cannot approve), Conflict (decided or lapsed meanwhile; who prepared it
+    may not act for the body any more; an item is not shared any more).
     """
     consent = _second_person(consent_id, actor, now)
     document, digest = history.current_document(consent)
+    if purposes.outdated_since(document, kind=consent.kind):
+        raise Conflict("what was prepared can no longer be given")
     days = dt.timedelta(days=document["request"]["given_days"])
     use = document["use"] | {"not_before": documents.stamp(now), "expires_at": documents.stamp(now + days)}
     approvals = document["approvals"] | {
@@ -232,6 +235,7 @@ def _second_person(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
     consent = of_space(consent_id, actor.space_id)
     if consent.person_id == actor.person_id:
         raise NotAllowed("who prepared a consent cannot approve it")
-    if consent.state == State.PENDING_APPROVAL and now >= consent.state_since + APPROVAL_LAPSES:
-        raise Conflict("lapsed")
+    inactive = why_inactive(facts_of(consent_id), now)
+    if inactive is None or inactive.reason != Reason.PENDING:
+        raise Conflict("decided already, lapsed, or prepared by somebody who may not act for the body any more")
     return consent

@@ -175,15 +175,15 @@ def _joined(query: Any) -> Any:
 def _on(tab: Tab, now: dt.datetime) -> ColumnElement[bool]:
     """The condition of a list. It says in SQL what :func:`consent.records.why_inactive` says of one consent."""
     used_up = exists().where(Access.consent_id == Consent.consent_id, Access.read_no >= Consent.max_reads)
+    mandate = and_(Mandate.ended_at.is_(None), or_(Mandate.valid_until.is_(None), Mandate.valid_until > now))
     live = and_(
         Consent.state.in_(LIVE),
         Consent.expires_at > now,
         ~used_up,
         Holder.closed_at.is_(None),
-        or_(Mandate.ended_at.is_(None), Mandate.ended_at > now),
-        or_(Mandate.valid_until.is_(None), Mandate.valid_until > now),
+        mandate,
     )
-    waiting = and_(Consent.state == State.PENDING_APPROVAL, Consent.state_since > now - APPROVAL_LAPSES)
+    waiting = and_(Consent.state == State.PENDING_APPROVAL, Consent.state_since > now - APPROVAL_LAPSES, mandate)
     return {Tab.ACTIVE: live, Tab.WAITING: waiting, Tab.ENDED: ~or_(live, waiting)}[tab]
 
 

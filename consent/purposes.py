@@ -6,7 +6,7 @@ asked (:class:`Ask`), or refuses with a sentence that names the offending part.
 """
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
@@ -261,18 +261,32 @@ def outdated(ask: Ask) -> bool:
     """
     if ask.kind != "data":
         return False
-    purpose = db.session.get(Purpose, (ask.client_id, ask.purpose_code))
+    return _outdated(ask.client_id, ask.purpose_code, {i.item_id: (i.fields, i.sensitive) for i in ask.items})
+
+
+def outdated_since(document: dict[str, Any], *, kind: str) -> bool:
+    """The same of a consent of this kind that was prepared for a second person: of the items that were chosen."""
+    if kind != "data":
+        return False
+    chosen = {i["item_id"]: (i["fields"], i["separate_step"]) for i in document["items"] if i["chosen"]}
+    return _outdated(document["recipient"]["client_id"], document["purpose"]["purpose_code"], chosen)
+
+
+def _outdated(client_id: str, purpose_code: str, items: Mapping[str, tuple[Collection[str], bool]]) -> bool:
+    """``items``: of each its fields, and whether it has a step of its own."""
+    purpose = db.session.get(Purpose, (client_id, purpose_code))
     if purpose is None or purpose.approved_at is None:
         return True
-    items = catalogue.current([i.item_id for i in ask.items])
-    return any(_is_outdated(asked, items.get(asked.item_id)) for asked in ask.items)
+    today = catalogue.current(items)
+    return any(
+        _is_outdated(today.get(item_id), fields, own_step=own_step) for item_id, (fields, own_step) in items.items()
+    )
 
 
-def _is_outdated(asked: AskItem, item: DataItem | None) -> bool:
+def _is_outdated(item: DataItem | None, fields: Collection[str], *, own_step: bool) -> bool:
     if item is None or item.share == "N":
         return True
-    known = set(item.field_ids())
-    return not known.issuperset(asked.fields) or (item.is_sensitive_for(asked.fields) and not asked.sensitive)
+    return not set(item.field_ids()).issuperset(fields) or (item.is_sensitive_for(fields) and not own_step)
 
 
 def sign_in(client_id: str, scope: tuple[str, ...], asked: AskedClaims = NOTHING) -> Ask:

@@ -336,6 +336,8 @@ def why_inactive(facts: Facts, now: dt.datetime) -> Inactive | None:
     state = State(facts.state)
     if state == State.PENDING_APPROVAL and now >= facts.state_since + APPROVAL_LAPSES:
         return Inactive(Reason.LAPSED, facts.state_since + APPROVAL_LAPSES)
+    if state == State.PENDING_APPROVAL and (ended := _why_mandate(facts, now)) is not None:
+        return ended  # who prepared it may not act for the body any more: there is nothing to approve
     if state in LIVE and state != State.ACTIVE and now >= facts.expires_at:
         return Inactive(Reason.EXPIRED, facts.expires_at)
     if state != State.ACTIVE:
@@ -356,7 +358,12 @@ def _why_standing(facts: Facts, now: dt.datetime) -> Inactive | None:
         return Inactive(Reason.CLIENT_SUSPENDED, facts.client_standing_since)
     if facts.space_closed_at is not None:
         return Inactive(Reason.SPACE_CLOSED, facts.space_closed_at)
-    for end in (facts.mandate_ended_at, facts.mandate_valid_until):
-        if end is not None and end <= now:
-            return Inactive(Reason.MANDATE_ENDED, end)
+    return _why_mandate(facts, now)
+
+
+def _why_mandate(facts: Facts, now: dt.datetime) -> Inactive | None:
+    if facts.mandate_ended_at is not None:  # for good, also when the clock was set back
+        return Inactive(Reason.MANDATE_ENDED, facts.mandate_ended_at)
+    if facts.mandate_valid_until is not None and facts.mandate_valid_until <= now:
+        return Inactive(Reason.MANDATE_ENDED, facts.mandate_valid_until)
     return None

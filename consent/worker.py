@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from consent import announcements, archives, deletions, endings, keys, logos, person_codes, reminders
 from consent.history import Registry
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
-from dataspace import ceremonies, mail, messages, outbox, passkeys, signins
+from dataspace import ceremonies, mail, mandates, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
@@ -46,6 +46,13 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "archives": lambda now: archives.sweep(now, BATCH),
         "initial_access": lambda now: initial_access.sweep(now, BATCH),
         "keys": keys.destroy_retired,
+    }
+)
+# What time has ended is written down, so that it does not count again when the clock is set back.
+ENDED: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
+    {
+        "ended_tokens": lambda now: tokens.note_ends(now, BATCH),
+        "ended_mandates": lambda now: mandates.note_ends(now, BATCH),
     }
 )
 
@@ -174,6 +181,7 @@ def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
         "reminders": lambda now: reminders.remind(now, BATCH, registry=registry),
         "deletions": lambda now: deletions.sweep(now, BATCH, registry=registry),
         **SWEEPS,
+        **ENDED,
     }
 
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     delete,
     event,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
@@ -121,12 +122,28 @@ def delete_some(model: type[Base], *over: ColumnElement[bool], by: InstrumentedA
 
     Several sweepers at once take different rows; SQLite has one writer anyhow and leaves the locks out.
     """
-    table = table_of(model)
-    (key,) = table.primary_key.columns
-    # Through a CTE: PostgreSQL may run a subquery with LIMIT anew for every row of the table, and delete more.
-    some = select(key).where(*over).order_by(by).limit(limit).with_for_update(skip_locked=True).cte("some")
-    gone = delete(table).where(key.in_(select(some.c[key.name]))).returning(key)  # SQLite does not count with a CTE
+    key, those = _some(model, *over, by=by, limit=limit)
+    gone = delete(table_of(model)).where(those).returning(key)  # SQLite does not count with a CTE
     return len(connection().execute(gone).all())
+
+
+def update_some(
+    model: type[Base], *due: ColumnElement[bool], by: InstrumentedAttribute[Any], limit: int, **values: Any
+) -> int:
+    """As :func:`delete_some`, for rows that get other values, and are not ``due`` any more then."""
+    key, those = _some(model, *due, by=by, limit=limit)
+    done = update(table_of(model)).where(those).values(values).returning(key)
+    return len(connection().execute(done).all())
+
+
+def _some(
+    model: type[Base], *which: ColumnElement[bool], by: InstrumentedAttribute[Any], limit: int
+) -> tuple[Any, ColumnElement[bool]]:
+    """The key column, and the condition of up to ``limit`` rows that nobody else has locked."""
+    (key,) = table_of(model).primary_key.columns
+    # Through a CTE: PostgreSQL may run a subquery with LIMIT anew for every row of the table, and take more.
+    some = select(key).where(*which).order_by(by).limit(limit).with_for_update(skip_locked=True).cte("some")
+    return key, key.in_(select(some.c[key.name]))
 
 
 def new_id(prefix: str) -> str:

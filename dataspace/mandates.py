@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import holders
-from dataspace.db import Model, db, new_id
+from dataspace.db import Model, db, new_id, update_some
 from dataspace.errors import NotAllowed, NotFound
 
 
@@ -21,10 +21,13 @@ class Capacity(enum.StrEnum):
 
 
 class Mandate(Model):
-    """``agent_id`` may act for ``principal_id`` from ``valid_from`` until ``valid_until`` or until it is ended."""
+    """``agent_id`` may act for ``principal_id`` from ``valid_from`` until ``valid_until`` or until it is ended.
+
+    Once ``ended_at`` is set it is over for good, also when the clock is set back to before it.
+    """
 
     __tablename__ = "mandates"
-    __table_args__ = (Index(None, "agent_id"), Index(None, "principal_id"))
+    __table_args__ = (Index(None, "agent_id"), Index(None, "principal_id"), Index(None, "valid_until"))
     mandate_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     principal_id: Mapped[str] = mapped_column(ForeignKey("holders.holder_id"))
     agent_id: Mapped[str] = mapped_column(ForeignKey("holders.holder_id"))
@@ -35,11 +38,7 @@ class Mandate(Model):
 
     def in_force(self, now: dt.datetime) -> bool:
         """Whether the mandate may be used now."""
-        return (
-            self.valid_from <= now
-            and (self.valid_until is None or now < self.valid_until)
-            and (self.ended_at is None or now < self.ended_at)
-        )
+        return self.valid_from <= now and (self.valid_until is None or now < self.valid_until) and self.ended_at is None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +106,17 @@ def of_agent(agent_id: str, now: dt.datetime) -> list[Mandate]:
             Mandate.agent_id == agent_id,
             Mandate.valid_from <= now,
             or_(Mandate.valid_until.is_(None), Mandate.valid_until > now),
-            or_(Mandate.ended_at.is_(None), Mandate.ended_at > now),
+            Mandate.ended_at.is_(None),
         )
         .order_by(Mandate.mandate_id)
     )
     return list(rows)
+
+
+def note_ends(now: dt.datetime, limit: int = 1000) -> int:
+    """Write down that up to ``limit`` mandates have ended by time; returns how many.
+
+    Nothing waits for it: it only keeps what has ended from counting again when the clock is set back.
+    """
+    over = (Mandate.valid_until <= now, Mandate.ended_at.is_(None))
+    return update_some(Mandate, *over, by=Mandate.valid_until, limit=limit, ended_at=Mandate.valid_until)

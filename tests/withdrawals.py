@@ -82,9 +82,9 @@ def prepare(_app: Flask, *, trials: int, ask: Ask, actor: Actor) -> list[Trial]:
 
 def withdraw_each(app: Flask, *, trials: list[Trial], board: Board, actor: Actor) -> None:
     """Withdraw each one as soon as every reader has read it once and goes on reading."""
-    late = time.monotonic() + PATIENCE.total_seconds()
     with board.rows() as rows:
         for n, trial in enumerate(trials):
+            late = time.monotonic() + PATIENCE.total_seconds()
             while not all(row[n] for row in rows[READ:]):
                 assert time.monotonic() < late, "a reader has stopped"
                 time.sleep(BREATH)
@@ -98,9 +98,9 @@ def withdraw_each(app: Flask, *, trials: list[Trial], board: Board, actor: Actor
 def read_each(app: Flask, *, trials: list[Trial], board: Board, reader: int) -> list[Read]:
     """Read each one again and again, the last time after the withdrawal is known to be confirmed."""
     reads = []
-    late = time.monotonic() + PATIENCE.total_seconds()
     with board.rows() as rows:
         for n, trial in enumerate(trials):
+            late = time.monotonic() + PATIENCE.total_seconds()
             confirmed = False
             while not confirmed:
                 assert time.monotonic() < late, "the withdrawal has stopped"

@@ -37,10 +37,10 @@ def answer(row: AuthorizationRequest, secret: str, request: FormRequest) -> Boun
     bound = tokens.find_code(secret)
     if bound is None:
         raise AccessDeniedError("the holder did not agree")
-    if bound.used_at is not None:
+    if tokens.ended_early(bound, bound.used_at):
         tokens.revoke_family(bound.digest, client_id=bound.client_id, now=now)
         raise InvalidGrantError("it was used before")
-    if now >= bound.dies_at:
+    if bound.used_at is not None or now >= bound.dies_at:
         raise ExpiredTokenError("the answer was not fetched in time")
     demand_active(bound, request)
     return bound

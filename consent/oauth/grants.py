@@ -75,13 +75,14 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
         """The code, if it is this client's, fresh, unused, and its consent is active. Raises InvalidGrantError."""
         now = self.request.now
         bound = tokens.find_code(code) if code.startswith(tokens.CODE_PREFIX) else None  # no device code
-        if bound is None or bound.used_at is not None:
+        early = bound is not None and tokens.ended_early(bound, bound.used_at)
+        if bound is None or early:
             self._used_before(tokens.digest_of(code), client)
         if bound is None or bound.client_id != client.client_id:
             raise InvalidGrantError("the code is unknown")
-        if bound.used_at is not None:
+        if early:
             raise InvalidGrantError("the code was used before")
-        if now >= bound.dies_at:
+        if bound.used_at is not None or now >= bound.dies_at:
             raise InvalidGrantError("the code has expired")
         demand_active(bound, self.request)
         return HeldCode(bound)
@@ -118,7 +119,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
 
     def authenticate_refresh_token(self, refresh_token: str) -> HeldToken | None:
         bound = tokens.find_token(refresh_token)
-        if bound is None or bound.kind != Kind.REFRESH or bound.revoked_at is not None:
+        if bound is None or bound.kind != Kind.REFRESH or tokens.ended_early(bound, bound.revoked_at):
             return None
         return HeldToken(bound)
 
@@ -128,7 +129,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
         bound: BoundToken = self.request.refresh_token.bound
         if not self._only_manages(bound):
             demand_active(bound, self.request)
-        if self.request.now >= bound.dies_at:
+        if bound.revoked_at is not None or self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
         self.request.x5t = _shown_certificate(self.request, expected_x5t=None)
         self.request.jkt = _proved_key(self.request, must=bound.jkt is not None, expected_jkt=None)

@@ -28,7 +28,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.clients import Client
 from consent.records import Consent, ConsentVersion, Facts, facts_query
-from dataspace.db import Model, connection, db, delete_some, table_of
+from dataspace.db import Model, connection, db, delete_some, table_of, update_some
 
 # What a secret is can be told from its first letters, so that one found where it does not belong is recognised.
 CODE_PREFIX = "dsa_ac_"
@@ -398,6 +398,11 @@ def find_token(unverified_token: str) -> BoundToken | None:
     return cast("BoundToken | None", found)
 
 
+def ended_early(bound: Bound, ended_at: dt.datetime | None) -> bool:
+    """Whether it was used up or revoked before its time; what time has ended is noted with its own last moment."""
+    return ended_at is not None and ended_at < bound.dies_at
+
+
 def revoke(token: BoundToken, now: dt.datetime) -> None:
     """Revoke an access token; with a refresh token all that it could bring or has brought (RFC 7009 section 2.1)."""
     if token.kind == Kind.REFRESH:
@@ -421,3 +426,15 @@ def sweep(now: dt.datetime, limit: int = 1000) -> int:
         delete_some(table, table.expires_at <= now - REMEMBERED, by=table.expires_at, limit=limit)
         for table in (AuthorizationCode, Token)
     )
+
+
+def note_ends(now: dt.datetime, limit: int = 1000) -> int:
+    """Write down that up to ``limit`` codes and tokens each have ended by time; returns how many.
+
+    Nothing waits for it: it only keeps what has ended from living again when the clock is set back.
+    """
+    codes = (AuthorizationCode.expires_at <= now, AuthorizationCode.used_at.is_(None))
+    issued = (Token.expires_at <= now, Token.revoked_at.is_(None))
+    return update_some(
+        AuthorizationCode, *codes, by=AuthorizationCode.expires_at, limit=limit, used_at=AuthorizationCode.expires_at
+    ) + update_some(Token, *issued, by=Token.expires_at, limit=limit, revoked_at=Token.expires_at)

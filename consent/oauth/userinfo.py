@@ -45,7 +45,7 @@ def answer(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
     Raises InvalidTokenError, InsufficientScopeError.
     """
     bound = tokens.find_token(presented.token)
-    if bound is None or bound.kind != Kind.ACCESS or bound.revoked_at is not None:
+    if bound is None or bound.kind != Kind.ACCESS or tokens.ended_early(bound, bound.revoked_at):
         raise InvalidTokenError("the access token is unknown or revoked")
     if registry.issuer not in resources.audience(bound.resource, issuer=registry.issuer):
         raise InvalidTokenError("the access token is meant for another resource")
@@ -53,7 +53,7 @@ def answer(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
         check_possession(presented, expected_jkt=bound.jkt, expected_x5t=bound.x5t, now=now)
     if inactive := why_inactive(bound, now):
         raise InvalidTokenError(inactive.reason.value)
-    if now >= bound.dies_at:
+    if bound.revoked_at is not None or now >= bound.dies_at:
         raise InvalidTokenError("the access token has expired")
     said = _claims(bound, now, registry)
     alg = bound.client_options.get("userinfo_signed_response_alg")

@@ -36,7 +36,7 @@ def permission_for(
     The token is looked up first, so that an attempt with a stolen one can be shown to its holder. Raises ReadRefused.
     """
     bound = tokens.find_token(token)
-    if bound is None or bound.kind != Kind.ACCESS or bound.revoked_at is not None:
+    if bound is None or bound.kind != Kind.ACCESS or tokens.ended_early(bound, bound.revoked_at):
         raise ReadRefused("invalid_token")
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise ReadRefused("invalid_token", detail="meant for another resource")
@@ -55,7 +55,7 @@ def permission_for(
     inactive = why_inactive(bound, now)
     if inactive is not None:
         raise ReadRefused(inactive.reason.value, permission=permission, since=inactive.since)
-    if now >= bound.dies_at:
+    if bound.revoked_at is not None or now >= bound.dies_at:
         raise ReadRefused("invalid_token", detail="expired")
     if bound.consent_kind != "data":
         raise ReadRefused("insufficient_scope", permission=permission)

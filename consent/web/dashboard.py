@@ -12,7 +12,7 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from consent import deletions, endings, lifecycle, overview, regrading
+from consent import deletions, endings, lifecycle, overview, purposes, regrading
 from consent.oauth import entrance, fetching
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
@@ -151,6 +151,7 @@ def approval(consent_id: str) -> str:
         prepared_by=names[found.person_id].name if found.person_id in names else "",
         until=overview.approval_lapses(found),
         may_approve=detail.may_approve(actor),
+        outdated=detail.pending and purposes.outdated_since(detail.document, kind=found.kind),
     )
 
 
@@ -185,6 +186,6 @@ def _decide(decision: Callable[[], Consent], actor: Actor, now: dt.datetime) -> 
         db.session.commit()
     except Conflict:
         db.session.rollback()
-        flash(_("It was decided already, or its time to be approved is over."), "caution")
+        flash(_("Nothing changed: it was decided already, or it cannot be approved any more."), "caution")
         return
     flash(_("Approved. It is active now.") if decided.state == State.ACTIVE else _("Not approved. Nothing was given."))

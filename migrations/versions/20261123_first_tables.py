@@ -484,6 +484,7 @@ def upgrade():
     with op.batch_alter_table("mandates", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_mandates_agent_id"), ["agent_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_mandates_principal_id"), ["principal_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_mandates_valid_until"), ["valid_until"], unique=False)
 
     op.create_table(
         "passkeys",

@@ -81,7 +81,7 @@ def test_a_key_of_one_use_is_not_known_for_another(ring: Keyring) -> None:
 
 
 def test_private_halves_are_wrapped_and_bound_to_their_key(ring: Keyring) -> None:
-    first, second = db.session.scalars(sa.select(ServerKey).limit(2)).all()
+    first, second = db.session.scalars(sa.select(ServerKey).order_by(ServerKey.kid).limit(2)).all()
     assert first.wrapped_private
     assert second.wrapped_private
     with pytest.raises(jose.InvalidToken):
@@ -201,6 +201,18 @@ def test_a_clock_that_goes_backwards_brings_no_key_back(ring: Keyring) -> None:
     assert in_use(ring, "tokens", NOW)
     with pytest.raises(keys.NoKey):
         in_use(ring, "tokens", NOW - SECOND)
+
+
+def test_records_are_signed_although_the_clock_was_set_back(ring: Keyring) -> None:
+    first = in_use(ring, "records", NOW)
+    assert in_use(Keyring(VAULT), "records", NOW - 400 * dt.timedelta(days=1)) == first, "before there were keys"
+    keys.rotate(NOW, VAULT)
+    retired = NOW + keys.OVERLAP
+    second = in_use(Keyring(VAULT), "records", retired)
+    keys.destroy_retired(retired)
+    assert in_use(Keyring(VAULT), "records", NOW) == second != first, "the first one cannot sign any more"
+    with pytest.raises(keys.NoKey):
+        in_use(Keyring(VAULT), "tokens", NOW)
 
 
 def test_breaks_16_keys_rotate_with_the_process_running(app: Flask, settings: Settings, now: dt.datetime) -> None:

@@ -97,7 +97,7 @@ def test_it_holds_the_consent_the_text_and_the_event_as_they_are_kept(app: Flask
     assert receipt["consent"] == document
     assert receipt["consent_digest"] == f"sha-256:{digest}" == f"sha-256:{jose.digest(document)}"
     assert receipt["notice"] == {"text": factories.shown(now).text, "digest": document["notice"]["digest"]}
-    event = db.session.scalars(select(ConsentEvent).order_by(ConsentEvent.seq.desc())).first()
+    event = db.session.scalars(select(ConsentEvent).order_by(ConsentEvent.event_id.desc())).first()
     assert event is not None
     told = dict(receipt["event"])  # type: ignore[call-overload]
     assert told.pop("digest") == event.digest == jose.digest(told | {"consent_id": world.consent.consent_id})

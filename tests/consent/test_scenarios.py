@@ -140,7 +140,8 @@ def test_a_good_file_is_loaded_once(tmp_path: Path, now: dt.datetime) -> None:
     assert (bank.profile, bank.token_endpoint_auth_method, bank.jwks) == ("data", "private_key_jwt", None)
     assert purpose.approved_at == now
     assert (purpose.max_reads, purpose.frequency, purpose.cross_border) == (1, None, None)
-    events = [(e.kind, e.actor_id, e.text) for e in db.session.scalars(select(ClientEvent))]
+    noted = select(ClientEvent).order_by(ClientEvent.event_id)
+    events = [(e.kind, e.actor_id, e.text) for e in db.session.scalars(noted)]
     assert events == [("client:registered", "command", ""), ("client:purpose_approved", "command", "tenant-check")]
     terms = Terms(
         purpose_code="tenant-check", items=(), mode=None, max_reads=None, duration_days=None, reference_no=None
