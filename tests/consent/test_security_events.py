@@ -454,6 +454,16 @@ def test_what_cannot_be_meant(body: bytes, world: factories.World) -> None:
     assert (answer.status_code, answer.json["error"]) == (400, "invalid_request")
 
 
+def test_an_acknowledgement_of_ten_megabytes_is_refused(world: factories.World, now: dt.datetime) -> None:
+    bank = registers(world)
+    withdraws(world, now)
+    (row,) = rows()
+    for padding in (b" " * 10_000_000, b', "' + b"x" * 10_000_000 + b'"'):
+        answer = asks(bank, b'{"ack": ["' + row.jti.encode() + b'"' + padding + b"]}")
+        assert answer.status_code == 413
+    assert list(asks(bank).json["sets"]) == [row.jti], "it still waits"
+
+
 def test_the_description_tells_the_truth(app: Flask, world: factories.World) -> None:
     told = app.test_client().get("/.well-known/consent-events").json
     assert told["delivery_methods_supported"] == ["urn:ietf:rfc:8935", "urn:ietf:rfc:8936"]

@@ -231,6 +231,24 @@ def test_screens_that_a_request_does_not_have_are_not_there(scene: Scene, path: 
     assert scene.visitor.send("POST", address, data=fields).status_code in (404, 405)
 
 
+@pytest.mark.parametrize("forged", ["seen", "cookie"])
+def test_a_forged_mark_or_cookie_gives_nothing(scene: Scene, forged: str) -> None:
+    scene.shows(scene.asks([PLAIN], [LAB]))
+    scene.visitor.tap("Next")
+    scene.visitor.tap("Do not give this item")
+    if forged == "seen":
+        page = scene.visitor.tap("Agree", seen="0" * 24)
+        assert "Your choice has changed meanwhile, in another tab." in page.says
+    else:
+        cookie = scene.visitor.client.get_cookie("session")
+        assert cookie is not None
+        signature = cookie.value[-1:]
+        scene.visitor.client.set_cookie("session", cookie.value[:-1] + ("A" if signature != "A" else "B") + "=")
+        page = scene.visitor.tap("Agree")
+        assert (page.status, "Nothing was" in page.says) == (400, True), page.says
+    assert scene.consents() == []
+
+
 def test_another_persons_request_uri_is_not_hers(scene: Scene, app: Flask) -> None:
     page = scene.shows()
     other = Visitor(app.test_client())
