@@ -12,7 +12,7 @@ PORT ?= 8000
 BANK_PORT ?= 8001
 export PORT BANK_PORT
 
-.PHONY: help run demo test lint bench screenshots messages lock migrate clean set-up set-up-dev
+.PHONY: help run demo test trials lint bench screenshots messages lock migrate clean set-up set-up-dev
 
 help:  ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on S
 	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
 	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "browser or clients"
+
+trials: set-up-dev  ## Race 10000 withdrawals against readers in several processes on PostgreSQL, and print the figure
+	DATASPACE_WITHDRAWALS=10000 DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 0 -q tests/test_races.py -k confirmed
 
 lint: set-up-dev  ## Check style and types
 	$(VENV)/bin/ruff check .

@@ -22,7 +22,7 @@ from tests.conftest import make_settings
 from wsgi import create_app
 
 RACERS = 2
-PATIENCE = 60.0  # seconds until a racer that does not answer is called dead
+PATIENCE = 240.0  # seconds until a racer that does not answer is called dead
 Job = Callable[[Flask], Any]
 
 

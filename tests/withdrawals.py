@@ -24,8 +24,8 @@ from tests import factories
 from tests.consent import reading
 
 READERS = 2
-BREATH = 0.0005  # seconds between two looks or reads, so that the processes do not take the cores from each other
-PATIENCE = dt.timedelta(seconds=50)  # a little less than that of the arena, which then tells what was raised
+BREATH = 0.002  # seconds between two looks or reads, so that the processes do not take the cores from each other
+PATIENCE = dt.timedelta(seconds=200)  # a little less than that of the arena, which then tells what was raised
 BEGUN, CONFIRMED, READ = 0, 1, 2  # rows of the board; from the last on there is one for each reader
 
 

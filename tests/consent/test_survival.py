@@ -242,8 +242,9 @@ def test_a_forged_mark_or_cookie_gives_nothing(scene: Scene, forged: str) -> Non
     else:
         cookie = scene.visitor.client.get_cookie("session")
         assert cookie is not None
-        signature = cookie.value[-1:]
-        scene.visitor.client.set_cookie("session", cookie.value[:-1] + ("A" if signature != "A" else "B") + "=")
+        content, _dot, signature = cookie.value.rpartition(".")
+        first = "A" if signature[0] != "A" else "B"
+        scene.visitor.client.set_cookie("session", f"{content}.{first}{signature[1:]}")
         page = scene.visitor.tap("Agree")
         assert (page.status, "Nothing was" in page.says) == (400, True), page.says
     assert scene.consents() == []
