@@ -111,6 +111,18 @@ def cards(space_id: str, tab: Tab, now: dt.datetime, *, search: Search, page: in
     return Cards(cards=[_card(row, usage, now) for row in rows], total=total)
 
 
+def newest(space_id: str, now: dt.datetime, limit: int) -> list[tuple[str, Client, dict[str, str]]]:
+    """The newest active ones, in one query: id, third party, purpose in the three languages."""
+    found = (Consent.space_id == space_id, _on(Tab.ACTIVE, now))
+    rows = db.session.execute(
+        _joined(select(Consent, Client))
+        .where(*found)
+        .order_by(Consent.created_at.desc(), Consent.consent_id)
+        .limit(limit)
+    )
+    return [(consent.consent_id, client, consent.purpose_text) for consent, client in rows]
+
+
 def asked_by(space_id: str) -> list[Client]:
     """The clients that have ever asked this space, for a filter."""
     theirs = select(Consent.client_id).where(Consent.space_id == space_id).distinct()

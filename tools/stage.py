@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from flask import Flask
 from sqlalchemy import update
@@ -140,13 +141,15 @@ class Stage:
         parameters.
         """
         at = at or self.now
-        callback = str(clients.get(ask.client_id).redirect_uris[0])
-        parameters = {"redirect_uri": callback, "state": "s", "code_challenge": "c" * 43, "scope": " ".join(ask.scope)}
-        uri, _row = par.push(ask.client_id, parameters | more, ask, at, jkt="k" * 43)
+        uri = self._push(ask, at, more)
         row = par.open_in_browser(uri, client_id=ask.client_id, browser=BROWSER, now=at)
         if answered_by is not None:
             par.keep_choices(row, self._all_given(ask, answered_by).to_choices(), at)
         return f"/consent/{row.handle}"
+
+    def pushed(self, ask: Ask, **more: str) -> str:
+        """A request that no browser has opened yet: the path at which one does."""
+        return f"/authorize?client_id={ask.client_id}&request_uri={quote(self._push(ask, clock.now(), more))}"
 
     def request(self, path: str) -> AuthorizationRequest:
         """The stored request behind the path of a consent page."""
@@ -185,6 +188,12 @@ class Stage:
             accesses.record_refused(permission, items, refused, at)
         else:
             accesses.record_answered(permission, items, at)
+
+    def _push(self, ask: Ask, at: dt.datetime, more: dict[str, str]) -> str:
+        callback = str(clients.get(ask.client_id).redirect_uris[0])
+        parameters = {"redirect_uri": callback, "state": "s", "code_challenge": "c" * 43, "scope": " ".join(ask.scope)}
+        uri, _row = par.push(ask.client_id, parameters | more, ask, at, jkt="k" * 43)
+        return uri
 
     def _actor(self, secret: str) -> Actor:
         visit = signins.visit(secret, self.now, idle=dt.timedelta(hours=1))

@@ -22,6 +22,7 @@ from consent.web.context import registry
 from consent.web.freshness import demand_fresh
 from dataspace import accesses, clock, holders
 from dataspace.accesses import Wanted
+from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.mandates import Actor
@@ -44,6 +45,7 @@ bp.add_url_rule("/reads.csv", "reads_csv", require_holder(reads.export))
 bp.add_url_rule("/reads.json", "reads_json", require_holder(reads.export_json))
 SEARCH_FROM = 10  # cards in a list (check C-33)
 LAST_READS = 10
+ON_HOME = 3  # as many are one tap from home (check C-34)
 MAX_PAGE = 10_000
 
 
@@ -51,6 +53,7 @@ MAX_PAGE = 10_000
 def _fill_home(state: BlueprintSetupState) -> None:
     """The home page of the data space and its navigation show our numbers without knowing us."""
     state.app.extensions["home_numbers"] = home_numbers
+    state.app.extensions["home_given"] = home_given
     state.app.extensions.setdefault("place_numbers", {})["waiting"] = lambda actor, now: overview.waiting_for(
         actor.space_id, actor.person_id, now
     )
@@ -65,6 +68,15 @@ def home_numbers(actor: Actor, now: dt.datetime) -> list[tuple[int, str, str]]:
         (counts[Tab.ACTIVE], _("active authorizations"), url_for("dashboard.authorizations")),
         (recent, _("reads in 30 days"), url_for("dashboard.reads")),
         (waiting, _("waiting for me"), url_for("dashboard.authorizations", tab=Tab.WAITING)),
+    ]
+
+
+def home_given(actor: Actor, now: dt.datetime) -> list[tuple[str, str, str]]:
+    """(address, third party, purpose) of the newest active ones: from the first page it is two taps to stop one."""
+    locale = _locale()
+    return [
+        (url_for("dashboard.consent", consent_id=i), plain(client.name(locale)), plain(in_language(purpose, locale)))
+        for i, client, purpose in overview.newest(actor.space_id, now, ON_HOME)
     ]
 
 

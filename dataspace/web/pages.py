@@ -1,7 +1,8 @@
 """The pages of one's own space: the first page, and my data.
 
-The figures of the first page come from whoever installed ``app.extensions["home_numbers"]``: a function of actor and
-time that returns (figure, label, address). The data space itself knows no consents.
+What the first page says of authorizations comes from whoever installed functions of actor and time that return it:
+``app.extensions["home_numbers"]`` (figure, label, address), ``app.extensions["home_given"]`` (address, third party,
+purpose). The data space itself knows no consents.
 """
 
 import datetime as dt
@@ -19,6 +20,7 @@ from dataspace.web.shell import services
 from dataspace.web.signin import current_actor, require_holder, the_actor
 
 HomeNumbers = Callable[[Actor, dt.datetime], list[tuple[int, str, str]]]
+HomeGiven = Callable[[Actor, dt.datetime], list[tuple[str, str, str]]]
 bp = Blueprint("home", __name__)
 
 
@@ -31,9 +33,12 @@ def index() -> str | Response:
     if actor.capacity is Capacity.ADMINISTRATOR:
         return redirect(url_for("admin.index"), 303)
     numbers: HomeNumbers | None = current_app.extensions.get("home_numbers")
+    given: HomeGiven | None = current_app.extensions.get("home_given")
+    now = clock.now()
     return render_template(
         "home/index.html",
-        numbers=numbers(actor, clock.now()) if numbers else [],
+        numbers=numbers(actor, now) if numbers else [],
+        given=given(actor, now) if given else [],
         unread=messages.unread(actor.space_id),
     )
 

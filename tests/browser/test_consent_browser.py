@@ -3,11 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect
+from playwright.sync_api import Browser, Locator, Page, expect
+from sqlalchemy import select
 
-from tests.browser.conftest import Running
-from tests.browser.phone import Phone, serious
-from tests.browser.test_journeys_browser import act_as, apply, back_at_the_bank, enrol
+from consent.purposes import Purpose
+from consent.records import State
+from dataspace.db import db
+from tests.browser.customer import Customer
+from tests.browser.phone import serious
+from tools.stage import Stage
 
 pytestmark = pytest.mark.browser
 CONTRAST = """button => {
@@ -23,13 +27,29 @@ CONTRAST = """button => {
 
 
 @pytest.fixture(scope="module")
-def citizen(chromium: Browser, running: Running) -> Iterator[Phone]:
-    """A signed-in person's phone."""
-    phone = Phone(chromium, running.issuer, locale="zh-CN")
-    enrol(phone, running.codes["陈嘉怡"])
-    yield phone
-    phone.close()
-    assert phone.problems == []
+def people(chromium: Browser, stage: Stage) -> Iterator[dict[str, Customer]]:
+    """One for each kind of holder."""
+    made = {
+        "natural_person": Customer(chromium, stage, "ouyang-huimin"),
+        "legal_entity": Customer(chromium, stage, "li-weiqiang", acting_for="yuehai-pearl"),
+        "unincorporated": Customer(chromium, stage, "wu-haiyan", acting_for="lingnan-tea"),
+    }
+    yield made
+    for customer in made.values():
+        customer.close()
+
+
+@pytest.fixture
+def citizen(people: dict[str, Customer]) -> Customer:
+    """A person."""
+    return people["natural_person"]
+
+
+def asked(customer: Customer, stage: Stage) -> None:
+    """On the consent page of a request with one screen."""
+    path = stage.asked(stage.ask("lingnan-bank", "card-limit-review"))
+    db.session.commit()
+    customer.page.goto(stage.origin + path)
 
 
 def box(found: Locator) -> dict[str, float]:
@@ -38,49 +58,58 @@ def box(found: Locator) -> dict[str, float]:
     return dict(measured)
 
 
-def above_the_fold(phone: Phone) -> None:
-    """Who, why, what and how long, in this order and above the bar with the buttons."""
-    page = phone.page
+def under_the_fold(page: Page) -> list[str]:
+    """Which of who, why, what and how long do not stand, whole and in this order, above the bar with the buttons."""
     assert page.evaluate("window.scrollY") == 0
     fold = box(page.locator(".pair"))["y"]
-    parts = (".card.party", ".purpose q", ".card.items .item", "dl.rows.big > div")
-    tops = [box(page.locator(f"main {part}"))["y"] for part in parts]
-    assert tops == sorted(tops)
-    last = box(page.locator("main dl.rows.big > div"))
-    assert last["y"] + last["height"] <= fold, (last, fold)
+    who, why, what = (box(page.locator(f"main {part}")) for part in (".card.party", ".purpose q", ".card.items .item"))
+    assert who["y"] < why["y"] < what["y"]
+    ends = {name: found["y"] + found["height"] for name, found in (("who", who), ("why", why), ("what", what))}
+    # Beside the title of a long list, below a short one.
+    longs = [box(found) for found in page.locator("main :is(.title-line .small, dl.rows.big > div:first-child)").all()]
+    ends["how long"] = min(found["y"] + found["height"] for found in longs)
+    return [name for name, end in ends.items() if end > fold]
 
 
 @pytest.mark.parametrize("language", ["zh_Hans", "zh_Hant", "en"])
-def test_c01_the_first_four_answers_stand_above_the_fold(citizen: Phone, running: Running, language: str) -> None:
-    apply(citizen, running, "housing-loan")
-    citizen.tap(f"button[name=language][value={language}]")
-    above_the_fold(citizen)
-    citizen.tap("button[name=language][value=zh_Hans]")
+def test_c01_the_four_answers_stand_above_the_fold_for_every_purpose(
+    stage: Stage, people: dict[str, Customer], language: str
+) -> None:
+    found = {}
+    for customer in people.values():
+        customer.reads_in(language)
+    for purpose in db.session.scalars(select(Purpose).order_by(Purpose.client_id, Purpose.code)):
+        customer = people[purpose.holder_kinds[0]]
+        path = stage.asked(stage.ask(purpose.client_id, purpose.code))
+        db.session.commit()
+        customer.page.goto(stage.origin + path)
+        if under := under_the_fold(customer.page):
+            found[purpose.code] = under
+    assert found == {}
 
 
-def test_c01_of_a_company(chromium: Browser, running: Running) -> None:
-    phone = Phone(chromium, running.issuer)
-    enrol(phone, running.codes["周敏"])
-    act_as(phone, "粤海明珠电子")
-    apply(phone, running, "working-capital-loan")
-    above_the_fold(phone)
+def test_a_row_opens_to_fields_months_and_masked_values(stage: Stage, people: dict[str, Customer]) -> None:
+    customer = people["legal_entity"]
+    customer.reads_in("zh_Hans")
+    path = stage.asked(stage.ask("lingnan-bank", "working-capital-loan"))
+    db.session.commit()
+    page = customer.page
+    page.goto(stage.origin + path)
     # A row opens to its fields and months; nothing is chosen there.
-    phone.tap("main summary:has-text('企业用电')")
-    expect(phone.page.locator("input[name='months.e.energy.power']").first).not_to_be_checked()
+    page.locator("main summary:has-text('企业用电')").first.click()
+    expect(page.locator("input[name='months.e.energy.power']").first).not_to_be_checked()
     # What would be given is masked until it is tapped.
-    preview = phone.page.locator("details[open] .preview")
+    preview = page.locator("details[open] .preview")
     mask, hide = preview.locator(".dots"), preview.locator(".when-open")
     expect(mask).to_be_visible()
     expect(hide).to_be_hidden()
-    phone.tap("details[open] .preview > summary")
+    page.locator("details[open] .preview > summary").click()
     expect(mask).to_be_hidden()
     expect(hide).to_be_visible()
-    phone.check("consent-company-open")
-    phone.close()
 
 
-def test_c13_both_choices_have_the_same_size_and_enough_contrast(citizen: Phone, running: Running) -> None:
-    apply(citizen, running, "card-limit-review")
+def test_c13_both_choices_have_the_same_size_and_enough_contrast(citizen: Customer, stage: Stage) -> None:
+    asked(citizen, stage)
     refuse, agree = (citizen.page.locator(f".pair button[value={value}]") for value in ("refuse", "agree"))
     one, other = box(refuse), box(agree)
     assert (one["width"], one["height"], one["y"]) == (other["width"], other["height"], other["y"])
@@ -91,9 +120,9 @@ def test_c13_both_choices_have_the_same_size_and_enough_contrast(citizen: Phone,
     assert refuse.evaluate(weight) == agree.evaluate(weight)
 
 
-def test_c21_a_warning_stands_two_minutes_before_the_end(citizen: Phone, running: Running) -> None:
+def test_c21_a_warning_stands_two_minutes_before_the_end(citizen: Customer, stage: Stage) -> None:
     citizen.page.clock.install()
-    apply(citizen, running, "card-limit-review")
+    asked(citizen, stage)
     warning = citizen.page.locator(".time-left [role=alert]")
     expect(warning).to_be_hidden()
     citizen.page.clock.fast_forward("27:00")
@@ -101,13 +130,12 @@ def test_c21_a_warning_stands_two_minutes_before_the_end(citizen: Phone, running
     citizen.page.clock.fast_forward("01:30")
     expect(warning).to_be_visible()
     assert serious(citizen.page) == []
-    citizen.check("consent-warning")
     citizen.tap(".time-left button")
     expect(citizen.page.locator(".time-left")).to_be_visible()
 
 
-def test_c25_the_keyboard_alone_and_large_text(citizen: Phone, running: Running) -> None:
-    apply(citizen, running, "card-limit-review")
+def test_c25_the_keyboard_alone_and_large_text(citizen: Customer, stage: Stage) -> None:
+    asked(citizen, stage)
     page = citizen.page
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     scroll, width = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
@@ -122,5 +150,6 @@ def test_c25_the_keyboard_alone_and_large_text(citizen: Phone, running: Running)
             break
     assert seen.index("refuse") < seen.index("agree")
     assert "SUMMARY" in seen
-    page.keyboard.press("Enter")
-    back_at_the_bank(citizen, running)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert citizen.consents()[-1].state == State.ACTIVE

@@ -4,7 +4,6 @@ The pages are the stops of the tour (tools/people.py), which tests/test_screensh
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page
 from tests.browser.phone import serious
 from tools import tour
 from tools.people import visitors
-from tools.stage import Stage, opened
+from tools.stage import Stage
 from tools.tour import Visitor
 
 pytestmark = pytest.mark.browser
@@ -38,12 +37,6 @@ FIRST_FOCUS = "document.activeElement.className + ' ' + document.activeElement.g
 WIDE = "document.documentElement.scrollWidth > innerWidth"
 HEADINGS = "document.querySelectorAll('h1').length"
 LOOKS: list[tuple[str, Literal["light", "dark"], int]] = [("zh-CN", "light", 390), ("en", "dark", 1280)]
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with opened(tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
 
 
 @pytest.fixture(scope="module")
