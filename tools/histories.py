@@ -84,13 +84,14 @@ def asked_of_a_person(stage: Stage, me: SignedIn) -> dict[str, Stop]:
     refused = stage.ask("lingnan-bank", "card-limit-review")
     stage.refuse(refused, me.actor)
     stops["asked-again"] = Stop(stage.asked(refused))
-    stops["decided"] = Stop(_decided(stage, loan))
+    stops["decided"] = Stop(_decided(stage, me, loan))
     return stops | _what_changes(stage, me)
 
 
-def _decided(stage: Stage, ask: Ask) -> str:
-    path = stage.asked(ask)
-    par.finish(stage.request(path), stage.now, consent_id=None)
+def _decided(stage: Stage, me: SignedIn, ask: Ask) -> str:
+    """Given, and the answer has got lost on the way to the third party."""
+    path, consent = stage.asked(ask), stage.give(ask, me.actor)
+    par.finish(stage.request(path), stage.now, consent_id=consent.consent_id)
     return path
 
 

@@ -55,6 +55,19 @@ def with_code(
     return NOWHERE if way is None else response_modes.answer(way, {"code": code}, now, registry=registry)
 
 
+def once_more(
+    request: AuthorizationRequest, consent: Consent, actor: Actor, now: dt.datetime, *, registry: Registry
+) -> Answer | None:
+    """The answer with another code in place of the first, which got lost on the way; None if the client has used it.
+
+    Raises what :func:`with_code` raises.
+    """
+    tokens.forget_unused(consent.consent_id)
+    if tokens.is_fetched(consent.consent_id):
+        return None
+    return with_code(request, consent, actor, now, registry=registry)
+
+
 def with_error(
     request: AuthorizationRequest, error: str, description: str, now: dt.datetime, *, registry: Registry
 ) -> Answer:

@@ -40,8 +40,15 @@ def take(parameters: dict[str, str], *, keys: ClientKeys, now: dt.datetime, regi
     return request_uri
 
 
+class RequestOver(InvalidRequestURIError):  # type: ignore[misc]
+    """A stored request that nobody can open here any more: no mistake of the client's."""
+
+
 def open_taken(request_uri: str, *, client_id: str, browser: str, now: dt.datetime) -> AuthorizationRequest:
-    """Bind the request to the browser. Raises OAuth2Error, to be shown: nobody vouches for where to send it."""
+    """Bind the request to the browser. Raises OAuth2Error, to be shown: nobody vouches for where to send it.
+
+    Raises Conflict when this browser has had its answer already.
+    """
     client = registered_client.find(client_id)
     if client is None:
         raise InvalidClientError(description="unknown client")
@@ -50,7 +57,13 @@ def open_taken(request_uri: str, *, client_id: str, browser: str, now: dt.dateti
     try:
         return par.open_in_browser(request_uri, client_id=client_id, browser=browser, now=now)
     except NotFound as error:
-        raise InvalidRequestURIError(error.detail) from None
+        raise RequestOver(error.detail) from None
+
+
+def handle_of(request_uri: str) -> str:
+    """The handle of a stored request, empty when there is none."""
+    found = par.find(request_uri)
+    return found.handle if found else ""
 
 
 def is_silent(request: AuthorizationRequest) -> bool:

@@ -118,13 +118,16 @@ def open_in_browser(
 ) -> AuthorizationRequest:
     """Bind a pushed request to the browser that shows it. Opening it again in the same browser is no harm.
 
-    Raises NotFound when it is unknown, another client's, another browser's, too old or finished.
+    Raises NotFound when it is unknown, another client's, another browser's, too old or finished; Conflict when this
+    very browser has finished it.
     """
     row = db.session.scalar(
         select(AuthorizationRequest).filter_by(uri_digest=_digest(unverified_request_uri)).with_for_update()
     )
-    if row is None or row.client_id != client_id or row.finished_at is not None or now >= row.expires_at:
+    if row is None or row.client_id != client_id or now >= row.expires_at:
         raise NotFound("request_uri is unknown, used or too old")
+    if row.finished_at is not None:
+        raise (Conflict if row.browser == _digest(browser) else NotFound)("request_uri is used")
     if not bind(row, browser, now):
         raise NotFound("request_uri was opened in another browser")
     return row
@@ -150,6 +153,11 @@ def bring(request: AuthorizationRequest, browser: str, now: dt.datetime) -> None
     """Move a request that waits for a holder to the browser that opens it now; an earlier one can no longer answer."""
     request.browser = _digest(browser)
     request.opened_at = request.opened_at or now
+
+
+def is_of(request: AuthorizationRequest, browser: str) -> bool:
+    """Whether this browser has opened the request."""
+    return request.browser == _digest(browser)
 
 
 def in_browser(handle: str, *, browser: str, now: dt.datetime) -> AuthorizationRequest:

@@ -21,7 +21,9 @@ from sqlalchemy import (
     String,
     Table,
     bindparam,
+    delete,
     insert,
+    select,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -226,6 +228,10 @@ _REVOKE_FAMILY = (
     .values(revoked_at=bindparam("now"))
 )
 _REVOKE = update(_TOKENS).where(_TOKENS.c.digest == bindparam("token")).values(revoked_at=bindparam("now"))
+_USED_CODE = (
+    select(_CODES.c.digest).where(_CODES.c.consent_id == bindparam("consent"), _CODES.c.used_at.is_not(None)).limit(1)
+)
+_FORGET_CODES = delete(_CODES).where(_CODES.c.consent_id == bindparam("consent"), _CODES.c.used_at.is_(None))
 _END_CODES = (
     update(_CODES)
     .where(_CODES.c.consent_id == bindparam("consent"), _CODES.c.used_at.is_(None))
@@ -409,6 +415,16 @@ def revoke(token: BoundToken, now: dt.datetime) -> None:
         revoke_family(token.family, client_id=token.client_id, now=now)
     else:
         connection().execute(_REVOKE, {"token": token.digest, "now": now})
+
+
+def is_fetched(consent_id: str) -> bool:
+    """Whether the client of a consent has used a code for it."""
+    return connection().execute(_USED_CODE, {"consent": consent_id}).first() is not None
+
+
+def forget_unused(consent_id: str) -> None:
+    """Take back the codes of a consent that nobody has used. Of an exchange at the same time either wins."""
+    connection().execute(_FORGET_CODES, {"consent": consent_id})
 
 
 def end_of_consent(consent_id: str, now: dt.datetime) -> None:

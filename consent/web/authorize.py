@@ -22,6 +22,7 @@ bp.add_url_rule("/refuse", view_func=decisions.refuse, methods=["POST"])
 bp.add_url_rule("/look-anyway", view_func=decisions.look_anyway, methods=["POST"])
 bp.add_url_rule("/waiting", view_func=decisions.waiting)
 bp.add_url_rule("/return", view_func=decisions.return_to_client, methods=["POST"])
+bp.add_url_rule("/answer-again", view_func=decisions.answer_again, methods=["POST"])
 bp.add_url_rule("/done", view_func=decisions.done)
 
 

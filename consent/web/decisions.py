@@ -16,6 +16,7 @@ from consent.web.context import registry
 from consent.web.steps import CONFIRM, FIRST
 from consent.web.visits import (
     Visit,
+    answered,
     decided_page,
     demand_fresh_sign_in,
     demand_guardian,
@@ -130,6 +131,21 @@ def return_to_client(handle: str) -> Response:
     except Conflict:
         db.session.rollback()
         decided_page(handle)
+
+
+def answer_again(handle: str) -> Response:
+    """Bring the client the answer that got lost on the way to it."""
+    now = clock.now()
+    found = answered(handle, now, lock=True)
+    if found is None:
+        decided_page(handle)
+    answer = answers.once_more(found.row, found.consent, found.actor, now, registry=registry())
+    if answer is None:
+        db.session.rollback()
+        decided_page(handle)
+    db.session.commit()
+    consent_id = found.consent.consent_id
+    return way_back.go(answer, Told(handle=handle, outcome="given", party=found.party, consent_id=consent_id))
 
 
 def done(handle: str) -> str:

@@ -33,8 +33,10 @@ from consent.oauth.server import the_server
 from consent.web import openapi, way_back
 from consent.web.context import registry
 from consent.web.openapi_certificates import with_certificates
+from consent.web.visits import decided_page
 from dataspace import clock
 from dataspace.db import db
+from dataspace.errors import Conflict
 from dataspace.web.limits import limited
 from dataspace.web.shell import ask_language, csrf, services
 from dataspace.web.signin import browser_secret, current_actor
@@ -217,6 +219,9 @@ def authorize() -> AnyResponse:
         opened = authorization.open_taken(request_uri, client_id=client_id, browser=browser_secret(), now=now)
     except OAuth2Error as error:
         return _turned_away(error, now)
+    except Conflict:  # the back button, after the decision
+        db.session.rollback()
+        decided_page(authorization.handle_of(request_uri))
     if not authorization.is_silent(opened):
         ask_language(opened.parameters.get("ui_locales", ""))
         db.session.commit()
@@ -252,7 +257,8 @@ def _turned_away(error: OAuth2Error, now: dt.datetime) -> AnyResponse:
     way: WayBack | None = getattr(error, "way_back", None)
     if way is not None:
         return way_back.go(answers.refusal(way, error.error, description, now, registry=registry()))
-    page = render_template("consent/request_error.html", error=error.error, description=description)
+    over = isinstance(error, authorization.RequestOver)
+    page = render_template("consent/request_error.html", error=error.error, description=description, over=over)
     return Response(page, 400, mimetype="text/html")
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import select
 
 from consent import clients, differences, documents, history, lifecycle, purposes, refusals, subjects
 from consent.clients import Client, Standing
-from consent.oauth import authorization, par, waiting
+from consent.oauth import answers, authorization, par, tokens, waiting
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Ask, Purpose
 from consent.records import Consent, facts_of, why_inactive
@@ -37,7 +37,7 @@ from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
 from dataspace.holders import Holder
 from dataspace.mandates import Actor, Capacity
-from dataspace.web.shell import services
+from dataspace.web.shell import allow_form_action, services
 from dataspace.web.signin import SignInTooOld, ask_sign_in, browser_secret, current_actor
 from dataspace.web.values import plain
 
@@ -251,6 +251,34 @@ def acting_as(actor: Actor) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A request that this browser has answered by giving, and whose answer the client has not used so far."""
+
+    row: AuthorizationRequest
+    actor: Actor
+    consent: Consent
+    party: str
+
+
+def answered(handle: str, now: dt.datetime, *, lock: bool = False) -> Answered | None:
+    """What may be brought to the client once more: the network may have failed between us and it.
+
+    ``lock``: of two who do it at once the second waits for the first.
+    """
+    row, actor = db.session.get(AuthorizationRequest, handle, with_for_update=lock), current_actor()
+    if row is None or row.consent_id is None or row.finished_at is None or actor is None or row.by_code:
+        return None
+    consent = lifecycle.get(row.consent_id)
+    by_whom = (consent.space_id, consent.person_id, consent.kind) == (actor.space_id, actor.person_id, "data")
+    if not by_whom or not par.is_of(row, browser_secret()) or now >= row.expires_at:
+        return None
+    if why_inactive(facts_of(consent.consent_id), now) is not None or tokens.is_fetched(consent.consent_id):
+        return None
+    party = clients.get(row.client_id).name(str(get_locale() or "zh_Hans"))
+    return Answered(row=row, actor=actor, consent=consent, party=party)
+
+
 def decided_page(handle: str) -> NoReturn:
     """For whoever comes second: a second tab, a double tap, the back button (aborts)."""
     row = db.session.get(AuthorizationRequest, handle)
@@ -260,7 +288,10 @@ def decided_page(handle: str) -> NoReturn:
     if consent_id and actor is not None:
         consent = lifecycle.get(consent_id)
         mine = consent if consent.space_id == actor.space_id else None
-    _page("decided", 409, consent=mine)
+    again = answered(handle, clock.now())
+    if again is not None and (way := answers.way_back(again.row)) is not None:
+        allow_form_action(way.origin)
+    _page("decided", 409, consent=mine, again=again)
 
 
 def _may_replace(consent: Consent, actor: Actor, now: dt.datetime) -> bool:

@@ -12,7 +12,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import delete, update
 
-from consent import history
+from consent import endings, history
+from consent.oauth import tokens
 from consent.oauth.par import PUSHED, READING, AuthorizationRequest
 from consent.purposes import Purpose
 from consent.records import APPROVAL_LAPSES, Consent, State
@@ -24,7 +25,7 @@ from dataspace.settings import Settings
 from dataspace.signins import SignIn
 from dataspace.web.shell import services
 from tests import factories
-from tests.consent.scene import CROSS_BORDER, EXTRA, LAB, PLAIN, SCAN, Scene
+from tests.consent.scene import BANK, CROSS_BORDER, EXTRA, LAB, PLAIN, SCAN, Scene
 from tests.consent.visitor import Page, Visitor, delivered, row_of
 
 
@@ -113,6 +114,64 @@ def test_a_refusal_may_be_posted_twice(scene: Scene) -> None:
     post(scene, page, "Refuse")
     assert post(scene, page, "Refuse").status == 409
     assert [c.state for c in scene.consents()] == [State.REFUSED]
+
+
+def test_an_answer_that_got_lost_is_brought_once_more(scene: Scene) -> None:
+    """The browser never got the page after the last tap: the consent is there, and the third party knows nothing."""
+    page = scene.shows()
+    lost = post(scene, page, "Agree")
+    assert "You have agreed" in lost.says
+    first = scene.returned()["code"]
+    again = scene.visitor.get(scene.visitor.path.removesuffix("/done"))
+    assert "This was already decided" in again.says
+    scene.visitor.tap(f"Return to {BANK}")
+    second = scene.returned()["code"]
+    assert second != first
+    assert tokens.find_code(first) is None
+    found = tokens.find_code(second)
+    assert found is not None
+    assert [found.consent_id] == [c.consent_id for c in scene.consents()]
+
+
+def test_an_answer_that_has_arrived_is_not_brought_again(scene: Scene, app: Flask) -> None:
+    page = scene.shows()
+    post(scene, page, "Agree")
+    first, path = scene.returned()["code"], scene.visitor.path.removesuffix("/done")
+    stale = scene.visitor.get(path)
+    code = tokens.find_code(first)
+    assert code is not None
+    assert tokens.use_code(code, scene.now)
+    db.session.commit()
+    assert not scene.visitor.get(path).offers(f"Return to {BANK}")
+    assert post(scene, stale, f"Return to {BANK}").status == 409
+    assert tokens.is_fetched(code.consent_id)
+
+
+@pytest.mark.parametrize("what", ["withdrawn", "another person", "another browser", "refused"])
+def test_an_answer_is_brought_again_only_to_who_gave_and_while_it_holds(scene: Scene, app: Flask, what: str) -> None:
+    page = scene.shows()
+    post(scene, page, "Refuse" if what == "refused" else "Agree")
+    path = scene.visitor.path.removesuffix("/done")
+    (consent,) = scene.consents()
+    if what == "withdrawn":
+        endings.withdraw(
+            consent.consent_id, factories.actor(scene.person, scene.now), scene.now, registry=factories.registry()
+        )
+        db.session.commit()
+    elif what == "another person":
+        scene.visitor.sign_in(factories.holder(scene.now, factories.OTHER_PERSON, "梁志文"), scene.now)
+    elif what == "another browser":
+        other = Visitor(app.test_client())
+        with other.client.session_transaction() as session:
+            session["browser"] = "another"
+        scene.visitor = other.sign_in(scene.person, scene.now)
+    shown = scene.visitor.get(path)
+    assert not shown.offers(f"Return to {BANK}")
+    token = delivered(scene.visitor.get("/").forms["form-0"])["csrf_token"]
+    sent = scene.visitor.send("POST", f"{path}/answer-again", data={"csrf_token": token})
+    assert sent.status_code == 409
+    codes = db.session.query(tokens.AuthorizationCode).count()
+    assert codes == (0 if what == "refused" else 1)
 
 
 # Time
