@@ -14,6 +14,9 @@ AUTHENTICATOR = {
     "isUserVerified": True, "automaticPresenceSimulation": True,
 }  # fmt: skip
 
+# Links and buttons that send a form.
+LEADS_ON = "e => e.matches('a[href]') || (e.form != null && e.type === 'submit')"
+
 
 class Phone:
     """One person's phone: counts taps, and weighs and measures pages."""
@@ -43,9 +46,11 @@ class Phone:
         self.taps += 1
         self.weight = 0
         target = self.page.locator(selector).locator("visible=true").first
-        target.scroll_into_view_if_needed()
-        target.click()
-        self.page.wait_for_load_state("networkidle")
+        if target.evaluate(LEADS_ON):
+            with self.page.expect_navigation():
+                target.click()
+        else:
+            target.click()
 
     def touch(self, *, enabled: bool) -> None:
         """Whether the person confirms what the passkey device asks."""

@@ -35,6 +35,7 @@ def sign_out_and_in(phone: Phone) -> None:
     phone.check("passkeys")
     phone.tap("form[action$='/signout'] button")
     expect(phone.page).to_have_url(re.compile("/signin"))
+    phone.page.wait_for_load_state("networkidle")  # the page asks for a challenge by itself; one is enough
     phone.check("sign-in")
     phone.touch(enabled=True)
     phone.tap("main button")
