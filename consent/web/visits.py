@@ -267,7 +267,7 @@ def answered(handle: str, now: dt.datetime, *, lock: bool = False) -> Answered |
     ``lock``: of two who do it at once the second waits for the first.
     """
     row, actor = db.session.get(AuthorizationRequest, handle, with_for_update=lock), current_actor()
-    if row is None or row.consent_id is None or row.finished_at is None or actor is None or row.by_code:
+    if row is None or row.consent_id is None or row.finished_at is None or actor is None or row.is_fetched:
         return None
     consent = lifecycle.get(row.consent_id)
     by_whom = (consent.space_id, consent.person_id, consent.kind) == (actor.space_id, actor.person_id, "data")
