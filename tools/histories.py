@@ -51,7 +51,7 @@ def of_a_person(me: SignedIn) -> dict[str, Stop]:
         "message-choices": Stop("/messages/choices"), "mail-address": Stop("/messages/address"),
         "copies": Stop("/archive"), "erasure": Stop("/erasure"), "passkeys": Stop("/passkeys"),
         "add-passkey": Stop("/passkeys/add"), "remove-passkey": Stop(f"/passkeys/{passkey}/remove"),
-        "counter-code": Stop("/device"), "requests": Stop("/requests"), "cases": Stop("/cases"),
+        "counter-code": Stop("/device"), "cases": Stop("/cases"),
         "new-case": Stop("/cases/new?kind=explanation"),
         "forbidden": Stop("/admin"),
     }  # fmt: skip
@@ -78,9 +78,12 @@ def asked_of_a_person(stage: Stage, me: SignedIn) -> dict[str, Stop]:
         "form-expired": Stop(stage.asked(loan), tampered("csrf_token", "button[value=agree]")),
         "asked-to-sign-in-there": Stop(stage.asked(purposes.sign_in(LOGIN_CLIENT, ("openid", "profile")))),
         "at-a-counter": Stop(f"/device?user_code={stage.at_a_counter(loan)}"),
+        "asked-elsewhere-another": Stop(stage.waits_for(loan, "hld_of_somebody_else", opened=True)),
         "at-a-counter-unknown": Stop("/device?user_code=BCDF-GHJK"),
         "sign-out": Stop(f"/oauth/logout?client_id={LOGIN_CLIENT}"),
     }
+    stage.waits_for(loan, me.actor.holder_id)
+    stops["asked-elsewhere"] = Stop("/requests")
     refused = stage.ask("lingnan-bank", "card-limit-review")
     stage.refuse(refused, me.actor)
     stops["asked-again"] = Stop(stage.asked(refused))

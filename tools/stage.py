@@ -21,7 +21,7 @@ from consent import clients, documents, lifecycle, purposes, terms
 from consent.documents import Choices
 from consent.history import Registry
 from consent.keys import ServerKey
-from consent.oauth import device, par
+from consent.oauth import ciba, ciba_request, device, par
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.requests import CheckedRequest
 from consent.purposes import Ask
@@ -160,6 +160,17 @@ class Stage:
         checked = CheckedRequest(client_id=ask.client_id, parameters={"scope": ""}, ask=ask, jkt="k" * 43)
         _device_code, user_code = device.begin(checked, self.now, index=self.registry.index)
         return user_code
+
+    def waits_for(self, ask: Ask, holder_id: str, *, opened: bool = False) -> str:
+        """A request to somebody who is elsewhere: the path of its consent page. ``opened``: in everybody's browser."""
+        parameters = {"scope": "openid", "binding_message": "W4SC"}
+        checked = CheckedRequest(client_id=ask.client_id, parameters=parameters, ask=ask, jkt="k" * 43)
+        row = par.find(ciba.begin(checked, holder_id, ciba_request.WAITS, self.now))
+        if row is None:
+            raise LookupError(holder_id)
+        if opened:
+            par.bring(row, BROWSER, self.now)
+        return f"/consent/{row.handle}"
 
     # Holders decide
 

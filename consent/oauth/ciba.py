@@ -54,7 +54,7 @@ class BackchannelAuthentication(Endpoint):  # type: ignore[misc]
         )
         checked = requests.check(draft)
         addressee = _addressee(draft, index=self.server.registry.index)
-        auth_req_id = _begin(checked, addressee, draft.life, request.now)
+        auth_req_id = begin(checked, addressee, draft.life, request.now)
         body = {
             "auth_req_id": auth_req_id,
             "expires_in": int(draft.life.total_seconds()),
@@ -70,7 +70,7 @@ def _addressee(draft: requests.Draft, *, index: BlindIndex) -> str:
     return person_codes.use(draft.get("login_hint"), draft.now, index=index) or NOBODY
 
 
-def _begin(checked: requests.CheckedRequest, addressee: str, life: dt.timedelta, now: dt.datetime) -> str:
+def begin(checked: requests.CheckedRequest, addressee: str, life: dt.timedelta, now: dt.datetime) -> str:
     """Store a checked request; returns its ``auth_req_id``, of which the digest is kept. Raises AccessDeniedError."""
     _demand_patience(checked.client_id, addressee, now)
     auth_req_id = tokens.new_secret(tokens.CIBA_PREFIX)

@@ -72,6 +72,7 @@ def open_in_browser(row: AuthorizationRequest, *, browser: str, now: dt.datetime
 def _names(actor: Actor, index: BlindIndex) -> set[str]:
     """The holder's id, and the names that clients which may ask like this have for the holder."""
     asked_before = select(Consent.client_id).where(Consent.space_id == actor.space_id)
-    parties = db.session.scalars(select(Client).where(Client.client_id.in_(asked_before)))
-    may_ask = [party for party in parties if CIBA in party.options.get("grant_types", ())]
-    return {actor.holder_id} | {subjects.of(actor.holder_id, party, index) for party in may_ask}
+    columns = select(Client.client_id, Client.profile, Client.redirect_uris, Client.options)
+    parties = db.session.execute(columns.where(Client.client_id.in_(asked_before)))
+    audiences = {subjects.audience_of(*party) for party in parties if CIBA in party.options.get("grant_types", ())}
+    return {actor.holder_id} | {index.pairwise(actor.holder_id, audience) for audience in audiences}

@@ -6,7 +6,8 @@ Opening one leads to the same consent page as everybody's. Refusing needs no loo
 import datetime as dt
 from dataclasses import dataclass
 
-from flask import Blueprint, redirect, render_template, session, url_for
+from flask import Blueprint, g, redirect, render_template, session, url_for
+from flask.blueprints import BlueprintSetupState
 from flask_babel import format_timedelta, get_locale
 from werkzeug.wrappers import Response
 
@@ -28,7 +29,14 @@ from dataspace.web.signin import browser_secret, require_holder, the_actor
 from dataspace.web.values import plain
 
 bp = Blueprint("waiting", __name__, url_prefix="/requests")
+PLACE = "home"  # of the navigation, from where the page is reached
+_NUMBER = "requests_waiting"
 _SLOT = "person_code"  # of the session: the code is shown to the browser that has made it, and kept nowhere else
+
+
+@bp.record_once
+def _fill_navigation(state: BlueprintSetupState) -> None:
+    state.app.extensions.setdefault("place_numbers", {})[PLACE] = number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,8 +95,11 @@ def refuse(handle: str) -> Response:
 
 
 def number(actor: Actor, now: dt.datetime) -> int:
-    """How many wait."""
-    return len(waiting.of(actor, now, index=registry().index))
+    """How many wait; looked up once a page, which may show it twice."""
+    if _NUMBER not in g:
+        g.setdefault(_NUMBER, len(waiting.of(actor, now, index=registry().index)))
+    found: int = g.get(_NUMBER)
+    return found
 
 
 def _opened(handle: str) -> AuthorizationRequest:

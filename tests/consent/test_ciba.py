@@ -543,3 +543,32 @@ def test_earlier_consent_is_no_answer(caller: Caller, world: factories.World, ph
     begun = caller.asks(id_token_hint=hint(caller, world)).json
     assert lifecycle.get(newest().consent_id).state == State.ACTIVE
     assert error_of(caller.polls(begun)) == (400, "authorization_pending")
+
+
+# Where it is seen
+
+
+def test_the_first_page_and_the_navigation_say_how_many_wait(begun: dict[str, Any], phone: Visitor) -> None:
+    for path in ("/", "/authorizations"):
+        page = phone.get(path)
+        assert "Home : 1" in page.says
+    assert any(
+        words.startswith("Requests that wait for you") and words.endswith("1") for words, _ in phone.get("/").links
+    )
+    phone.get(PAGE)
+    phone.tap("Refuse")
+    assert "Home : 1" not in phone.get("/").says
+
+
+def test_nobody_is_sent_back_to_who_waits_elsewhere(caller: Caller, world: factories.World, phone: Visitor) -> None:
+    """The pages from which others return to the third party."""
+    caller.asks(login_hint=code_of(phone))
+    phone.get(PAGE)
+    phone.tap("Refuse")
+    begun = caller.asks(login_hint=code_of(phone)).json
+    phone.get(PAGE)
+    resting = phone.tap("Open")
+    assert "You refused this already" in resting.says
+    assert not resting.offers("Return to Lingnan Example Bank")
+    assert "sees it on its own screen" in phone.tap("End this; Lingnan Example Bank sees it there").says
+    assert error_of(caller.polls(begun)) == (400, "access_denied")
