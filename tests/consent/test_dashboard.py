@@ -160,7 +160,7 @@ def test_the_number_of_queries_does_not_grow_with_the_list(desk: Desk) -> None:
     for n in range(20):
         desk.read(consent=desk.another(n))
     assert queries(desk.visitor, "/authorizations") == few
-    assert few < 12
+    assert few < 14  # three of them for the numbers of the navigation
 
 
 def queries(visitor: Visitor, path: str) -> int:
