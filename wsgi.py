@@ -20,6 +20,7 @@ from consent.web import (
     device,
     endpoints,
     erasures,
+    explanation,
     inbox,
     logos,
     logout,
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         inbox,
         archives,
         erasures,
+        explanation,
         admin,
     )
     for part in (doors, passkeys, pages, mail_address, api, *ours):

@@ -67,6 +67,7 @@ def _nobody(stage: Stage) -> Visitor:
         "enrol": Stop("/enrol"),
         "enrol-wrong-code": Stop("/enrol", sends("/enrol", code="ABCD-1234-EFGH-5678")),
         "enrol-create": Stop("/enrol", sends("/enrol", code=code)),
+        "explanation": Stop("/explanation"),
         "check-a-receipt": Stop("/receipts/check"),
         "check-a-receipt-unreadable": Stop("/receipts/check", sends("/receipts/check", pasted="no receipt")),
         "signed-out": Stop("/signed-out"),

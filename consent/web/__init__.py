@@ -33,6 +33,7 @@ days        days in forms and addresses
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately, notices and mail that were not taken
 wording     what the screens of a request call things: for grown-ups, and in simpler words for the young
+explanation  how it is decided who may read what: the gate in order, from one table
 words       labels of states, reasons, capacities and items in the reader's language
 grounds     why an administrator stepped in, in the reader's language
 commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients; wrapping_commands

@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 
 from consent import overview
 from consent.purposes import Texts
-from consent.web import asking, words
+from consent.web import asking, explanation, words
 from consent.web.days import between
 from dataspace import accesses
 from dataspace.accesses import Access, Action, Outcome, Wanted
@@ -40,6 +40,7 @@ class Line:
     answered: bool
     result: str
     reason: str
+    why_url: str  # where the page on decisions explains the reason; empty for an answered read
     reference_no: str
     consent_id: str
     access_id: int
@@ -132,6 +133,7 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
         answered=answered,
         result=_result(row),
         reason="" if answered else words.why(row.reason or ""),
+        why_url="" if answered else explanation.link(row.reason or ""),
         reference_no=plain(row.reference_no or ""),
         consent_id=row.consent_id,
         access_id=row.access_id,

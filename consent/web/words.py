@@ -138,6 +138,9 @@ CAPACITIES: dict[str, Label] = {
 
 # Why a read was refused, beyond the reasons for which a consent is inactive.
 REFUSALS: dict[str, Label] = {
+    "invalid_token": lazy_gettext("It came in another way than the one agreed with it."),
+    "invalid_dpop_proof": lazy_gettext("It could not prove that it is the one that was authorized."),
+    "insufficient_scope": lazy_gettext("It serves only for signing in. It was given no data."),
     "item_not_granted": lazy_gettext("It asked for data that it was not given."),
     "insufficient_user_authentication": lazy_gettext("Your sign-in was too long ago for sensitive data."),
     "frequency_exceeded": lazy_gettext("It wanted to read more often than was allowed."),
