@@ -35,6 +35,7 @@ lost_mail     mail that was given up, for administrators
 messages      what a holder is told: only kinds and ids, the words are made when they are read
 outbox        what is still to be sent: claimed, posted, recorded, tried again; by several senders at once
 fetching      the only way out to a URL that somebody else gave us (SSRF guard)
+portable      one item as its holder takes it elsewhere
 web/          guard, sign-in, pages of one's own space, the data API
 
 Import rule: dataspace never imports consent; only dataspace/web imports flask (db: flask_sqlalchemy only).

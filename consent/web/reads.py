@@ -1,8 +1,6 @@
 """Who read my data: every answered and refused read, newest first; and the same as a file, for people or programs."""
 
-import csv
 import datetime as dt
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -20,13 +18,13 @@ from consent.web.days import between
 from dataspace import accesses
 from dataspace.accesses import Access, Action, Outcome, Wanted
 from dataspace.catalogue import in_language
+from dataspace.web import tables
 from dataspace.web.limits import limited
 from dataspace.web.signin import the_actor
 from dataspace.web.values import plain
 
 BATCH = 500
 FILTERS = ("client", "outcome", "consent", "since", "until")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")  # what spreadsheets take for a formula (OWASP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,10 +147,10 @@ def _result(row: Access) -> str:
 def csv_rows(space_id: str, locale: str, chosen: Wanted) -> Iterator[str]:
     """The reads of a space in words, as lines of CSV with a head."""
     head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"))
-    yield "\ufeff" + _csv(head)  # the mark by which spreadsheets know UTF-8
+    yield tables.MARK + tables.line(head)
     comma = str(_(", "))
     for batch in _batches(space_id, locale, chosen):
-        yield "".join(_csv(_cells(line, comma)) for line in batch)
+        yield "".join(tables.line(_cells(line, comma)) for line in batch)
 
 
 def _objects(space_id: str, locale: str, chosen: Wanted) -> Iterator[bytes]:
@@ -190,14 +188,3 @@ def _object(line: Line) -> dict[str, Any]:
 def _cells(line: Line, comma: str) -> tuple[str, ...]:
     at = to_user_timezone(line.at).strftime("%Y-%m-%d %H:%M:%S")
     return (at, line.party, line.purpose, comma.join(line.items), line.result, line.reason, line.reference_no)
-
-
-def _csv(cells: tuple[str, ...]) -> str:
-    line = io.StringIO()
-    csv.writer(line).writerow([_harmless(cell) for cell in cells])
-    return line.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA) else cell

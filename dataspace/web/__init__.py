@@ -8,6 +8,7 @@ known_browsers  browsers that somebody has signed in with before: a sign-in with
 mail_address  where mail to a holder goes, confirmed by a code
 places     the main navigation: what each face does most, and how much waits there
 pages      pages of one's own space: home, my data
+tables     tables as files, without formulas
 values     values of records as their holder reads them
 guard      the per-application resource protector and its challenges
 api        the data API that third parties read; answers: as JSON, or as a signed token

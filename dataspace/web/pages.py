@@ -8,16 +8,20 @@ purpose). The data space itself knows no consents.
 import datetime as dt
 from collections.abc import Callable
 
+import orjson
 from flask import Blueprint, current_app, redirect, render_template, url_for
 from flask_babel import get_locale
+from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
-from dataspace import clock, messages, spaces
+from dataspace import clock, messages, portable, spaces
 from dataspace.errors import NotFound
 from dataspace.mandates import Actor, Capacity
-from dataspace.web import values
+from dataspace.web import tables, values
+from dataspace.web.limits import limited
+from dataspace.web.passkeys import FRESH
 from dataspace.web.shell import services
-from dataspace.web.signin import current_actor, require_holder, the_actor
+from dataspace.web.signin import current_actor, require_fresh, require_holder, the_actor
 
 HomeNumbers = Callable[[Actor, dt.datetime], list[tuple[int, str, str]]]
 HomeGiven = Callable[[Actor, dt.datetime], list[tuple[str, str, str]]]
@@ -60,11 +64,7 @@ def data() -> str:
 @require_holder
 def item(item_id: str) -> str:
     """One record: its values, hidden until tapped."""
-    locale = str(get_locale())
-    held = spaces.holdings(the_actor().space_id, vault=services().vault, item_ids=[item_id])
-    if not held:
-        raise NotFound("the space holds no such record")
-    found = held[0]
+    locale, found = str(get_locale()), _held(item_id)
     return render_template(
         "home/item.html",
         item_id=found.item.item_id,
@@ -78,6 +78,48 @@ def item(item_id: str) -> str:
         left_out=values.left_out(found.item, found.rows),
         sensitive=found.item.sensitive,
     )
+
+
+@bp.get("/data/<item_id>/item.json")
+@limited("60/hour")
+@require_holder
+def item_json(item_id: str) -> Response:
+    """One record as a file for programs."""
+    document = portable.document(_taken(item_id), issuer=services().settings.issuer)
+    return _file(orjson.dumps(document, option=orjson.OPT_INDENT_2), f"{item_id}.json", "application/json")
+
+
+@bp.get("/data/<item_id>/item.csv")
+@limited("60/hour")
+@require_holder
+def item_csv(item_id: str) -> Response:
+    """One record as a table for spreadsheets, in the reader's language."""
+    columns = (str(_("Source")), str(_("System")), str(_("As of")), str(_("Format")), str(_("Version")))
+    table = portable.table(_taken(item_id), str(get_locale()), provenance=columns)
+    content = tables.MARK + "".join(tables.line(cells) for cells in table)
+    return _file(content.encode(), f"{item_id}.csv", "text/csv")
+
+
+def _held(item_id: str) -> spaces.Held:
+    """The record of one item in the space. Raises NotFound."""
+    held = spaces.holdings(the_actor().space_id, vault=services().vault, item_ids=[item_id])
+    if not held:
+        raise NotFound("the space holds no such record")
+    return held[0]
+
+
+def _taken(item_id: str) -> spaces.Held:
+    """The record, for its holder to take along; what is sensitive needs a fresh sign-in. Raises NotFound."""
+    found = _held(item_id)
+    if portable.is_sensitive(found.item):
+        require_fresh(the_actor(), clock.now(), max_age=FRESH)
+    return found
+
+
+def _file(content: bytes, name: str, mimetype: str) -> Response:
+    response = Response(content, mimetype=mimetype)
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
 
 
 def _by_source(entries: list[tuple[str, str, spaces.Held]]) -> dict[str, list[tuple[str, spaces.Held]]]:
