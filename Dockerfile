@@ -24,6 +24,7 @@ COPY migrations migrations
 COPY templates templates
 COPY static static
 COPY demonstration demonstration
+COPY verifier verifier
 COPY --from=builder /build/translations translations
 # A number, so that an orchestrator can see that it is not root; nothing below /app is writable for it.
 USER 10001:10001

@@ -6,7 +6,7 @@ reason that a read can be refused for and that no step names makes a test fail.
 
 from dataclasses import dataclass
 
-from flask import Blueprint, render_template, url_for
+from flask import Blueprint, render_template
 from flask_babel import lazy_gettext
 
 from consent.records import Reason
@@ -59,6 +59,8 @@ GATE: tuple[Step, ...] = (
         lazy_gettext("Only the items, details and time that you chose leave, in the form that you chose."),
         (
             "insufficient_scope",
+            "purpose_mismatch",
+            "case_mismatch",
             "insufficient_user_authentication",
             "item_not_granted",
             "item_verify_only",
@@ -114,10 +116,10 @@ def page() -> str:
     )
 
 
-def link(reason: str) -> str:
-    """Where the page explains a reason for which a read was refused; the gate as a whole for an unknown one."""
+def place(reason: str) -> str:
+    """Where on the page a reason for which a read was refused stands; the gate as a whole for an unknown one."""
     known = any(reason in step.reasons for step in GATE)
-    return url_for("explanation.page", _anchor=anchor(reason) if known else "gate")
+    return anchor(reason) if known else "gate"
 
 
 def anchor(reason: str) -> str:

@@ -38,7 +38,7 @@ class Line:
     answered: bool
     result: str
     reason: str
-    why_url: str  # where the page on decisions explains the reason; empty for an answered read
+    because: str  # where on the page of explanation the reason stands; empty for an answered read
     reference_no: str
     consent_id: str
     access_id: int
@@ -131,7 +131,7 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
         answered=answered,
         result=_result(row),
         reason="" if answered else words.why(row.reason or ""),
-        why_url="" if answered else explanation.link(row.reason or ""),
+        because="" if answered else explanation.place(row.reason or ""),
         reference_no=plain(row.reference_no or ""),
         consent_id=row.consent_id,
         access_id=row.access_id,

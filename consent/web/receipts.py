@@ -1,6 +1,7 @@
 """Receipts in their holder's hands: the page, the files; and checking one, which anybody may do with what they hold."""
 
 import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,6 +28,7 @@ from dataspace.web.signin import require_holder, the_actor
 from dataspace.web.values import one
 
 bp = Blueprint("receipts", __name__)
+PROGRAMS = ("verify_receipt.py", "verify_archive.py")
 ONE_AT_A_TIME = "receipts.one_at_a_time"
 
 # The parts of a receipt, as far as a page has a word for them: what does not fit is named by it.
@@ -125,6 +127,16 @@ def check() -> str:
         wrong=_names(finding),
         verdict=Verdict,
     )
+
+
+@bp.get("/receipts/programs/<name>")
+@limited("60/minute")
+def program(name: str) -> Response:
+    """One of the programs that check without us, to be kept by whoever wants to check. Raises NotFound."""
+    if name not in PROGRAMS:
+        raise NotFound("no such program")
+    content = (Path(current_app.root_path) / "verifier" / name).read_bytes()
+    return _file(content, "text/x-python", name)
 
 
 @bp.get("/receipts/keys")

@@ -1,0 +1,228 @@
+#!/usr/bin/env python3
+"""Checks a copy of a data space (archive.zip), without the service and without a network.
+
+    python verify_archive.py archive.zip --keys keys.json
+
+archive.zip is the copy as its holder downloaded it, not unpacked. keys.json is the service's public key set, from
+/receipts/keys; get it once, from the service itself, and keep it. Nothing is unpacked; nothing is written.
+
+What is checked: the signature of the list of files, that the archive holds these files and no others, every file's
+digest, and every receipt. Everything that does not match is said in a sentence of its own.
+
+Exit status: 0 all of it is genuine and unchanged; 1 it is not; 2 it could not be checked (a file is missing, or is not
+what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py beside it; shares no code with
+the service.
+"""
+
+import argparse
+import datetime as dt
+import hashlib
+import sys
+import time
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import verify_receipt
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from verify_receipt import LEEWAY, Refused, moment, parse, unbase64
+
+SCHEMA, TYP = "gd-dsa-archive/1", "dsa-archive+json"
+LIST, SIGNED, SUMS = "manifest.json", "manifest.jws", "SHA256SUMS"
+RECEIPTS = "authorizations/receipts/"
+MAX_LIST = 64 * 1024 * 1024  # bytes of the list of files; every other file is as long as the list says
+CHUNK = 1024 * 1024
+DESCRIPTORS = {0, 12, 16, 20, 24}  # what may stand between two files of a zip (APPNOTE 4.3.9)
+# What reading a damaged zip file raises; RuntimeError: it wants a password.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+Keys = dict[str, ec.EllipticCurvePublicKey]
+Sentence = tuple[str, str]  # English, Chinese
+
+
+def altered_list() -> Refused:
+    return Refused(
+        "The signature of the list of files does not match: it was altered, or is not from this service.",
+        "文件清单的签名不符：清单被改动过，或者不是本平台签发的。",
+    )
+
+
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """Raises Refused when it is missing, or is no zip file."""
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        raise Refused(f"The file {path} cannot be opened.", f"无法打开文件 {path}。", status=2) from None
+    except DAMAGED:
+        raise Refused("The file is damaged, or is no archive.", "文件已损坏，或者不是数据副本。") from None
+
+
+def read(file: zipfile.ZipFile, name: str, size: int) -> Iterator[bytes]:
+    """A file in pieces, at most ``size`` bytes and one more of it, whatever it claims. Raises one of DAMAGED."""
+    info = file.getinfo(name)
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise zipfile.BadZipFile("another compression")
+    with file.open(info) as entry:
+        left = size + 1
+        while left > 0 and (piece := entry.read(min(CHUNK, left))):
+            left -= len(piece)
+            yield piece
+
+
+def whole(file: zipfile.ZipFile, name: str, size: int) -> bytes | None:
+    """A file that is at most ``size`` bytes long; None when it is missing, longer or damaged."""
+    try:
+        content = b"".join(read(file, name, size))
+    except (KeyError, *DAMAGED):
+        return None
+    return content if len(content) <= size else None
+
+
+def signed_list(file: zipfile.ZipFile, keys: Keys, now: dt.datetime) -> tuple[dict[str, Any], bytes]:
+    """The list of files, also as the bytes that were signed, when its signature holds. Raises Refused."""
+    raw = whole(file, SIGNED, MAX_LIST)
+    if raw is None:
+        raise Refused(
+            f"The signed list of files ({SIGNED}) is missing or damaged.", f"已签名的文件清单（{SIGNED}）缺失或已损坏。"
+        )
+    try:
+        header64, payload64, signature64 = raw.decode("ascii").split(".")
+        header, payload, signature = parse(unbase64(header64)), unbase64(payload64), unbase64(signature64)
+        if header["alg"] != "ES256" or header["typ"] != TYP or len(signature) != 64:
+            raise altered_list()
+        key = keys.get(header["kid"])
+        if key is None:
+            raise Refused(
+                "The list is signed with a key that is not in the key file: it is not from this service, or the key "
+                "file is old.",
+                "清单签名所用的密钥不在密钥文件里：副本不是本平台签发的，或者密钥文件太旧。",
+            )
+        number = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
+        key.verify(encode_dss_signature(*number), f"{header64}.{payload64}".encode(), ec.ECDSA(hashes.SHA256()))
+        said: dict[str, Any] = parse(payload)
+    except (ValueError, KeyError, TypeError, RecursionError, InvalidSignature):
+        raise altered_list() from None
+    if said.get("schema") != SCHEMA:
+        raise Refused("Signed, but of another form: take a newer verifier.", "签名有效，但格式不同，请用新版程序核对。")
+    if moment(said["made_at"]) > now + LEEWAY:
+        raise Refused("Signed, but it says that it is of the future.", "签名有效，但制作时间晚于现在。")
+    return said, payload
+
+
+def wrong_names(file: zipfile.ZipFile, wanted: set[str]) -> Iterator[Sentence]:
+    """Files that are missing, that should not be there, or that are there twice; and what lies between them."""
+    found = Counter(info.filename for info in file.infolist())
+    for name in sorted(wanted - set(found)):
+        yield f"{name} is missing.", f"缺少 {name}。"
+    for name in sorted(set(found) - wanted):
+        shown = ascii(name)[1:-1][:200]  # nothing that a terminal would obey
+        if name.startswith(("/", "\\")) or ".." in name.replace("\\", "/").split("/") or ":" in name:
+            yield (
+                f"{shown} does not belong to it, and would land outside the folder. Do not unpack this archive.",
+                f"{shown} 不属于这份副本，解压后会落到文件夹之外。请不要解压。",
+            )
+        else:
+            yield f"{shown} does not belong to it.", f"{shown} 不属于这份副本。"
+    for name in sorted(name for name, times in found.items() if times > 1 and name in wanted):
+        yield f"{name} is there more than once.", f"{name} 出现了不止一次。"
+    if has_gaps(file):
+        yield "Something lies hidden between the files.", "文件之间夹带了别的内容。"
+
+
+def has_gaps(file: zipfile.ZipFile) -> bool:
+    """Whether bytes stand before, between or behind the files: programs differ in what they make of those."""
+    place, first = 0, True
+    for info in sorted(file.infolist(), key=lambda one: one.header_offset):
+        between = info.header_offset - place
+        if between != 0 if first else between not in DESCRIPTORS:
+            return True
+        file.fp.seek(info.header_offset)
+        head = file.fp.read(30)
+        lengths = int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little")
+        place, first = info.header_offset + 30 + lengths + info.compress_size, False
+    return file.start_dir - place not in DESCRIPTORS or bool(file.comment)
+
+
+def wrong_files(file: zipfile.ZipFile, files: dict[str, dict[str, Any]], payload: bytes) -> Iterator[Sentence]:
+    """Files whose content is not the one that was signed. ``payload``: the signed list."""
+    here = set(file.namelist())
+    sums = [f"{one['sha256']}  {name}\n".encode() for name, one in files.items()]
+    same = {name: is_unchanged(file, name, signed) for name, signed in files.items() if name in here}
+    same[LIST] = LIST not in here or whole(file, LIST, len(payload)) == payload
+    found = whole(file, SUMS, sum(map(len, sums)))
+    same[SUMS] = SUMS not in here or (found is not None and sorted(found.splitlines(keepends=True)) == sorted(sums))
+    for name in (name for name, fits in same.items() if not fits):
+        yield f"{name} was changed.", f"{name} 被改动过。"
+
+
+def is_unchanged(file: zipfile.ZipFile, name: str, signed: dict[str, Any]) -> bool:
+    digest, size = hashlib.sha256(), 0
+    try:
+        for piece in read(file, name, signed["size"]):
+            digest.update(piece)
+            size += len(piece)
+    except DAMAGED:
+        return False
+    return size == signed["size"] and digest.hexdigest() == signed["sha256"]
+
+
+def wrong_receipts(file: zipfile.ZipFile, names: list[str], keys: Keys, now: dt.datetime) -> Iterator[Sentence]:
+    """Receipts that do not hold by themselves."""
+    for name in names:
+        raw = whole(file, name, verify_receipt.MAX_BYTES)
+        if raw is None:
+            yield f"{name} is no receipt.", f"{name} 不是凭据。"
+            continue
+        try:
+            verify_receipt.check(raw, keys, now)
+        except Refused as refused:
+            yield f"{name}: {refused.sentence['en']}", f"{name}：{refused.sentence['zh']}"
+
+
+def check(path: Path, keys: Keys, now: dt.datetime) -> tuple[dict[str, Any], list[Sentence]]:
+    """The signed list of files, and everything that does not match it. Raises Refused when there is no such list."""
+    with open_archive(path) as file:
+        said, payload = signed_list(file, keys, now)
+        files = said["files"]
+        wrong = list(wrong_names(file, {*files, LIST, SIGNED, SUMS}))
+        wrong += wrong_files(file, files, payload)
+        if not wrong:  # a receipt that was changed is named already
+            wrong += wrong_receipts(file, [name for name in files if name.startswith(RECEIPTS)], keys, now)
+    return said, wrong
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("archive", type=Path, help="the copy as it was downloaded (a zip file)")
+    parser.add_argument("--keys", type=Path, required=True, help="the service's public keys, as a JWK set")
+    parser.add_argument("--language", choices=verify_receipt.LANGUAGES, default="zh", help="default: zh")
+    options = parser.parse_args(arguments)
+    started, zh = time.perf_counter(), options.language == "zh"
+    try:
+        said, wrong = check(options.archive, verify_receipt.load_keys(options.keys), dt.datetime.now(dt.UTC))
+    except Refused as refused:
+        print(refused.sentence[options.language], file=sys.stderr)
+        return refused.status
+    for sentence in wrong:
+        print(sentence[1 if zh else 0], file=sys.stderr)
+    if wrong:
+        return 1
+    took, count = time.perf_counter() - started, len(said["files"])
+    receipts = sum(name.startswith(RECEIPTS) for name in said["files"])
+    made, issuer = said["made_at"], said["issuer"]
+    if zh:
+        print(f"副本真实完整：{count} 个文件，其中凭据 {receipts} 份，均未被改动（核对用时 {took:.1f} 秒）。")
+        print(f"  签发：{issuer}\n  制作时间：{made}")
+    else:
+        print(f"Genuine, whole and unchanged: {count} files, {receipts} of them receipts ({took:.1f} s).")
+        print(f"  From: {issuer}\n  Made: {made}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
