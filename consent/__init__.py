@@ -24,6 +24,7 @@ announcements what a client is told of its consents, and whether it has taken it
 telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
+approvals     who of a company has to agree: one, or two
 lifecycle     ask, give, refuse, replace, approve: how a consent comes about
 amendments    withdraw an item, shorten: changes of what a living consent allows, to less
 pauses        pause and resume, suspend and reinstate

@@ -15,9 +15,7 @@ from consent.records import SCHEMA
 from dataspace.catalogue import DataItem
 from dataspace.holders import Holder
 from dataspace.identifiers import BlindIndex
-from dataspace.mandates import Actor, Capacity
-
-_RULES = {Capacity.SELF: "any", Capacity.GUARDIAN: "guardian"}  # who has to agree; of a body its representative
+from dataspace.mandates import Actor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +87,7 @@ def build(
     *,
     consent_id: str,
     kind: str,
+    approvals: dict[str, Any],
     notice_digest: str,
     not_before: dt.datetime,
     expires_at: dt.datetime,
@@ -120,7 +119,7 @@ def build(
             "auth_time": stamp(actor.auth_time),
             "auth_method": "passkey",
         },
-        "approvals": {"rule": _RULES.get(actor.capacity, "legal_representative"), "steps": []},
+        "approvals": approvals,
         "recipient": _recipient(client),
         "third_parties": list(ask.third_parties),
         "purpose": {

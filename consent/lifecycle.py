@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from consent import differences, documents, history, purposes
+from consent import approvals, differences, documents, history, purposes
 from consent.clients import Client
 from consent.documents import Choices, Shown, Subject
 from consent.history import Registry
@@ -27,16 +27,16 @@ from dataspace import catalogue
 from dataspace.db import db, new_id
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.holders import Holder
-from dataspace.mandates import Actor, Capacity
+from dataspace.mandates import Actor
 
 
 def give(ask: Ask, choices: Choices, actor: Actor, shown: Shown, now: dt.datetime, *, registry: Registry) -> Consent:
-    """Record that the holder agrees. An agent's agreement waits for a second person of the company.
+    """Record that the holder agrees. What needs a second person of the company (:mod:`consent.approvals`) waits for it.
 
     Raises NotAllowed when the choices are not within the request or the holder is not of a kind that was asked.
     """
     _check_choices(ask, choices)
-    waits = actor.capacity == Capacity.AGENT
+    waits = approvals.needs_second(ask, choices, actor)
     decisive = Event.CO_APPROVAL_PENDING if waits else Event.GIVEN
     return _record(ask, choices, actor, shown, now, decisive=decisive, registry=registry)
 
@@ -53,7 +53,7 @@ def replace(
     consent = of_space(consent_id, actor.space_id)
     if (consent.kind, consent.client_id, consent.purpose_code) != (ask.kind, ask.client_id, ask.purpose_code):
         raise NotAllowed("a consent is replaced for the same client and purpose")
-    if actor.capacity == Capacity.AGENT:
+    if approvals.needs_second(ask, choices, actor):
         raise NotAllowed("what needs a second person is not replaced")
     if choices.once:
         raise NotAllowed("earlier reads count on, so one more read would be none")
@@ -93,15 +93,14 @@ def approve(consent_id: str, actor: Actor, now: dt.datetime, *, registry: Regist
         raise Conflict("what was prepared can no longer be given")
     days = dt.timedelta(days=document["request"]["given_days"])
     use = document["use"] | {"not_before": documents.stamp(now), "expires_at": documents.stamp(now + days)}
-    approvals = document["approvals"] | {
-        "steps": [*document["approvals"]["steps"], documents.approval("approve", actor, "approved", now)]
-    }
+    steps = [*document["approvals"]["steps"], documents.approval("approve", actor, "approved", now)]
+    agreed = document["approvals"] | {"steps": steps}
     history.append(consent_id, Event.CO_APPROVED, now, actor=actor, channel="dashboard", registry=registry)
     db.session.refresh(consent)
     consent.not_before = now
     consent.ends(now + days, since=now)
     history.add_version(
-        consent, documents.next_version(document, digest, now, use=use, approvals=approvals), now, registry
+        consent, documents.next_version(document, digest, now, use=use, approvals=agreed), now, registry
     )
     return consent
 
@@ -215,7 +214,8 @@ def _document(
     """What was asked and decided, as a document of version 1."""
     document = documents.build(
         subject, choices, actor, shown,
-        consent_id=consent.consent_id, kind=_kind(subject.ask, choices), notice_digest=history.digest_of(shown.text),
+        consent_id=consent.consent_id, kind=_kind(subject.ask, choices),
+        approvals=approvals.block(subject.ask, choices, actor), notice_digest=history.digest_of(shown.text),
         not_before=consent.not_before, expires_at=consent.expires_at, now=now, index=registry.index,
         issuer=registry.issuer,
     )  # fmt: skip

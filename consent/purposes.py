@@ -65,7 +65,8 @@ class AskItem:
     """One item as the holder is asked for it; ``period_from``/``period_to`` are inclusive months ``YYYY-MM``.
 
     ``optional_fields``: those of ``fields`` that leave only if the holder ticks them; ``min_months``: the shortest
-    period that the holder may choose instead of the asked one, None for no shorter one.
+    period that the holder may choose instead of the asked one, None for no shorter one; ``two_person``: from more than
+    so many months on a company gives it only with two persons (0: always), None for one.
     """
 
     item_id: str
@@ -79,6 +80,12 @@ class AskItem:
     delivery: str = "raw"  # raw, derived (an answer that was computed), verify_only (compared, nothing leaves)
     optional_fields: tuple[str, ...] = ()
     min_months: int | None = None
+    two_person: int | None = None
+
+    @property
+    def needs_two(self) -> bool:
+        """Whether a company gives as much of it only with two persons."""
+        return self.two_person is not None and (self.months is None or self.months > self.two_person)
 
     @property
     def months(self) -> int | None:
@@ -192,7 +199,11 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
         scenario=purpose.scenario,
         holder_kinds=tuple(purpose.holder_kinds),
         items=tuple(
-            _admit_item(i, registered.get(i.item_id), items.get(i.item_id), back.get(i.item_id), now) for i in asked
+            replace(
+                _admit_item(i, registered.get(i.item_id), items.get(i.item_id), back.get(i.item_id), now),
+                two_person=rules.two_person(caps[i.item_id]),
+            )
+            for i in asked
         ),
         mode=_admit_mode(terms, purpose),
         max_reads=_admit_reads(terms, purpose),

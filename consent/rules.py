@@ -21,7 +21,7 @@ from dataspace.db import Model, db
 
 ANY = "*"
 GROUP = ".*"  # the end of an item selector that means a group of items
-CAPS = ("forbidden", "life_days", "frequency", "look_back_months", "retention_days")
+CAPS = ("forbidden", "life_days", "frequency", "look_back_months", "retention_days", "two_person")
 PER_YEAR = {"day": 365, "week": 52, "month": 12, "quarter": 4, "year": 1}  # by which frequencies are compared
 
 
@@ -234,6 +234,12 @@ def objections(rules: Rules, wanted: Wanted) -> Iterator[Objection]:
         and rarer(wanted.frequency, often.value) != wanted.frequency
     ):
         yield _too_much("frequency", "frequency", _per(wanted.frequency), Ruled(_per(often.value), often.rule_id))
+
+
+def two_person(ruling: dict[str, Ruled]) -> int | None:
+    """From more than so many months on two persons of a company decide (0: always); None when one is enough."""
+    value = ruling["two_person"].value if "two_person" in ruling else False
+    return int(value["over_months"]) if isinstance(value, dict) else 0 if value else None
 
 
 def rarer(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from consent import lifecycle, overview
 from consent.documents import Shown
 from consent.oauth import answers, authorization, par, tokens
 from consent.oauth.response_modes import Answer
-from consent.records import Consent, Reason, facts_of, why_inactive
+from consent.records import Consent, Reason, State, facts_of, why_inactive
 from consent.web import way_back, words
 from consent.web.context import registry
 from consent.web.steps import CONFIRM, FIRST
@@ -30,7 +30,6 @@ from consent.web.way_back import Told
 from dataspace import clock, holders
 from dataspace.db import db
 from dataspace.errors import Conflict
-from dataspace.mandates import Capacity
 from dataspace.web.shell import LANGUAGES, allow_form_action, services
 
 REFUSED = "The holder did not agree."  # error_description is for the third party: plain ASCII (RFC 6749 4.1.2.1)
@@ -196,7 +195,7 @@ def _give(visit: Visit, now: dt.datetime) -> Response:
         tokens.end_of_consent(replaced, now)
         return _send_back(visit, consent, now)
     consent = lifecycle.give(visit.ask, choices, visit.actor, shown, now, registry=registry())
-    if visit.actor.capacity is Capacity.AGENT:
+    if consent.state == State.PENDING_APPROVAL:
         par.wait_for_approval(visit.row, consent.consent_id, now)
         db.session.commit()
         return redirect(url_for("consent_page.waiting", handle=visit.handle), 303)

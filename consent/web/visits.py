@@ -16,8 +16,9 @@ from flask_babel import get_locale
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from consent import clients, differences, documents, history, lifecycle, purposes, refusals, subjects
+from consent import approvals, clients, differences, documents, history, lifecycle, purposes, refusals, subjects
 from consent.clients import Client, Standing
+from consent.documents import Choices
 from consent.oauth import answers, authorization, par, tokens, waiting
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Ask, Purpose
@@ -150,6 +151,24 @@ class Visit:
             sentences.append(_("It leaves the country: %(place)s.", place=asking.abroad))
         return words.paragraph(*sentences)
 
+    def second_person(self, asking: Asking, *, chosen: bool = False) -> str:
+        """That another person of the company has to agree as well, and why; empty when nobody has to.
+
+        ``chosen``: of what will be given, not of all that is asked.
+        """
+        if self.actor.capacity is Capacity.AGENT:
+            return str(_("You prepare it. A second person of the company has to approve it."))
+        if self.actor.capacity is not Capacity.LEGAL_REPRESENTATIVE:
+            return ""
+        decided = self.progress.decided()
+        found = approvals.chosen_by_rule(self.ask, decided) if chosen else approvals.by_rule(self.ask)
+        items = _(", ").join(i.label for i in asking.items if i.item_id in found)
+        if not items:
+            return ""
+        return str(
+            _("Two people of the company decide about: %(items)s. After you another one has to approve.", items=items)
+        )
+
     def with_progress(self, progress: Progress) -> "Visit":
         """The same visit, further on."""
         return replace(self, progress=progress)
@@ -202,7 +221,7 @@ def meet(handle: str, now: dt.datetime) -> Visit:
         acting=acting,
         locale=str(get_locale() or "zh_Hans"),
         replaces=replaces,
-        may_replace=replaces is None or _may_replace(replaces, actor, now),
+        may_replace=replaces is None or _may_replace(replaces, ask, actor, now),
         addressed=waiting.is_for(row, actor, index=registry().index),
     )
 
@@ -294,9 +313,10 @@ def decided_page(handle: str) -> NoReturn:
     _page("decided", 409, consent=mine, again=again)
 
 
-def _may_replace(consent: Consent, actor: Actor, now: dt.datetime) -> bool:
+def _may_replace(consent: Consent, ask: Ask, actor: Actor, now: dt.datetime) -> bool:
     """Who acts for the same holder and decides alone, as long as there is something to replace."""
-    if consent.space_id != actor.space_id or actor.capacity is Capacity.AGENT:
+    everything = Choices(items=tuple(i.item_id for i in ask.items), duration_days=ask.duration_days)
+    if consent.space_id != actor.space_id or approvals.needs_second(ask, everything, actor):
         return False
     return why_inactive(facts_of(consent.consent_id), now) is None
 
