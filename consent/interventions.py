@@ -70,7 +70,7 @@ class OperatorEvent(Model):
 
     __tablename__ = "operator_events"
     event_id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    kind: Mapped[str] = mapped_column(String(30))  # keys:generated, keys:rotated, rules:loaded, holder:searched
+    kind: Mapped[str] = mapped_column(String(30))  # keys:rotated, rules:loaded, rules:cancelled, holder:searched, ...
     at: Mapped[dt.datetime]
     actor_id: Mapped[str] = mapped_column(String(40))
     subject: Mapped[str] = mapped_column(String(40), default="")

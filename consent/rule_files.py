@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import rfc8785
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from consent import interventions
 from consent.clients import Client
@@ -24,7 +24,7 @@ from dataspace.catalogue import DataItem
 from dataspace.datafiles import Entry
 from dataspace.days import CHINA
 from dataspace.db import db
-from dataspace.errors import InvalidFile
+from dataspace.errors import Conflict, InvalidFile, NotFound
 
 SCHEMA = Path(__file__).parent / "schemas" / "rules.schema.json"
 NAMES = {"templates": "code", "rules": "id"}
@@ -38,6 +38,13 @@ SELECTORS = {
     "mode": "mode",
     "item": "item",
 }
+
+
+class AlreadyInForce(Conflict):
+    """What has judged a request stays on record."""
+
+    code = "rules_in_force"
+    sentence = "These rules are in force already. Load a new set in their place."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +121,25 @@ def store(draft: Draft, now: dt.datetime, *, actor_id: str, reason_code: str | N
     interventions.note("rules:loaded", now, actor_id=actor_id, reason_code=reason_code, text=said)
     db.session.flush()
     return True
+
+
+def cancel(version: str, now: dt.datetime, *, actor_id: str, reason_code: str | None, text: str) -> None:
+    """Take back a set that was never in force, and note who did it; nothing names it, so its version is free again.
+
+    Raises NotFound; AlreadyInForce.
+    """
+    book = db.session.get(RuleBook, version, populate_existing=True)
+    if book is None:
+        raise NotFound("no such rule set")
+    if book.valid_from <= now:
+        raise AlreadyInForce(version)
+    for table in (Rule, Template):
+        db.session.execute(delete(table).where(table.version == version))
+    gone = delete(RuleBook).where(RuleBook.version == version).returning(RuleBook.version)
+    if db.session.scalar(gone) is None:
+        raise NotFound("somebody else has taken it back")
+    interventions.note("rules:cancelled", now, actor_id=actor_id, reason_code=reason_code, text=f"{version}: {text}")
+    db.session.flush()
 
 
 def changes(old: Rules, new: Rules) -> list[Change]:

@@ -47,6 +47,16 @@ def load_rules(path: Path, valid_from: str, text: str, *, dry_run: bool) -> None
     click.echo(f"{draft.version}: {len(draft.rules)} rules and {len(draft.templates)} templates, {_since(draft)}.")
 
 
+@rules_group.command("cancel")
+@click.argument("version")
+@click.option("--text", required=True, help="Why, for the record.")
+def cancel_rules(version: str, text: str) -> None:
+    """Take back a rule set that is not in force yet; its version may be used again."""
+    rule_files.cancel(version, clock.now(), actor_id=COMMAND, reason_code=Ground.OTHER, text=text)
+    db.session.commit()
+    click.echo(f"{version} is taken back; it was never in force.")
+
+
 @rules_group.command("list")
 def list_rules() -> None:
     """List the rule sets, the latest first; one is in force."""

@@ -7,11 +7,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from consent.interventions import OperatorEvent
-from consent.rules import RuleBook
+from consent.rule_files import AlreadyInForce, cancel
+from consent.rules import Rule, RuleBook
 from dataspace.db import db
+from dataspace.errors import NotFound
 from tests import factories
 from tests.consent.desk import Desk
-from tests.consent.test_rules import HEAD
+from tests.consent.test_rules import HEAD, TITLE
 from tests.factories import World
 
 SHORT = HEAD + '[[rules]]\nid = "short"\nlife_days = 7\n'
@@ -101,3 +103,80 @@ def test_a_later_set_waits(desk: Desk, now: dt.datetime) -> None:
 
 def _token(desk: Desk) -> str:
     return desk.page.split('name="csrf_token" value="')[1].split('"')[0]
+
+
+LATER = SHORT.replace(TITLE, f'{TITLE}\nvalid_from = "2099-01-01"').replace('"v1"', '"v2"')
+FIRST = HEAD + '[[rules]]\nid = "long"\nlife_days = 80\n'
+
+
+def waits(desk: Desk) -> Desk:
+    """One set is in force, another waits."""
+    desk.get("/admin/rules")
+    desk.post("/admin/rules", rules=FIRST, **WHY)
+    desk.post("/admin/rules", rules=LATER, **WHY)
+    assert [row[:2] for row in desk.rows()] == [["v2", "Later"], ["v1", "In force"]]
+    return desk
+
+
+def test_a_set_that_waits_is_taken_back_for_a_reason(desk: Desk) -> None:
+    waits(desk).get("/admin/rules?cancel=v2")
+    assert "Take back v2" in desk.says
+    desk.post("/admin/rules/v2/cancel", 400, ground="", text="")
+    assert "Choose a reason" in desk.says
+    assert db.session.query(RuleBook).count() == 2
+    desk.post("/admin/rules/v2/cancel", ground="correction", text="Another day")
+    assert "The rules v2 are taken back. They were never in force." in desk.says
+    assert [row[:2] for row in desk.rows()] == [["v1", "In force"]]
+    assert db.session.query(Rule).filter_by(version="v2").count() == 0
+    event = db.session.query(OperatorEvent).filter_by(kind="rules:cancelled").one()
+    assert (event.reason_code, event.text) == ("correction", "v2: Another day")
+    desk.get("/admin/activity")
+    assert "Rules taken back before they were in force" in desk.says
+    desk.get("/admin/rules")
+    desk.post("/admin/rules/v2/cancel", 404, ground="correction", text="Once more")
+    desk.post("/admin/rules", rules=LATER, **WHY)  # version and moment are free again
+    assert desk.rows()[0][:2] == ["v2", "Later"]
+
+
+def test_what_is_in_force_is_not_taken_back(desk: Desk) -> None:
+    waits(desk).get("/admin/rules?cancel=v1")
+    assert "Take back v1" not in desk.says
+    desk.post("/admin/rules/v1/cancel", 409, ground="correction", text="Too late")
+    assert "These rules are in force already." in desk.says
+    assert db.session.query(RuleBook).count() == 2
+    assert db.session.query(OperatorEvent).filter_by(kind="rules:cancelled").count() == 0
+
+
+def test_the_moment_it_comes_into_force_is_too_late(desk: Desk, now: dt.datetime) -> None:
+    waits(desk)
+    moment = db.session.get_one(RuleBook, "v2").valid_from
+    with pytest.raises(AlreadyInForce):
+        cancel("v2", moment, actor_id="command", reason_code=None, text="late")
+    cancel("v2", moment - dt.timedelta(seconds=1), actor_id="command", reason_code=None, text="in time")
+    with pytest.raises(NotFound):
+        cancel("v2", now, actor_id="command", reason_code=None, text="again")
+
+
+def test_taking_back_needs_a_recent_sign_in_and_an_administrator(
+    desk: Desk, world: World, now: dt.datetime, app: Flask
+) -> None:
+    waits(desk)
+    old = Desk(app.test_client()).sign_in(factories.administrator(now, factories.AGENT), now - dt.timedelta(minutes=11))
+    old.get("/admin/rules")
+    old.post("/admin/rules/v2/cancel", ground="correction", text="Tired")
+    holder = Desk(app.test_client()).sign_in(world.person, now, "self")
+    holder.get("/")
+    holder.post("/admin/rules/v2/cancel", 403, ground="correction", text="Mine")
+    assert db.session.query(RuleBook).count() == 2
+
+
+def test_by_command(app: Flask, desk: Desk) -> None:
+    waits(desk)
+    run = app.test_cli_runner()
+    done = run.invoke(args=["rules", "cancel", "v2", "--text", "decided otherwise"])
+    assert (done.exit_code, done.output) == (0, "v2 is taken back; it was never in force.\n")
+    for version in ("v1", "v2"):
+        refused = run.invoke(args=["rules", "cancel", version, "--text", "again"])
+        assert refused.exit_code == 1
+        assert "Traceback" not in refused.output
+    assert run.invoke(args=["rules", "cancel", "v2"]).exit_code == 2  # without a reason

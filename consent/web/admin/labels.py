@@ -33,6 +33,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "wrapping_keys:rotated": (lazy_gettext("Wrapping key changed"), "caution"),
     "wrapping_keys:forgotten": (lazy_gettext("Wrapping key destroyed"), "caution"),
     "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
+    "rules:cancelled": (lazy_gettext("Rules taken back before they were in force"), "caution"),
     "events:sent_again": (lazy_gettext("Notices to third parties sent again"), ""),
     "mails:sent_again": (lazy_gettext("Mail to holders sent again"), ""),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),

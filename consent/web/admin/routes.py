@@ -60,6 +60,7 @@ ROUTES = (
     ("GET", "/rules", "rules", rules.index),
     ("POST", "/rules/preview", "preview_rules", rules.preview),
     ("POST", "/rules", "load_rules", rules.load),
+    ("POST", "/rules/<version>/cancel", "cancel_rules", rules.cancel),
     ("GET", "/keys", "keys", keys.index),
     ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
 )

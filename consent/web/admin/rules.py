@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from consent import interventions, rule_files, rule_preview, rules
 from consent.interventions import ReasonMissing
-from consent.rule_files import Change, Draft
+from consent.rule_files import AlreadyInForce, Change, Draft
 from consent.rule_preview import Refused
 from consent.terms import InvalidTerms
 from consent.web import grounds
@@ -50,7 +50,7 @@ class Preview:
 
 def index() -> str:
     """The sets that are loaded, and the form for a new one."""
-    return _page()
+    return _page(cancels=request.args.get("cancel", ""))
 
 
 def preview() -> str | tuple[str, int]:
@@ -83,6 +83,23 @@ def load() -> AnyResponse | str | tuple[str, int]:
     return redirect(url_for("admin.rules"), 303)
 
 
+def cancel(version: str) -> AnyResponse | str | tuple[str, int]:
+    """Take back a set that waits, for a stated reason. What is in force already stays."""
+    form, now = request.form, clock.now()
+    require_fresh(the_actor(), now, max_age=FRESH)
+    try:
+        reason = interventions.state(form.get("ground", ""), form.get("text", ""), allowed=interventions.RULES)
+        by = the_actor().person_id
+        rule_files.cancel(version, now, actor_id=by, reason_code=reason.ground, text=reason.text)
+    except ReasonMissing as error:
+        return _page(cancels=version, error=_(error.sentence)), error.status
+    except AlreadyInForce as error:
+        return _page(problem=_(error.sentence)), error.status
+    db.session.commit()
+    flash(_("The rules %(version)s are taken back. They were never in force.", version=version))
+    return redirect(url_for("admin.rules"), 303)
+
+
 def _text() -> str:
     """What was pasted; a browser ends lines its own way."""
     return request.form.get("rules", "").replace("\r\n", "\n")
@@ -111,7 +128,10 @@ def _look(draft: Draft) -> Preview:
     )
 
 
-def _page(*, text: str = "", problems: list[str] | None = None, seen: Preview | None = None, error: str = "") -> str:
+def _page(
+    *, text: str = "", problems: list[str] | None = None, seen: Preview | None = None, cancels: str = "",
+    problem: str = "", error: str = "",
+) -> str:  # fmt: skip
     now, books = clock.now(), rules.books()
     in_force = next((book.version for book in books if book.valid_from <= now), "")
     return render_template(
@@ -123,6 +143,8 @@ def _page(*, text: str = "", problems: list[str] | None = None, seen: Preview | 
         rules=text,
         valid_from=request.form.get("valid_from", ""),
         problems=problems or [],
+        problem=problem,
+        cancels=next((book.version for book in books if book.version == cancels and book.valid_from > now), ""),
         seen=seen,
         words={
             "added": _("New"),
