@@ -16,10 +16,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent.due_dates import due
 from consent.records import Consent
 from consent.supervision import PAGE, Page
-from dataspace import accesses
+from dataspace import accesses, messages, spaces
 from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
+from dataspace.messages import Group, Notice
 from dataspace.sealing import seal, unseal
 from dataspace.vault import Vault
 
@@ -64,6 +65,7 @@ class Outcome(enum.StrEnum):
     INFORMED = "informed"
 
 
+CORRECTED = (Outcome.UPHELD, Outcome.PARTLY)  # answers that say that something was wrong
 WAITING = (CaseState.OPEN, CaseState.FORWARDED)
 TRANSITIONS: dict[tuple[CaseState, CaseEventKind], CaseState] = {
     (CaseState.NEW, CaseEventKind.OPENED): CaseState.OPEN,
@@ -166,7 +168,21 @@ def answer(
     case_id: str, outcome: Outcome, unverified_text: str, actor: Actor, now: dt.datetime, *, vault: Vault
 ) -> Case:
     """An administrator answers. Raises NotFound, Conflict (nothing to answer), NotAllowed, InvalidCaseText."""
-    return _by_desk(case_id, CaseEventKind.ANSWERED, unverified_text, actor, now, vault=vault, outcome=outcome)
+    case = _by_desk(case_id, CaseEventKind.ANSWERED, unverified_text, actor, now, vault=vault, outcome=outcome)
+    corrected = outcome in CORRECTED and corrected_at(case) is not None
+    notice = Notice.CASE_CORRECTED if corrected else Notice.CASE_ANSWERED
+    messages.send(case.space_id, notice, Group.SECURITY, now, about=case.case_id)
+    return case
+
+
+def corrected_at(case: Case) -> dt.datetime | None:
+    """When the authority corrected the record that a correction is about, after it was demanded; else None.
+
+    It tells that there is a corrected record, not what is in it: whoever answers sees no values.
+    """
+    if case.kind != CaseKind.CORRECTION or case.item_id is None:
+        return None
+    return spaces.corrected_since(case.space_id, case.item_id, case.opened_at)
 
 
 def reopen(case_id: str, unverified_text: str, actor: Actor, now: dt.datetime, *, vault: Vault) -> Case:

@@ -49,6 +49,8 @@ class Notice(enum.StrEnum):
     ARCHIVE_READY = "archive:ready"
     ERASURE_ASKED = "erasure:asked"
     ERASURE_REFUSED = "erasure:refused"
+    CASE_ANSWERED = "case:answered"
+    CASE_CORRECTED = "case:corrected"  # answered, and the authority has corrected the record
 
 
 class Message(Model):

@@ -1,5 +1,6 @@
 """Cases of a holder: open one, see what became of it, take it back, say that the answer does not satisfy."""
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -177,6 +178,14 @@ def history(steps: list[Step], *, own: str = "") -> list[dict[str, Any]]:
     ]
 
 
+def correction(case: Case, steps: list[Step]) -> tuple[dt.datetime, bool] | None:
+    """When a corrected record came since it was demanded, and whether the answer says that it was wrong."""
+    came = cases.corrected_at(case)
+    answers = [step.outcome for step in steps if step.outcome]
+    decided = case.state == CaseState.ANSWERED and answers[-1] in cases.CORRECTED
+    return (came, decided) if came is not None else None
+
+
 def subject(case: Case, locale: str) -> Subject:
     """What a stored case is about."""
     about = About(consent_id=case.consent_id, access_id=case.access_id, item_id=case.item_id)
@@ -204,11 +213,13 @@ def _form(about: About, *, typed: str = "", error: str = "") -> str:
 
 
 def _page(case: Case, *, typed: str = "", error: str = "") -> str:
+    steps = cases.steps(case, vault=services().vault)
     return render_template(
         "cases/case.html",
         seen=view(case),
         subject=subject(case, str(get_locale())),
-        history=history(cases.steps(case, vault=services().vault), own=the_actor().person_id),
+        history=history(steps, own=the_actor().person_id),
+        correction=correction(case, steps),
         may_withdraw=cases.possible(case, CaseEventKind.WITHDRAWN),
         may_reopen=cases.possible(case, CaseEventKind.REOPENED),
         typed=typed,

@@ -66,6 +66,8 @@ TITLES: dict[str, Label] = {
         "Deleting the whole space was asked for. If it was not you, take it back at once."
     ),
     Notice.ERASURE_REFUSED: lazy_gettext("The space was not deleted; the reason is there"),
+    Notice.CASE_ANSWERED: lazy_gettext("Your request was answered"),
+    Notice.CASE_CORRECTED: lazy_gettext("Your request was answered: the record was corrected"),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
     Notice.NEW_BROWSER: lazy_gettext("You signed in with a new browser. If it was not you, look at your passkeys."),
@@ -236,6 +238,8 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
         return url_for("archives.index")
     if message.kind in (Notice.ERASURE_ASKED, Notice.ERASURE_REFUSED):
         return url_for("erasures.index")
+    if message.kind in (Notice.CASE_ANSWERED, Notice.CASE_CORRECTED):
+        return url_for("cases.show", case_id=message.about)
     if message.kind == Notice.ADDRESS_CHANGED:
         return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):

@@ -220,3 +220,68 @@ def test_an_administrator_opens_none(world: World, now: dt.datetime) -> None:
     actor = Actor(**{**vars(world.actor), "space_id": ""})
     with pytest.raises(NotAllowed):
         cases.open_case(CaseKind.EXPLANATION, About(), WORDS, actor, now, vault=factories.registry().vault)
+
+
+# A record that was corrected
+
+
+def corrects(world: World, now: dt.datetime, *, wrong: bool = True) -> None:
+    """The authority delivers another record; the one before was ``wrong``, or only older."""
+    rows = [{"school": "示例大学", "major": "法学", "level": "硕士"}]
+    record = factories.record(world.person, world.item, rows, now)
+    record.corrects = wrong
+    db.session.commit()
+
+
+def titles(visitor: Visitor) -> str:
+    return visitor.get("/messages").says
+
+
+@pytest.mark.parametrize("outcome", ["upheld", "partly"])
+def test_a_correction_is_announced_in_plain_words(
+    visitor: Visitor, desk: Desk, world: World, now: dt.datetime, outcome: str
+) -> None:
+    case = opened(world, now, CaseKind.CORRECTION, About(item_id="p.edu.degree"))
+    path = f"/cases/{case.case_id}"
+    assert "A corrected record has come" not in visitor.get(path).says
+    corrects(world, now + DAY)
+    assert "A corrected record has come since" in visitor.get(path).says
+    desk.get(f"/admin{path}")
+    assert "the authority has corrected the record" in desk.says
+    assert "硕士" not in desk.page
+    desk.post(f"/admin{path}/answer", outcome=outcome, text="The university has mended it.")
+    page = visitor.get(path)
+    assert "The authority has corrected the record. The new one came on" in page.says
+    assert "Who read it before has the earlier values." in page.says
+    visitor.follow("Look at the record")
+    assert "Item p.edu.degree" in visitor.page.says
+    assert "Your request was answered: the record was corrected" in titles(visitor)
+    visitor.tap("Look at it")
+    assert visitor.path == path
+
+
+def test_nothing_is_announced_that_did_not_happen(visitor: Visitor, desk: Desk, world: World, now: dt.datetime) -> None:
+    corrects(world, now - DAY)  # before it was demanded
+    corrects(world, now + DAY, wrong=False)  # the month's ordinary delivery
+    for kind, item, outcome in (
+        (CaseKind.CORRECTION, "p.edu.degree", "upheld"),
+        (CaseKind.CORRECTION, None, "upheld"),
+        (CaseKind.CORRECTION, "p.not.held", "upheld"),
+        (CaseKind.EXPLANATION, "p.edu.degree", "informed"),
+    ):
+        case = opened(world, now, kind, About(item_id=item))
+        desk.get(f"/admin/cases/{case.case_id}")
+        desk.post(f"/admin/cases/{case.case_id}/answer", outcome=outcome, text="Answered.")
+        assert "corrected the record" not in visitor.get(f"/cases/{case.case_id}").says
+    said = titles(visitor)
+    assert said.count("Your request was answered") == 4
+    assert "the record was corrected" not in said
+
+
+def test_a_rejected_correction_is_no_correction(visitor: Visitor, desk: Desk, world: World, now: dt.datetime) -> None:
+    case = opened(world, now, CaseKind.CORRECTION, About(item_id="p.edu.degree"))
+    corrects(world, now + DAY)
+    desk.get(f"/admin/cases/{case.case_id}")
+    desk.post(f"/admin/cases/{case.case_id}/answer", outcome="rejected", text="It was right.")
+    assert "has corrected the record" not in visitor.get(f"/cases/{case.case_id}").says
+    assert "the record was corrected" not in titles(visitor)
