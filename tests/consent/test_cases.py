@@ -285,3 +285,30 @@ def test_a_rejected_correction_is_no_correction(visitor: Visitor, desk: Desk, wo
     desk.post(f"/admin/cases/{case.case_id}/answer", outcome="rejected", text="It was right.")
     assert "has corrected the record" not in visitor.get(f"/cases/{case.case_id}").says
     assert "the record was corrected" not in titles(visitor)
+
+
+def test_what_is_overdue_says_since_when_and_no_days_that_are_left(
+    visitor: Visitor, world: World, now: dt.datetime
+) -> None:
+    case = opened(world, now - 60 * DAY)
+    page = visitor.get("/cases")
+    assert f"{case.number} · Overdue" in page.says
+    assert "due in" not in page.says
+    page = visitor.get(f"/cases/{case.case_id}")
+    assert "Overdue" in page.says
+    assert "in 0 days" not in page.says
+    assert "Answer due" in page.says
+
+
+@pytest.mark.parametrize(("language", "label"), [("zh-CN", "已答复"), ("zh-HK", "已答覆")])
+def test_an_answer_is_not_called_a_read(
+    visitor: Visitor, desk: Desk, world: World, now: dt.datetime, language: str, label: str
+) -> None:
+    case = opened(world, now)
+    desk.get(f"/admin/cases/{case.case_id}")
+    desk.post(f"/admin/cases/{case.case_id}/answer", outcome="informed", text="A person has decided it.")
+    visitor.language = language
+    page = visitor.get(f"/cases/{case.case_id}")
+    assert label in page.says
+    assert "已读取" not in page.says
+    assert "已讀取" not in page.says
