@@ -12,10 +12,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+from flask import Flask
 
 from examples.bank import keys
 from examples.bank.fapi import DataSpaceClient, OAuthRefused
 from examples.browser import PageError
+from examples.hospital.counter import create_counter
 from examples.journeys import JOURNEYS, Stage
 from examples.story import Story
 from tools import demonstration
@@ -46,7 +48,7 @@ def _tell(demo: Demonstration) -> int:
     try:
         with Processes(demonstration.commands(demo), log):
             story.says(f"the service is at {demo.issuer}, the bank at {demo.bank_url}")
-            stage = Stage(story, demo.issuer, demo.bank_url, codes, _bank(demo))
+            stage = Stage(story, demo.issuer, demo.bank_url, codes, _bank(demo), _counter(demo))
             for journey in JOURNEYS:
                 _play(journey, stage)
     finally:
@@ -68,6 +70,10 @@ def _bank(demo: Demonstration) -> DataSpaceClient:
     signing, proof = keys.load(demo.bank_keys)
     callback = f"{demo.bank_url}/callback"
     return DataSpaceClient(demo.issuer, BANK_CLIENT_ID, callback, signing_key=signing, proof_key=proof)
+
+
+def _counter(demo: Demonstration) -> Flask:
+    return create_counter({"COUNTER_ISSUER": demo.issuer, "COUNTER_KEYS": str(demo.hospital_keys)})
 
 
 if __name__ == "__main__":

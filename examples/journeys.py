@@ -1,13 +1,18 @@
 """The journeys that `make demo` tells: lending, reading, seeing, stopping; also for a company, by an administrator."""
 
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from flask import Flask
+from flask.testing import FlaskClient
 
 from examples.actors import BankCustomer, Person
 from examples.bank.fapi import DataSpaceClient, OAuthRefused
@@ -21,13 +26,17 @@ VERIFIER = Path(__file__).parent.parent / "verifier" / "verify_receipt.py"
 
 @dataclass
 class Stage:
-    """Where the journeys play. ``codes``: enrolment codes by name; ``bank``: the bank's own client."""
+    """Where the journeys play.
+
+    ``codes``: enrolment codes by name; ``bank``: the bank's own client; ``counter``: a screen in a hospital.
+    """
 
     story: Story
     issuer: str
     bank_url: str
     codes: dict[str, str]
     bank: DataSpaceClient
+    counter: Flask
     people: dict[str, Person] = field(default_factory=dict)
     application: str = ""  # that the administrator ends
     values: list[str] = field(default_factory=list)  # of the company's records, as the bank got them
@@ -113,6 +122,55 @@ def person_lends(stage: Stage) -> None:
 
     _stops(stage, customer, application)
     _keeps_receipt(stage, person)
+
+
+def at_the_hospital(stage: Stage) -> None:
+    """An elderly person at a counter: a QR code on the screen there, the decision on a telephone, one look."""
+    story, name = stage.story, "何美玲"
+    person, screen = stage.person(name), stage.counter.test_client()
+    story.chapter(f"{name} lets a hospital look at earlier results, at its counter")
+
+    story.step("The counter shows a QR code and its letters")
+    page = screen.post("/visits")
+    counter = str(page.location)
+    shown = screen.get(counter).text
+    code = _found(r"[B-Z]{4}-[B-Z]{4}", shown)
+    story.says(f"{code} · {stage.issuer}/device?user_code={code}")
+    story.expect("the page carries the picture", that="data:image/svg+xml" in shown)
+
+    story.step("She scans it with her telephone, signs in and compares the letters")
+    person.browser.open(f"{stage.issuer}/device?user_code={code}")
+    person.enrol(_next_of(person.page.url))
+    story.says(person.page.main[:160])
+    story.expect("the page names the hospital and the same letters",
+                 that="示例市人民医院" in person.page.text and code in person.page.text)  # fmt: skip
+    person.browser.submit(person.page.form("/device$"))
+
+    story.step("She decides on the same pages as everybody; her insurance she does not show")
+    for title in person.decide(skip={"p.health.insurance"}):
+        story.says(title)
+    story.expect("nobody sends her anywhere: the counter sees it", that=person.page.url.startswith(stage.issuer))
+
+    story.step("The counter asks again, and sees it once")
+    shown = _seen_at(screen, counter)
+    story.expect("the results are on its screen", that="只查看这一次" in shown)
+    story.expect("and at the second look no more", that="只查看这一次" not in screen.get(counter).text)
+
+
+def _seen_at(screen: FlaskClient, address: str) -> str:
+    """The counter's page as soon as it shows more than the code."""
+    for _attempt in range(30):
+        if "请用手机扫码" not in (shown := str(screen.get(address).text)):
+            return shown
+        time.sleep(1)
+    raise LookupError("the counter still shows the code")
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    if match is None:
+        raise LookupError(pattern)
+    return match[0]
 
 
 def company_lends(stage: Stage) -> None:
@@ -233,6 +291,7 @@ def person_refuses(stage: Stage) -> None:
 JOURNEYS: tuple[Callable[[Stage], None], ...] = (
     over_asking,
     person_lends,
+    at_the_hospital,
     company_lends,
     company_prepares,
     administrator_revokes,

@@ -50,10 +50,11 @@ def test_the_demonstration_comes_true(empty_database: str) -> None:
     assert "\033" not in done.stdout  # colours only on a terminal
 
 
-def test_the_bank_imports_nothing_of_the_service() -> None:
+@pytest.mark.parametrize("example", ["examples.bank.app", "examples.hospital.counter"])
+def test_an_example_imports_nothing_of_the_service(example: str) -> None:
     """It is what an integrator would write: all it knows comes over HTTP."""
     program = (
-        "import sys, examples.bank.app\n"
+        f"import sys, {example}\n"
         "ours = sorted(m for m in sys.modules if m.split('.')[0] in ('dataspace', 'consent', 'wsgi', 'tools'))\n"
         "sys.exit(', '.join(ours) or 0)"
     )

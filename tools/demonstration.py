@@ -25,6 +25,7 @@ from wsgi import create_app
 
 DATA = ROOT / "demonstration"
 BANK_CLIENT_ID = "lingnan-bank"
+HOSPITAL_CLIENT_ID = "peoples-hospital"
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class Demonstration:
     def bank_keys(self) -> Path:
         """The file of the bank's private keys."""
         return self.folder / "bank-keys.json"
+
+    @property
+    def hospital_keys(self) -> Path:
+        """The file of the hospital's private keys."""
+        return self.folder / "hospital-keys.json"
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,10 @@ def at(folder: Path, port: int, bank_port: int, database_url: str = "") -> Demon
 
 
 def prepare(demo: Demonstration) -> None:
-    """Migrate, load everything and register the bank. Raises DemonstrationError."""
-    jwks = demo.folder / "bank-jwks.json"
-    jwks.write_text(json.dumps(keys.public_jwks(demo.bank_keys)), "utf-8")
+    """Migrate, load everything, register the keys of the bank and the hospital. Raises DemonstrationError."""
+    bank_jwks, hospital_jwks = demo.folder / "bank-jwks.json", demo.folder / "hospital-jwks.json"
+    bank_jwks.write_text(json.dumps(keys.public_jwks(demo.bank_keys)), "utf-8")
+    hospital_jwks.write_text(json.dumps(keys.public_jwks(demo.hospital_keys)), "utf-8")
     # The scenario file names the bank's usual address.
     scenarios = demo.folder / "scenarios.toml"
     written = (DATA / "scenarios.toml").read_text("utf-8")
@@ -102,7 +109,8 @@ def prepare(demo: Demonstration) -> None:
         ["scenarios", "load", str(scenarios)],
         ["rules", "load", str(DATA / "rules.toml")],
         ["keys", "generate"],
-        ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(jwks)],
+        ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(bank_jwks)],
+        ["clients", "keys", HOSPITAL_CLIENT_ID, "--jwks", str(hospital_jwks)],
     ):
         _run(flask, arguments)
     with app.app_context():

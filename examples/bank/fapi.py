@@ -23,6 +23,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 ALG = "ES256"
+DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 ASSERTION_SECONDS = 60
 TIMEOUT_SECONDS = 10.0
 
@@ -44,6 +45,16 @@ class Started:
     url: str
     state: str
     code_verifier: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A request for a screen of ours: show ``address`` as a QR code beside ``user_code``, fetch every ``interval``."""
+
+    device_code: str
+    user_code: str
+    address: str
+    interval: int  # seconds
 
 
 class DataSpaceClient:
@@ -106,6 +117,20 @@ class DataSpaceClient:
         if "error" in answer:
             raise OAuthRefused(answer["error"], answer.get("error_description", ""))
         return self._token("fetch_token", code=answer.get("code", ""), code_verifier=code_verifier)
+
+    def begin(self, authorization_details: list[dict[str, Any]]) -> Begun:
+        """Ask somebody who stands in front of a screen of ours (RFC 8628). Raises OAuthRefused."""
+        asked = {"client_id": self.client_id, "authorization_details": json.dumps(authorization_details)}
+        address = self.metadata["device_authorization_endpoint"]
+        response = self.http.post(address, data=asked, auth=self._client_proof())
+        if response.status_code != 200:
+            raise refusal(response)
+        told = response.json()
+        return Begun(told["device_code"], told["user_code"], told["verification_uri_complete"], told["interval"])
+
+    def fetch(self, begun: Begun) -> dict[str, Any]:
+        """The token as soon as the person has agreed. Raises OAuthRefused, until then ``authorization_pending``."""
+        return self._token("fetch_token", grant_type=DEVICE_CODE, device_code=begun.device_code)
 
     def refresh(self, refresh_token: str) -> dict[str, Any]:
         """A fresh access token. Raises OAuthRefused, for instance when the consent has ended."""
