@@ -18,6 +18,8 @@ erasures      deleting a whole space: asked for, put off, decided, done by destr
 deaths        a holder has died: the space closes, nothing is deleted
 keys          server signing keys, rotation, the public JWK set
 merkle        RFC 6962 hashing and proofs, C2SP tile arithmetic: bytes in, bytes out
+evidence      the log of evidence: what waits is taken in, its head signed, proofs
+log_files     the log as files in a directory: what others have seen of it
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 announcements what a client is told of its consents, and whether it has taken it

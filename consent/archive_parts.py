@@ -103,7 +103,8 @@ def _json(value: Any) -> bytes:
 
 
 def _row(row: Any, *without: str) -> dict[str, Any]:
-    return {name: value for name, value in row._asdict().items() if name not in without}
+    members = {name: value for name, value in row._asdict().items() if name not in without}
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in members.items()}
 
 
 def _columns(model: Any, *without: str) -> list[Any]:

@@ -24,8 +24,9 @@ from consent.records import (
     Event,
     State,
 )
-from dataspace import jose
+from dataspace import entries, jose
 from dataspace.db import db
+from dataspace.entries import Entry
 from dataspace.errors import Conflict
 from dataspace.identifiers import BlindIndex
 from dataspace.mandates import Actor, Capacity
@@ -126,7 +127,9 @@ def append(
         "previous_digest": previous,
     }
     digest = jose.digest(row | {"at": documents.stamp(at)})
-    db.session.add(ConsentEvent(**row, at=at, digest=digest))
+    entry = Entry.new("consent_event", at, consent_id=consent_id, seq=seq, digest=digest)
+    db.session.add(ConsentEvent(**row, at=at, digest=digest, salt=entry.salt))
+    entries.append(entry)
     db.session.flush()
     if event not in WITH_VERSION:
         by = actor.person_id if actor else None

@@ -17,11 +17,12 @@ from typing import Any
 from sqlalchemy import ForeignKey, LargeBinary, String, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import documents, receipt_words
+from consent import documents, evidence, receipt_words
 from consent.keys import Keyring, KeyUse
 from consent.records import OPEN, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event
-from dataspace import jose
+from dataspace import entries, jose
 from dataspace.db import Model, db, new_id
+from dataspace.entries import Entry
 from dataspace.errors import NotFound
 from dataspace.mandates import Capacity
 from dataspace.sealing import seal, unseal
@@ -48,6 +49,14 @@ class Receipt(Model):
     issued_at: Mapped[dt.datetime]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     digest: Mapped[str] = mapped_column(String(64))
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
+
+    @property
+    def entry(self) -> Entry | None:
+        """Its entry in the log of evidence; None when its salt is gone, or it is older than the log."""
+        if self.salt is None:
+            return None
+        return Entry.of("receipt", self.issued_at, self.salt, receipt_id=self.receipt_id, digest=self.digest)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +117,9 @@ def issue(consent_id: str, now: dt.datetime, *, vault: Vault, keyring: Keyring, 
     receipt_id = new_id("rcp")
     content = _content(found, notice, receipt_id=receipt_id, now=now, issuer=issuer)
     made = Signed.sign(content, keyring.signing_key(KeyUse.RECORDS, now))
+    digest = hashlib.sha256(made.payload).hexdigest()
+    entry = Entry.new("receipt", now, receipt_id=receipt_id, digest=digest)
+    entries.append(entry)
     db.session.add(
         Receipt(
             receipt_id=receipt_id,
@@ -117,7 +129,8 @@ def issue(consent_id: str, now: dt.datetime, *, vault: Vault, keyring: Keyring, 
             kind=found.kind,
             issued_at=now,
             sealed=seal(key, made.pack(), identity=receipt_id),
-            digest=hashlib.sha256(made.payload).hexdigest(),
+            digest=digest,
+            salt=entry.salt,
         )
     )
     db.session.flush()
@@ -155,6 +168,15 @@ def signed(receipt: Receipt, *, vault: Vault) -> Signed:
     """The receipt as it was signed. Raises Unreadable once the space's key is destroyed."""
     space_id = db.session.get_one(Consent, receipt.consent_id).space_id
     return Signed.unpack(unseal(vault.key(space_id), receipt.sealed, identity=receipt.receipt_id))
+
+
+def proof_of(receipt: Receipt) -> dict[str, Any]:
+    """That a receipt is in the log of evidence, for whoever has it: {entry, statement, salt, proof}. Raises NotYet."""
+    entry = receipt.entry
+    if entry is None:
+        raise evidence.NotYet("older than the log, or its salt is gone")
+    proof = evidence.proof_of(entry).text
+    return {"entry": entry.digest.hex(), "statement": entry.statement, "salt": entry.salt.hex(), "proof": proof}
 
 
 def _all_about(consent_id: str) -> Any:

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent.clients import Client, Standing
 from dataspace.accesses import Access
 from dataspace.db import Model, RowId, db
+from dataspace.entries import SALT
 from dataspace.holders import Holder
 from dataspace.mandates import Mandate
 
@@ -207,6 +208,7 @@ class ConsentEvent(Model):
     changes: Mapped[list[Any] | None]
     previous_digest: Mapped[str | None] = mapped_column(String(64))
     digest: Mapped[str] = mapped_column(String(64))
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary(SALT))  # of its entry in the log of evidence
 
 
 class ConsentNotice(Model):

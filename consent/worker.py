@@ -11,8 +11,10 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import announcements, archives, deletions, endings, keys, logos, person_codes, reminders
+from consent import announcements, archives, deletions, endings, evidence, keys, logos, person_codes, reminders
+from consent.evidence import LogBroken
 from consent.history import Registry
+from consent.log_files import LogFiles
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
 from dataspace import ceremonies, mail, mandates, messages, outbox, passkeys, signins
 from dataspace.db import db
@@ -171,6 +173,32 @@ def write_archive(clock: Callable[[], dt.datetime], *, registry: Registry, reada
         log.error("archive failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
         raise SweepFailed("archives") from None
     return True
+
+
+def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = None) -> int:
+    """Take everything that waits into the log of evidence and publish it; returns how many entries. Raises SweepFailed.
+
+    Makes the log when there is none. With ``files`` nothing is signed that does not continue what was published.
+    """
+    try:
+        evidence.create(evidence.origin_of(registry.issuer), now, registry.vault)
+        if files is not None:
+            files.demand_behind()
+        total = taken = evidence.integrate(vault=registry.vault)
+        db.session.commit()
+        while taken == evidence.BATCH:
+            taken = evidence.integrate(vault=registry.vault)
+            db.session.commit()
+            total += taken
+        if files is not None:
+            files.publish()
+        db.session.rollback()  # what was only read
+    except (SQLAlchemyError, OSError, DomainError) as error:
+        db.session.rollback()
+        detail = error.detail if isinstance(error, LogBroken) else type(error).__name__
+        log.error("sequencer failed", extra={"detail": detail})  # noqa: TRY400 - as above
+        raise SweepFailed("evidence") from None
+    return total
 
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:

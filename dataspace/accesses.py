@@ -8,11 +8,12 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Index, String, func, insert, select, text
+from sqlalchemy import Index, LargeBinary, String, bindparam, func, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace import messages
+from dataspace import entries, messages
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
+from dataspace.entries import Entry, WaitingEntry
 from dataspace.errors import Conflict, NotFound
 from dataspace.frequency import Frequency, Window
 from dataspace.messages import Group, Notice
@@ -67,6 +68,7 @@ class Access(Model):
     window_start: Mapped[dt.datetime | None]
     window_no: Mapped[int | None]
     delivery_id: Mapped[str | None] = mapped_column(String(40))
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
 
 
 class QuotaExhausted(Conflict):
@@ -88,6 +90,9 @@ class FrequencyExceeded(Conflict):
 
 
 _INSERT = insert(table_of(Access))
+# Both rows in one statement, for a database at the other end of a network; SQLite cannot, and is spared no way.
+_ENTRY = insert(table_of(WaitingEntry)).values(key=bindparam("entry_key"), entry=bindparam("entry_digest"))
+_INSERT_BOTH = _INSERT.add_cte(_ENTRY.cte("entered"))
 
 
 def record_answered(
@@ -101,13 +106,15 @@ def record_answered(
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
     row["delivery_id"] = delivery_id
     if permission.max_reads is None and permission.frequency is None:
-        connection().execute(_INSERT, row)
+        _write(row)
         return delivery_id
+    entry = _entry_of(row)
     # Two reads at once take two numbers: whoever finds one of its numbers taken looks for the next.
     while True:
         numbers = _next_numbers(permission, now)
-        taken = insert_new(Access).values(row | numbers).returning(Access.access_id)
+        taken = insert_new(Access).values(row | numbers | {"salt": entry.salt}).returning(Access.access_id)
         if db.session.scalar(taken) is not None:
+            entries.append(entry)
             return delivery_id
 
 
@@ -146,11 +153,40 @@ def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Wi
 def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
     """Write the row of a refused read, and tell the holder, once a day for each consent."""
     row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
-    connection().execute(_INSERT, row)
+    _write(row)
     if reason not in EXPECTED:
         once = f"{Notice.READ_REFUSED}:{permission.consent_id}:{now:%Y-%m-%d}"
         about = permission.consent_id
         messages.send(permission.space_id, Notice.READ_REFUSED, Group.READS, now, about=about, once=once)
+
+
+def _write(row: dict[str, Any]) -> None:
+    """The row and its entry in the log of evidence: neither is ever there without the other."""
+    entry = _entry_of(row)
+    row["salt"] = entry.salt
+    link = connection()
+    if link.dialect.name == "postgresql":
+        link.execute(_INSERT_BOTH, row | {"entry_key": entry.key, "entry_digest": entry.digest})
+    else:
+        link.execute(_INSERT, row)
+        entries.append(entry)
+
+
+def entry_of(access: Access) -> Entry | None:
+    """The entry of a row in the log of evidence; None when its salt is gone, or it is older than the log."""
+    if access.salt is None:
+        return None
+    said = {name: getattr(access, name) for name in _STATED}
+    return Entry.of("access", access.at, access.salt, **said)
+
+
+def _entry_of(row: dict[str, Any]) -> Entry:
+    return Entry.new("access", row["at"], **{name: row.get(name) for name in _STATED})
+
+
+# What the log can prove of a row.
+_STATED = ("space_id", "consent_id", "consent_version", "client_id", "recipient", "purpose", "reference_no", "item_ids",
+           "action", "outcome", "reason", "delivery_id")  # fmt: skip
 
 
 def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[str, Any]:
@@ -164,6 +200,7 @@ def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[
         "purpose": permission.purpose,
         "reference_no": permission.reference_no,
         "item_ids": item_ids,
+        "action": Action.READ,
     }
 
 

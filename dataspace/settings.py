@@ -57,6 +57,7 @@ class Settings:
     smtp_user: str = ""
     smtp_password: str = field(default="", repr=False)
     smtp_sender: str = ""  # the address that mail comes from
+    log_directory: str = ""  # where the worker publishes the log of evidence as files; nowhere without
     log_level: str = "INFO"
     pool_size: int = 8  # PostgreSQL connections per process
     session_idle: dt.timedelta = dt.timedelta(minutes=60)  # at least 15 minutes on a page (check C-21)

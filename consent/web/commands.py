@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import click
-from flask import Flask
+from flask import Flask, current_app
 from flask.cli import with_appcontext
 
 from consent import interventions, keys, scenarios, supervision, worker
@@ -21,6 +21,7 @@ from consent.scenarios import Stored
 from consent.web.archives import make_archives
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
+from consent.web.log import sequence
 from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
 from consent.web.resource_commands import resources_group
@@ -33,6 +34,7 @@ from dataspace.web.shell import services
 
 log = logging.getLogger("dataspace.worker")
 SOURCES_AT_ONCE = 10  # in one pass
+TURN = 1.0  # seconds between turns of the sequencer: a proof is there within two
 scenarios_group = Commands("scenarios", help="Data files of third parties and what each may ask.")
 keys_group = Commands("keys", help="The keys with which this service signs.")
 
@@ -122,12 +124,13 @@ def worker_command(*, once: bool, interval: float) -> None:
             done = worker.run_once(clock.now(), registry=registry())
             done |= {channel.name: deliver_all(channel) for channel in channels()}
             done |= {"logos": fetch_logos(), "archives_made": make_archives(), "sources_asked": pull_sources()}
+            done |= {"evidence": sequence()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
             click.echo(f"{name}: {count}")
         return
-    with _told_to_stop() as stop:
+    with _told_to_stop() as stop, _sequencing(stop):
         click.echo(f"Working every {interval:g} seconds.", err=True)
         while not stop.is_set():
             _pass()
@@ -161,6 +164,30 @@ def pull_sources() -> int:
     ):
         asked += 1
     return asked
+
+
+@contextmanager
+def _sequencing(stop: threading.Event) -> Iterator[None]:
+    """The log of evidence is brought up to date beside the other work, which may take longer than a proof may."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - as Flask documents
+
+    def turns() -> None:
+        while not stop.is_set():
+            with app.app_context():  # ends with the session
+                try:
+                    if count := sequence():
+                        log.info("sequenced", extra={"count": count})
+                except worker.SweepFailed as error:
+                    log.warning("pass incomplete", extra={"detail": error.detail})  # tried again
+            stop.wait(TURN)
+
+    thread = threading.Thread(target=turns, name="sequencer")
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 @contextmanager

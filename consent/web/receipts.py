@@ -19,7 +19,7 @@ from consent.receipts import Receipt, Signed
 from consent.web import receipt_pdf, words
 from consent.web.context import registry
 from consent.web.receipt_view import ReceiptView
-from dataspace import clock
+from dataspace import clock, jose
 from dataspace.catalogue import in_language
 from dataspace.errors import NotFound
 from dataspace.web.limits import limited
@@ -91,6 +91,14 @@ def as_jws(receipt_id: str) -> Response:
     """The compact JWS, for programs."""
     _row, signed = _own(receipt_id)
     return _file(signed.compact.encode(), "application/jose", f"{receipt_id}.jws")
+
+
+@bp.get("/receipts/<receipt_id>/proof.json")
+@require_holder
+def proof(receipt_id: str) -> Response:
+    """That it is in the log of evidence; there within two seconds."""
+    row, _signed = _own(receipt_id)
+    return _file(jose.canonical(receipts.proof_of(row)), "application/json", f"{receipt_id}-proof.json")
 
 
 @bp.get("/receipts/<receipt_id>/receipt.pdf")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from consent import interventions
+from consent import evidence, interventions
 from consent.interventions import COMMAND, Ground
 from consent.keys import PRIVATE_KEYS
 from dataspace import clock, rewrapping
@@ -19,7 +19,7 @@ from dataspace.web.commands import Commands
 from dataspace.web.shell import services
 from dataspace.wrapping import KeyProvider
 
-PLACES = (DATA_KEYS, PRIVATE_KEYS)
+PLACES = (DATA_KEYS, PRIVATE_KEYS, evidence.PRIVATE_KEY)
 wrapping_group = Commands("wrapping-keys", help="The keys that wrap the keys of the data spaces and our private keys.")
 
 

@@ -1,0 +1,314 @@
+"""The log of evidence: one Merkle tree over everything that has to be provable later, its head signed.
+
+What is to be proven waits in :mod:`dataspace.entries`; :func:`integrate` takes it into the log once, in any order.
+Tiles, positions and the signed head of the tree are rows of one database and change in one transaction, so that there
+is no moment at which a crash could leave a head without its tiles, or two heads that disagree. Tiles only ever grow at
+their end: every partial tile that a reader may ask for is the beginning of a row.
+"""
+
+import base64
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, delete, insert, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent import merkle, notes
+from consent.merkle import ENTRIES, SIZE, Tile
+from consent.notes import Checkpoint, Signer, Verifier
+from dataspace import jwk
+from dataspace.db import Model, connection, insert_new, table_of
+from dataspace.entries import ENTRY as ENTRY_BYTES
+from dataspace.entries import KEY, Entry, WaitingEntry
+from dataspace.errors import DomainError, NotFound
+from dataspace.rewrapping import Wrapped
+from dataspace.vault import Vault
+
+BATCH = 4096  # entries of one transaction: others wait for its lock on SQLite, and for nothing on PostgreSQL
+PROOF = "c2sp.org/tlog-proof@v1"
+FRAME = 2 + ENTRY_BYTES  # bytes of an entry in a bundle: all entries are of one length
+
+
+class LogBroken(DomainError):
+    """What is stored does not lead to what was signed: nothing is signed until somebody has looked."""
+
+    code = "log_broken"
+    sentence = "The log of proofs has stopped: it does not continue what was signed before."
+    status = 503
+
+
+class NotYet(NotFound):
+    """It is in no checkpoint yet, or there is nothing of the kind."""
+
+    code = "no_proof_yet"
+    sentence = "There is no proof yet. It comes within seconds."
+
+
+class EvidenceLog(Model):
+    """The log. ``origin``: its name for ever, and the name of its key; ``note``: the checkpoint, signed."""
+
+    __tablename__ = "evidence_logs"
+    origin: Mapped[str] = mapped_column(String(200), primary_key=True)
+    verifier: Mapped[str] = mapped_column(String(300))
+    wrapped_private: Mapped[bytes] = mapped_column(LargeBinary)
+    turn: Mapped[int] = mapped_column(BigInteger)  # counts the turns of sequencers
+    size: Mapped[int] = mapped_column(BigInteger)
+    root: Mapped[bytes] = mapped_column(LargeBinary(SIZE))
+    note: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[dt.datetime]
+
+
+class EvidenceTile(Model):
+    """A tile, or a bundle of entries (``level`` -1), as wide as it is by now."""
+
+    __tablename__ = "evidence_tiles"
+    level: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class EvidencePosition(Model):
+    """Where an entry is in the log."""
+
+    __tablename__ = "evidence_positions"
+    key: Mapped[bytes] = mapped_column(LargeBinary(KEY), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger)
+
+
+PRIVATE_KEY = Wrapped(EvidenceLog, "origin", "wrapped_private")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Head:
+    """The log as a sequencer holds it, or a reader sees it."""
+
+    origin: str
+    size: int
+    root: bytes
+    note: bytes
+    verifier: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """That an entry is in the log: ``hashes`` (RFC 6962 section 2.1.1) lead from it to the root in ``note``."""
+
+    index: int
+    hashes: list[bytes]
+    note: bytes
+
+    @property
+    def text(self) -> str:
+        """As C2SP tlog-proof writes it, for a file of its own or inside another."""
+        lines = "".join(f"{base64.b64encode(found).decode()}\n" for found in self.hashes)
+        return f"{PROOF}\nindex {self.index}\n{lines}\n{self.note.decode()}"
+
+
+def origin_of(issuer: str) -> str:
+    """The name of the log: its address without the scheme (tlog-tiles, Parameters)."""
+    return urlsplit(issuer).netloc + "/log"
+
+
+def create(origin: str, now: dt.datetime, vault: Vault) -> None:
+    """Make the log with a key of its own and a signed checkpoint of nothing; nothing when there is one."""
+    if connection().scalar(select(EvidenceLog.origin).limit(1)) is not None:
+        return
+    private = jwk.generate_key("EdDSA")
+    signer = Signer(name=origin, private=private)  # type: ignore[arg-type]
+    note = notes.sign(Checkpoint(origin=origin, size=0, root=merkle.EMPTY), signer)
+    new = insert_new(EvidenceLog).values(
+        origin=origin,
+        verifier=str(signer.verifier),
+        wrapped_private=vault.wrap(jwk.dump_private_key(private), identity=origin),
+        turn=0,
+        size=0,
+        root=merkle.EMPTY,
+        note=bytes(note),
+        created_at=now,
+    )
+    connection().execute(new)
+
+
+def integrate(*, vault: Vault, limit: int = BATCH) -> int:
+    """Take up to ``limit`` waiting entries into the log; returns how many. The caller commits.
+
+    Nothing when another sequencer is at it, or there is no log. Raises LogBroken. Reads no clock: whichever way time
+    goes, entries are taken once.
+    """
+    # 1. The lock. It ends with the transaction: a sequencer that is killed leaves nothing to clean up.
+    log = _take_turn()
+    if log is None:
+        return 0
+    # 2. What waits leaves the queue. A crash from here to the commit puts everything back as it was.
+    taken = _take_waiting(limit)
+    if not taken:
+        return 0
+    # 3. What grows must lead to what was signed: a row that was lost, cut or brought back from earlier is noticed
+    #    before anything is signed that would contradict what others have seen.
+    edge = _edge(log.size, log.root)
+    changed = merkle.grow(log.size, edge, [merkle.leaf_hash(entry) for _key, entry in taken])
+    changed |= _bundles(log.size, edge.get(ENTRIES, b""), [entry for _key, entry in taken])
+    # 4. Tiles and positions. Nobody asks for them before the head of step 5; without its commit they are not there.
+    _store(changed)
+    _place(taken, log.size)
+    # 5. The signed head, only in place of the one that it continues. It is signed before the commit but seen by nobody:
+    #    if the commit fails, it has never been, and the next one is another.
+    _sign(log, log.size + len(taken), changed, vault)
+    return len(taken)
+
+
+def head() -> Head:
+    """The log as it is signed. Raises NotYet when there is none."""
+    columns = (EvidenceLog.origin, EvidenceLog.size, EvidenceLog.root, EvidenceLog.note, EvidenceLog.verifier)
+    found = connection().execute(select(*columns).order_by(EvidenceLog.created_at).limit(1)).one_or_none()
+    if found is None:
+        raise NotYet("no log")
+    return Head(**found._mapping)  # noqa: SLF001 - the documented name
+
+
+def content_of(tile: Tile) -> bytes:
+    """A tile or bundle, exactly as wide as asked. Raises NotFound: it is not, or not yet, in the log."""
+    found = read_tiles([(tile.level, tile.number)]).get((tile.level, tile.number), b"")
+    length = tile.width * (FRAME if tile.level == ENTRIES else SIZE)
+    if len(found) < length:
+        raise NotFound("no such tile")
+    return found[:length]
+
+
+def read_tiles(places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """The rows of these (level, number), in one statement."""
+    wanted = list(places)
+    if not wanted:
+        return {}
+    table = table_of(EvidenceTile).c
+    rows = connection().execute(
+        select(table.level, table.number, table.content).where(tuple_(table.level, table.number).in_(wanted))
+    )
+    return {(level, number): content for level, number, content in rows}
+
+
+def proof_of(entry: Entry) -> Proof:
+    """The proof of an entry under the newest checkpoint, in three statements. Raises NotYet."""
+    log = head()
+    table = table_of(EvidencePosition).c
+    index = connection().scalar(select(table.position).where(table.key == entry.key))
+    if index is None or index >= log.size:
+        raise NotYet("not in the log")
+    return proof_at(index, log)
+
+
+def proof_at(index: int, log: Head) -> Proof:
+    """The proof of the entry at a position. Raises NotYet, LogBroken."""
+    if not 0 <= index < log.size:
+        raise NotYet("beyond the log")
+    ranges = merkle.inclusion_ranges(index, log.size)
+    return Proof(index=index, hashes=_hashes(ranges), note=log.note)
+
+
+def consistency(old: int, size: int) -> list[bytes]:
+    """That the tree of ``old`` entries is the beginning of that of ``size`` (RFC 6962 section 2.1.2)."""
+    return _hashes(merkle.consistency_ranges(old, size))
+
+
+def root_at(size: int) -> bytes:
+    """The root of the log when it had so many entries. Raises LogBroken."""
+    return _hashes([(0, size)])[0] if size else merkle.EMPTY
+
+
+def verifier() -> Verifier:
+    """The key by which the log is known. Raises NotYet."""
+    return Verifier.parse(head().verifier)
+
+
+def _hashes(ranges: list[merkle.Range]) -> list[bytes]:
+    tiles = read_tiles(merkle.tiles_for(ranges))
+    try:
+        return [merkle.range_hash(found, lambda level, number: tiles.get((level, number), b"")) for found in ranges]
+    except merkle.InvalidTile as error:
+        raise LogBroken(error.detail) from error
+
+
+def _take_turn() -> Any | None:
+    table = table_of(EvidenceLog)
+    # Whoever finds the row locked goes away instead of waiting: the one who has it takes what waits. There is one row.
+    # The statement must not begin with WITH: Python's sqlite3 opens no transaction for that, and what follows would be
+    # kept though the head is never signed.
+    free = select(table.c.origin).with_for_update(skip_locked=True)
+    turn = (
+        update(table)
+        .where(table.c.origin.in_(free))
+        .values(turn=table.c.turn + 1)
+        .returning(table.c.origin, table.c.size, table.c.root, table.c.wrapped_private)
+    )
+    return connection().execute(turn).one_or_none()
+
+
+def _take_waiting(limit: int) -> list[tuple[bytes, bytes]]:
+    """(key, entry) of those that wait, removed, in the order of their keys."""
+    table = table_of(WaitingEntry)
+    some = select(table.c.key).order_by(table.c.key).limit(limit).cte("some")
+    gone = delete(table).where(table.c.key.in_(select(some.c.key))).returning(table.c.key, table.c.entry)
+    return sorted((bytes(key), bytes(entry)) for key, entry in connection().execute(gone))
+
+
+def _edge(size: int, root: bytes) -> dict[int, bytes]:
+    """The partial tile of each level, once they have been found to lead to ``root``. Raises LogBroken."""
+    places = {(tile.level, tile.number): tile for tile in merkle.edge_of(size)}
+    tiles = read_tiles({*places, *merkle.tiles_for([(0, size)])})
+    try:
+        found = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
+    except merkle.InvalidTile as error:
+        raise LogBroken(error.detail) from error
+    edge = {level: tiles.get((level, number), b"") for level, number in places}
+    leaves = [merkle.leaf_hash(entry) for entry in _unbundle(edge.get(ENTRIES, b""))]
+    if found != root or b"".join(leaves) != edge.get(0, b""):
+        raise LogBroken("the tiles do not lead to the checkpoint")
+    return edge
+
+
+def _unbundle(bundle: bytes) -> list[bytes]:
+    try:
+        return merkle.unbundle(bundle)
+    except merkle.InvalidTile as error:
+        raise LogBroken(error.detail) from error
+
+
+def _bundles(size: int, edge: bytes, added: list[bytes]) -> dict[tuple[int, int], bytes]:
+    whole, first = edge + merkle.bundle(added), size // merkle.WIDTH
+    step = merkle.WIDTH * FRAME
+    return {(ENTRIES, first + at // step): whole[at : at + step] for at in range(0, len(whole), step)}
+
+
+def _store(changed: dict[tuple[int, int], bytes]) -> None:
+    link = connection()
+    make: Any = postgresql.insert if link.dialect.name == "postgresql" else sqlite.insert
+    new = make(table_of(EvidenceTile))
+    keep = new.on_conflict_do_update(index_elements=["level", "number"], set_={"content": new.excluded.content})
+    link.execute(keep, [{"level": at[0], "number": at[1], "content": tile} for at, tile in sorted(changed.items())])
+
+
+def _place(taken: list[tuple[bytes, bytes]], first: int) -> None:
+    rows = [{"key": key, "position": position} for position, (key, _entry) in enumerate(taken, first)]
+    connection().execute(insert(table_of(EvidencePosition)), rows)
+
+
+def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], vault: Vault) -> None:
+    wanted = merkle.tiles_for([(0, size)])
+    tiles = read_tiles(wanted - changed.keys()) | changed
+    root = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
+    private = jwk.load_private_key(vault.unwrap(log.wrapped_private, identity=log.origin))
+    checkpoint = Checkpoint(origin=log.origin, size=size, root=root)
+    note = notes.sign(checkpoint, Signer(name=log.origin, private=private))  # type: ignore[arg-type]
+    table = table_of(EvidenceLog)
+    swapped = connection().execute(
+        update(table)
+        .where(table.c.origin == log.origin, table.c.size == log.size, table.c.root == log.root)
+        .values(size=size, root=root, note=bytes(note))
+        .returning(table.c.size)
+    )
+    if swapped.one_or_none() is None:
+        raise LogBroken("somebody else has signed meanwhile")

@@ -1,0 +1,66 @@
+"""The log of evidence, served as C2SP tlog-tiles says: checkpoint, tiles, entries; and the key to check it with.
+
+Everything but the checkpoint never changes and may be kept by whoever is on the way.
+"""
+
+import gzip
+from pathlib import Path
+
+from flask import Blueprint, Response, request
+
+from consent import evidence, worker
+from consent.log_files import LogFiles
+from consent.merkle import ENTRIES, Tile
+from consent.web.context import registry
+from dataspace import clock
+from dataspace.errors import NotFound
+from dataspace.web.shell import services
+
+bp = Blueprint("log", __name__, url_prefix="/log")
+FOR_EVER = "public, max-age=31536000, immutable"
+A_MOMENT = "public, max-age=1"  # "prevent caching beyond a few seconds"; a proof is there within two
+TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
+
+
+@bp.get("/checkpoint")
+def checkpoint() -> Response:
+    """The signed head of the log."""
+    return _answer(evidence.head().note, TEXT, A_MOMENT)
+
+
+@bp.get("/tile/<level>/<path:where>")
+def tile(level: str, where: str) -> Response:
+    """A tile of the Merkle tree or a bundle of entries, whole or partial."""
+    found = Tile.at(level, where)
+    if found is None:
+        raise NotFound("not the path of a tile")
+    content = evidence.content_of(found)
+    if found.level != ENTRIES:
+        return _answer(content, BYTES, FOR_EVER)
+    packed = request.accept_encodings.quality("gzip") > 0
+    response = _answer(gzip.compress(content, 6, mtime=0) if packed else content, BYTES, FOR_EVER)
+    response.headers["Vary"] = "Accept-Encoding"
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    return response
+
+
+@bp.get("/key")
+def key() -> Response:
+    """The verifier key of the log (signed-note): what a reader has to know, once, to check all the rest."""
+    return _answer(f"{evidence.head().verifier}\n".encode(), TEXT, A_MOMENT)
+
+
+def sequence() -> int:
+    """Bring the log up to date, and its files if they are wanted; returns how many entries. Raises SweepFailed."""
+    folder = services().settings.log_directory
+    return worker.sequence(clock.now(), registry=registry(), files=LogFiles(Path(folder)) if folder else None)
+
+
+def _answer(body: bytes, media_type: str, caching: str) -> Response:
+    response = Response(body, content_type=media_type)
+    response.headers["Cache-Control"] = caching
+    response.headers["Access-Control-Allow-Origin"] = "*"  # there is nothing in it that not everybody may read
+    response.add_etag()
+    response.make_conditional(request)
+    return response
