@@ -37,6 +37,7 @@ RECORDS = """SELECT i.item_id, i.version, i.authority, i.fields, r.record_id, r.
     WHERE r.space_id = ? AND r.superseded_at IS NULL AND r.item_id IN (?)"""
 ACCESS = """INSERT INTO accesses (at, space_id, consent_id, consent_version, client_id, recipient, purpose, item_ids,
     action, outcome, delivery_id) VALUES (?, ?, ?, 1, ?, 'bank', 'review', ?, 'read', 'answered', ?)"""
+ENTRY = "INSERT INTO evidence_waiting (key, entry) VALUES (?, ?)"
 USE = "UPDATE authorization_codes SET used_at = ? WHERE digest = ? AND used_at IS NULL"
 ISSUE = """INSERT INTO tokens (digest, kind, consent_id, client_id, scope, jkt, resource, auth_time, acr, amr, family,
     issued_at, expires_at) VALUES (?, ?, ?, ?, '', ?, '', ?, 'acr', 'amr', ?, ?, ?)"""
@@ -113,6 +114,8 @@ def create_app() -> Flask:
         records = db.execute(sql(RECORDS), (row[6], "p.edu.degree")).fetchall()
         items = json.dumps(["p.edu.degree"])
         db.execute(sql(ACCESS), (when(now), row[6], row[0], row[1], items, "dlv_" + secrets.token_hex(12)))
+        entry = hashlib.sha256(secrets.token_bytes(16) + items.encode()).digest()
+        db.execute(sql(ENTRY), (int(now.timestamp() * 1000).to_bytes(6, "big") + entry[:10], entry))
         db.commit()
         body = {"items": [{"item": r[0], "version": r[1], "as_of": str(r[5]), "digest": r[6]} for r in records]}
         return Response(orjson.dumps(body), mimetype="application/json")
