@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261125_evidence"
-down_revision = "20261123_protocol"
+down_revision = "20261125_sources"
 branch_labels = None
 depends_on = None
 
