@@ -44,6 +44,7 @@ class Watch:
     folder: Path
     appended: set[bytes] = field(default_factory=set)
     heads: list[verify_log.Head] = field(default_factory=list)
+    published: list[verify_log.Head] = field(default_factory=list)  # those of the files, which come after the database
     known: list[bytes] = field(default_factory=list)  # entries, in their order
 
     def append(self, count: int) -> None:
@@ -68,15 +69,10 @@ class Watch:
         self.known = found
         self._see(head)
         if (self.folder / "checkpoint").exists():
-            published, _entries = verify_log.check_log(verify_log.fetch_from(str(self.folder)), key, self._earlier())
+            published, _entries = verify_log.check_log(verify_log.fetch_from(str(self.folder)), key, self.published)
             self._see(published)
+            self.published.append(published)
         db.session.rollback()
-
-    def _earlier(self) -> list[verify_log.Head]:
-        """Those that the files, which come after the database, must continue."""
-        return [head for head in self.heads if head in self.published]
-
-    published: list[verify_log.Head] = field(default_factory=list)
 
     def _see(self, head: verify_log.Head) -> None:
         for other in self.heads:

@@ -15,6 +15,7 @@ from flask import Flask
 from sqlalchemy import func, insert, select, text
 
 from consent import worker
+from consent.evidence import EvidenceLog
 from consent.keys import KeyUse, ServerKey
 from consent.oauth import par
 from consent.oauth.par import AuthorizationRequest
@@ -22,6 +23,7 @@ from consent.oauth.replay import SeenJti
 from consent.records import Consent, ConsentEvent, Event, State
 from dataspace import signins
 from dataspace.db import db
+from dataspace.entries import WaitingEntry
 from dataspace.passkeys import VerifiedSignIn
 from dataspace.settings import Settings
 from dataspace.signins import SignIn
@@ -138,6 +140,9 @@ def test_the_command(app: Flask, now: dt.datetime) -> None:
 
 
 def test_it_works_until_it_is_told_to_stop(app: Flask, settings: Settings, now: dt.datetime) -> None:
+    factories.world(now)
+    db.session.commit()
+    entered = db.session.scalar(select(func.count()).select_from(WaitingEntry))
     remembered(1, now - DAY)
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "worker", "--interval", "0.1"]
     process = subprocess.Popen(command, cwd=ROOT, env=environment(settings), stderr=subprocess.PIPE, text=True)
@@ -145,6 +150,7 @@ def test_it_works_until_it_is_told_to_stop(app: Flask, settings: Settings, now: 
         wait_until(lambda: seen() == 0)
         remembered(1, now - DAY)
         wait_until(lambda: seen() == 0)
+        wait_until(lambda: db.session.scalar(select(EvidenceLog.size)) == entered)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
     finally:
