@@ -140,7 +140,7 @@ class Stage:
         ``answered_by``: has given everything on all screens but the last; ``at``: when it came; ``more``: of its OAuth
         parameters.
         """
-        at = at or self.now
+        at = at or clock.now()
         uri = self._push(ask, at, more)
         row = par.open_in_browser(uri, client_id=ask.client_id, browser=BROWSER, now=at)
         if answered_by is not None:
