@@ -58,8 +58,8 @@ def agree(handle: str) -> Response:
         decided_page(handle)
 
 
-def refuse(handle: str) -> Response:
-    """Refuse. Who cannot decide at all goes back without a record."""
+def refuse(handle: str, *, opened: bool = True) -> Response:
+    """Refuse, also what was only seen in a list. Who cannot decide at all goes back without a record."""
     now = clock.now()
     visit = meet(handle, now)
     if visit.row.consent_id is not None:
@@ -70,7 +70,9 @@ def refuse(handle: str) -> Response:
         consent_id = None
         if fits(visit) and resting(visit, now) is None:  # whoever refused it already only goes back
             demand_same_actor(visit)
-            consent = lifecycle.refuse(visit.ask, visit.actor, _shown(visit, "refused"), now, registry=registry())
+            consent = lifecycle.refuse(
+                visit.ask, visit.actor, _shown(visit, "refused", opened=opened), now, registry=registry()
+            )
             consent_id = consent.consent_id
         return _send_away(visit, consent_id, now)
     except Conflict:
@@ -229,21 +231,25 @@ def _told(visit: Visit, outcome: str, consent_id: str = "") -> Told:
     return Told(handle=visit.handle, outcome=outcome, party=party, consent_id=consent_id)
 
 
-def _shown(visit: Visit, decision: str) -> Shown:
-    """The text of everything that the screens said, in the language they were read in (check C-26)."""
+def _shown(visit: Visit, decision: str, *, opened: bool = True) -> Shown:
+    """The text of everything that the screens said, in the language they were read in (check C-26).
+
+    What was refused without being ``opened`` says so: the rest is what was asked, and nobody has read it.
+    """
     text = render_template(
         "consent/notice.txt",
         visit=visit,
         asking=visit.asking(),
         given=visit.given() if decision == "given" else None,
         progress=visit.progress,
+        opened=opened,
     )
     return Shown(
         text=text,
         language=LANGUAGES.get(str(get_locale()), "zh-Hans"),
         requested_at=visit.row.created_at,
         opened_at=visit.row.opened_at or visit.row.created_at,
-        screens=visit.progress.screens or (FIRST,),
+        screens=(visit.progress.screens or (FIRST,)) if opened else (),
     )
 
 

@@ -91,7 +91,7 @@ def open_one(handle: str) -> Response:
 def refuse(handle: str) -> Response:
     """Refuse at once."""
     _opened(handle)
-    return decisions.refuse(handle)
+    return decisions.refuse(handle, opened=False)
 
 
 def number(actor: Actor, now: dt.datetime) -> int:

@@ -149,19 +149,27 @@ def test_only_digests_are_kept(begun: dict[str, Any], phone: Visitor) -> None:
     assert code.replace("-", "") not in stored
 
 
+def text_of(consent: Consent) -> str:
+    """What was shown before the decision, as it is kept."""
+    notice = db.session.scalars(select(ConsentNotice).filter_by(consent_id=consent.consent_id)).one()
+    key = services().vault.key(consent.space_id)
+    return unseal(key, notice.sealed, identity=f"{notice.consent_id}:1").decode()
+
+
 def test_the_record_names_the_way_and_the_word(begun: dict[str, Any], phone: Visitor) -> None:
     phone.get(PAGE)
     phone.tap("Open")
     phone.tap("Agree")
-    notice = db.session.scalars(select(ConsentNotice).filter_by(consent_id=newest().consent_id)).one()
-    text = unseal(services().vault.key(newest().space_id), notice.sealed, identity=f"{notice.consent_id}:1").decode()
+    text = text_of(newest())
     assert "It waited for you on your page of requests. The word to compare: W4SC" in text
+    assert "did not open it" not in text
 
 
 def test_refused_at_once_is_access_denied_and_a_record(begun: dict[str, Any], caller: Caller, phone: Visitor) -> None:
     phone.get(PAGE)
     assert "You have refused" in phone.tap("Refuse").says
     assert newest().state == State.REFUSED
+    assert "You refused it there and did not open it" in text_of(newest())
     assert error_of(caller.polls(begun)) == (400, "access_denied")
     assert error_of(caller.polls(begun)) == (400, "access_denied")
 
