@@ -83,7 +83,7 @@ def bank(app: Flask, world: factories.World) -> ThirdParty:
 @pytest.fixture
 def held(server_url: str | None) -> None:
     if server_url is None:
-        pytest.skip("SQLite locks the database, not a row")
+        pytest.skip("needs PostgreSQL: SQLite locks the database, not a row")
 
 
 def post(bank: ThirdParty, path: str, **form: Any) -> Request:

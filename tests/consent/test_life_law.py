@@ -1,4 +1,4 @@
-"""Random lives of a consent against a simple model: who holds it, who reads it, who supervises, and a clock that jumps.
+"""Random lives of a consent against a simple model: holder, client, administrator, registrar, catalogue, and the clock.
 
 Nothing is ever readable that the model does not allow, everything that it allows is; no event is lost, no version
 changes. ``DATASPACE_LAW=2000`` tries that many lives.
@@ -27,25 +27,26 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select
 
-from consent import amendments, clients, deletions, endings, lifecycle, pauses, reminders
+from consent import amendments, clients, deletions, endings, lifecycle, pauses, regrading, reminders
 from consent.clients import Client
 from consent.deletions import SignedStatement
 from consent.documents import Choices, stamp
-from consent.purposes import Ask
+from consent.purposes import Ask, Purpose
 from consent.records import Consent, ConsentEvent, ConsentVersion, Event, State, fold
-from dataspace import clock, jose
+from dataspace import catalogue, clock, jose, mandates
 from dataspace.accesses import Access
+from dataspace.catalogue import DataItem
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
 from dataspace.frequency import Frequency
-from dataspace.holders import HolderKind
-from dataspace.mandates import Actor, Capacity
+from dataspace.holders import Holder, HolderKind
+from dataspace.mandates import Actor, Capacity, Mandate
 from dataspace.permission import ReadRefused
 from tests import factories
 from tests.consent import reading
 
 LIVES = int(os.environ.get("DATASPACE_LAW", "60"))
-BEGIN = clock.now() + dt.timedelta(days=400)  # so far that the server has keys wherever the clock jumps
+BEGIN = clock.now()  # a moment after the server got its keys: the clock also jumps to before that
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 JUMPS = [HOUR, 10 * HOUR, DAY, 3 * DAY, 20 * DAY, 95 * DAY, -HOUR, -DAY, -20 * DAY]
 ITEMS = ("e.a", "e.b", "e.c")  # the first is required
@@ -54,12 +55,12 @@ steps = st.sampled_from
 
 @dataclass
 class Scene:
-    """A company with an agent and a legal representative, its records, a bank and an administrator."""
+    """A company with an agent and a legal representative, its records, a bank, what it asks, and an administrator."""
 
-    agent: Actor
-    head: Actor
+    body: Holder
+    people: dict[bool, Holder]  # the agent, and who decides alone
     supervisor: Actor
-    ask: Ask
+    purpose: Purpose
 
 
 @dataclass
@@ -80,6 +81,9 @@ class Model:
     reads: int = 0
     window: dt.datetime | None = None
     in_window: int = 0
+    mandate_until: dt.datetime | None = None
+    mandate_ended: bool = False
+    regraded: set[str] = field(default_factory=set)  # what became sensitive after it was given
     kept: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -94,14 +98,18 @@ class Model:
         return resting.get((self.paused, self.suspended), State.ACTIVE)
 
     def active(self, now: dt.datetime) -> bool:
-        rests = self.paused or self.suspended or self.client_suspended
+        rests = self.paused or self.suspended or self.client_suspended or self.mandate_over(now)
         in_time = self.begins <= now < self.ends
         return self.live and not rests and in_time and (self.max_reads is None or self.reads < self.max_reads)
+
+    def mandate_over(self, now: dt.datetime) -> bool:
+        """Also that of a guardian, which ends on a birthday."""
+        return self.mandate_ended or (self.mandate_until is not None and self.mandate_until <= now)
 
     def readable(self, now: dt.datetime) -> set[str]:
         if not self.active(now) or (self.frequency is not None and self.used(now) >= self.frequency.n):
             return set()
-        return self.granted
+        return self.granted - self.regraded
 
     def used(self, now: dt.datetime) -> int:
         """Reads of the day; the latest one that was read in, when the clock is behind it."""
@@ -125,32 +133,38 @@ class Lives(RuleBasedStateMachine):
     consent: Consent
     token: str
     model: Model
+    actors: dict[bool, Actor]  # the agent, and who decides alone
 
     @initialize(
         company=steps([False, False, True]), given=st.sets(steps(ITEMS[1:])), days=st.integers(1, 90),
-        max_reads=steps([None, 1, 3]), a_day=steps([None, 1, 2]),
+        max_reads=steps([None, 1, 3]), a_day=steps([None, 1, 2]), mandate=steps([None, None, 2, 40]),
     )  # fmt: skip
-    def begins(self, company: bool, given: set[str], days: int, max_reads: int | None, a_day: int | None) -> None:
+    def begins(self, **how: Any) -> None:
         self.now = BEGIN
-        self.give(company, given, days, max_reads, a_day)
+        for item in catalogue.current(ITEMS).values():
+            if item.sensitive:
+                self.grade(item, sensitive=False)
+        self.give(**how)
 
     @precondition(lambda self: self.model.end is not None)
     @rule(
         company=steps([False, False, True]), given=st.sets(steps(ITEMS[1:])), days=st.integers(1, 90),
-        max_reads=steps([None, 1, 3]), a_day=steps([None, 1, 2]),
+        max_reads=steps([None, 1, 3]), a_day=steps([None, 1, 2]), mandate=steps([None, None, 2, 40]),
     )  # fmt: skip
-    def is_given_again(
-        self, company: bool, given: set[str], days: int, max_reads: int | None, a_day: int | None
-    ) -> None:
+    def is_given_again(self, **how: Any) -> None:
         """So that a life that ended early is not the end of what is tried."""
         self.check_log()
-        self.give(company, given, days, max_reads, a_day)
+        self.give(**how)
 
-    def give(self, company: bool, given: set[str], days: int, max_reads: int | None, a_day: int | None) -> None:
+    def give(
+        self, company: bool, given: set[str], days: int, max_reads: int | None, a_day: int | None, mandate: int | None
+    ) -> None:
+        """``company``: an agent prepares it; ``mandate``: for how many days the mandate lasts."""
+        self.appoint(company, None if mandate is None else self.now + mandate * DAY)
         if db.session.get_one(Client, "bank").standing != "good":
             clients.reinstate("bank", self.now, actor_id="adm", reason_code="resolved", text="x")
         ask, granted = self.asks(max_reads, a_day), {ITEMS[0], *given}
-        by = self.scene.agent if company else self.scene.head
+        by = self.actors[company]
         choices = Choices(items=tuple(sorted(granted)), duration_days=days)
         self.consent = lifecycle.give(ask, choices, by, factories.shown(self.now), self.now, registry=self.registry)
         self.token = reading.token_for(self.consent, self.now)
@@ -158,13 +172,36 @@ class Lives(RuleBasedStateMachine):
         self.model = Model(
             granted=granted, begins=self.now, ends=self.now + days * DAY, max_reads=max_reads, pending=company,
             frequency=Frequency.of(ask.frequency), since=self.now,
+            mandate_until=None if mandate is None else self.now + mandate * DAY,
         )  # fmt: skip
+
+    def appoint(self, company: bool, until: dt.datetime | None) -> None:
+        """Fresh mandates, of which that of the person who agrees lasts ``until`` then."""
+        capacities = {True: Capacity.AGENT, False: Capacity.LEGAL_REPRESENTATIVE}
+        self.actors = {}
+        for agent, person in self.scene.people.items():
+            mandate = factories.mandate(self.scene.body, person, capacities[agent], self.now)
+            mandate.valid_until = until if agent == company else None
+            self.actors[agent] = factories.actor(person, self.now, on_behalf_of=mandate)
+
+    def grade(self, item: DataItem, *, sensitive: bool) -> None:
+        """The next version of an item."""
+        columns = {c.name: getattr(item, c.name) for c in DataItem.__table__.columns}
+        impact = factories.text("可能影响您的权益") if sensitive else None
+        following = {"version": item.version + 1, "sensitive": sensitive, "impact": impact}
+        db.session.add(DataItem(**columns | following | {"digest": f"{item.item_id}{item.version + 1}".ljust(64, "0")}))
+        db.session.commit()
 
     # The clock
 
     @rule(jump=steps(JUMPS))
     def time_passes(self, jump: dt.timedelta) -> None:
         self.now += jump
+
+    @rule(second=steps([-1, 0, 1]))
+    def the_clock_is_set_to_its_beginning(self, second: int) -> None:
+        """What was seen ended meanwhile must not live again."""
+        self.now = self.model.begins + dt.timedelta(seconds=second)
 
     @rule(second=steps([-1, 0, 1]))
     def its_end_comes(self, second: int) -> None:
@@ -185,7 +222,7 @@ class Lives(RuleBasedStateMachine):
         assert bool(refusal) == (not expected), refusal
         if refusal:
             return
-        assert {d.item_id for d in delivery.items} == expected
+        assert {d.item_id for d in delivery.items if not d.regraded} == expected
         assert delivery.permission.consent_version == max(self.model.kept)
         self.model.read(self.now)
 
@@ -240,13 +277,32 @@ class Lives(RuleBasedStateMachine):
 
         def change() -> None:
             lifecycle.replace(
-                self.consent.consent_id, ask, choices, self.scene.head, shown, self.now, registry=self.registry
+                self.consent.consent_id, ask, choices, self.actors[False], shown, self.now, registry=self.registry
             )
 
         if self.does(change, self.model.active(self.now)):
+            self.under_the_mandate_of_the_head()
+            self.model.regraded = set()
             self.model.granted, self.model.max_reads = granted, max_reads
             self.model.begins, self.model.ends = self.now, self.now + days * DAY
             self.model.frequency = Frequency.of(ask.frequency)
+
+    def under_the_mandate_of_the_head(self) -> None:
+        held = db.session.get_one(Mandate, self.actors[False].mandate_id)
+        self.model.mandate_until, self.model.mandate_ended = held.valid_until, held.ended_at is not None
+
+    @rule(item=steps(ITEMS), by_agent=st.booleans())
+    def keeps_a_regraded_item(self, item: str, by_agent: bool) -> None:
+        model = self.model
+        allowed = not by_agent and model.live and not model.suspended and self.now < model.ends
+        allowed = allowed and item in model.granted & model.regraded
+
+        def change() -> None:
+            consent_id, by, now = self.by(by_agent)
+            regrading.keep(consent_id, item, by, now, notice="text", registry=self.registry)
+
+        if self.does(change, allowed):
+            model.regraded = model.regraded - {item}
 
     @rule(by_agent=st.booleans())
     def keeps_it(self, by_agent: bool) -> None:
@@ -258,6 +314,7 @@ class Lives(RuleBasedStateMachine):
         model = self.model
         change = lifecycle.approve if agree else lifecycle.reject
         allowed = model.end is None and model.pending and not by_agent and self.now < model.since + 72 * HOUR
+        allowed = allowed and not model.mandate_over(self.now) and not (agree and model.granted & model.regraded)
         if self.does(lambda: change(*self.by(by_agent), registry=self.registry), allowed):
             model.pending = False
             if agree:
@@ -294,6 +351,25 @@ class Lives(RuleBasedStateMachine):
         self.does(lambda: change("bank", self.now, actor_id="adm", reason_code="fraud", text="x"), True)
         self.model.client_suspended = not self.model.client_suspended
 
+    # The registrar and the catalogue
+
+    @rule(back=steps([0 * HOUR, HOUR, DAY]))
+    def mandate_ends(self, back: dt.timedelta) -> None:
+        """That under which it was given: nothing can be read, approved or replaced any more, also ``back`` in time."""
+        assert self.consent.mandate_id is not None
+        mandates.end(self.consent.mandate_id, self.now)
+        db.session.commit()
+        self.model.mandate_ended = True
+        self.now -= back
+
+    @rule(item_id=steps(ITEMS))
+    def item_becomes_sensitive(self, item_id: str) -> None:
+        """Nothing of it leaves before the holder has decided on it again; what is given from now on has a step."""
+        item = catalogue.current([item_id])[item_id]
+        if not item.sensitive:
+            self.grade(item, sensitive=True)
+            self.model.regraded = self.model.regraded | {item_id}
+
     # How it ends: one rule for all, so that most lives are longer than a few steps
 
     @rule(how=steps(["withdrawn", "withdrawn, to be deleted", "given back", "revoked"]), by_agent=st.booleans())
@@ -318,8 +394,10 @@ class Lives(RuleBasedStateMachine):
     def worker_passes(self) -> None:
         for sweep in (endings.sweep, reminders.announce_ends, reminders.remind, deletions.sweep):
             sweep(self.now, registry=self.registry)
+        mandates.note_ends(self.now)
         db.session.commit()
         model = self.model
+        model.mandate_ended = model.mandate_over(self.now)
         if model.live and self.now >= model.ends:
             model.end = State.EXPIRED
         elif model.live and model.max_reads is not None and model.reads >= model.max_reads:
@@ -335,7 +413,7 @@ class Lives(RuleBasedStateMachine):
         if not hasattr(self, "model"):
             return
         try:
-            found = {d.item_id for d in reading.attempt(self.token, None, self.now).items}
+            found = {d.item_id for d in reading.attempt(self.token, None, self.now).items if not d.regraded}
         except ReadRefused:
             found = set()
         finally:
@@ -385,11 +463,12 @@ class Lives(RuleBasedStateMachine):
         return factories.registry()
 
     def by(self, agent: bool) -> tuple[str, Actor, dt.datetime]:
-        return self.consent.consent_id, self.scene.agent if agent else self.scene.head, self.now
+        return self.consent.consent_id, self.actors[agent], self.now
 
     def asks(self, max_reads: int | None, a_day: int | None) -> Ask:
         frequency = {"n": a_day, "unit": "day"} if a_day else None
-        return dataclasses.replace(self.scene.ask, max_reads=max_reads, frequency=frequency)
+        asked = factories.ask(self.scene.purpose, self.now)
+        return dataclasses.replace(asked, max_reads=max_reads, frequency=frequency)
 
     def does(self, change: Callable[[], Any], allowed: bool) -> bool:
         """Do it and commit; it is refused exactly when it is not allowed."""
@@ -427,14 +506,9 @@ def scene(app: Flask) -> Scene:
     factories.party(BEGIN)
     kinds = [HolderKind.LEGAL_ENTITY.value]
     row = factories.purpose(BEGIN, required=items[:1], optional=items[1:], kinds=kinds, default_duration_days=90)
-    first, second = (
-        factories.actor(person, BEGIN, on_behalf_of=factories.mandate(body, person, capacity, BEGIN))
-        for person, capacity in ((agent, Capacity.AGENT), (head, Capacity.LEGAL_REPRESENTATIVE))
-    )
     supervisor = factories.supervisor(factories.administrator(BEGIN), BEGIN)
-    ask = factories.ask(row, BEGIN)
     db.session.commit()
-    return Scene(agent=first, head=second, supervisor=supervisor, ask=ask)
+    return Scene(body=body, people={True: agent, False: head}, supervisor=supervisor, purpose=row)
 
 
 def test_no_life_of_a_consent_lets_anybody_read_what_is_not_given_now(scene: Scene) -> None:
