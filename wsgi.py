@@ -26,6 +26,7 @@ from consent.web import (
     logos,
     logout,
     messenger,
+    origins,
     receipts,
     registration,
     waiting,
@@ -84,6 +85,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         archives,
         erasures,
         explanation,
+        origins,
         admin,
     )
     for part in (doors, passkeys, pages, mail_address, api, *ours):

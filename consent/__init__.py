@@ -23,6 +23,7 @@ log_files     the log as files in a directory: what others have seen of it
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 announcements what a client is told of its consents, and whether it has taken it
+corrected     who has read what a source has taken back since is told
 telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first

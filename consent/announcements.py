@@ -21,6 +21,7 @@ from dataspace.outbox import Posted
 
 OUTBOX = "events"
 VERIFICATION = "verification"  # sent on demand, to see whether a client hears
+DATA_CORRECTED = "data:corrected"  # no event of the consent: what was read under it was wrong at its source
 # When to try again: 72 hours in all.
 WAITS = tuple(dt.timedelta(minutes=m) for m in (0.5, 2, 10, 60, 240, 480, 960, 1200, 1367.5))
 KEPT = dt.timedelta(days=30)
@@ -30,7 +31,7 @@ PAGE = 50
 class Announcement(Posted, Model):
     """One Security Event Token (RFC 8417) on its way. ``body``: what it says about the event; ``jti``: its own id.
 
-    ``kind``: of the consent's event, or VERIFICATION, which is about no consent.
+    ``kind``: of the consent's event, DATA_CORRECTED, or VERIFICATION, which is about no consent.
     """
 
     __tablename__ = "announcements"
@@ -67,6 +68,12 @@ def verify(client_id: str, now: dt.datetime) -> None:
     if not client.options.get("consent_events_delivery"):
         raise Conflict("the client has not registered to hear")
     _add(client_id, client.options, VERIFICATION, now, consent_id=None, body={})
+
+
+def announce_correction(consent: Consent, options: dict[str, Any], now: dt.datetime, *, body: dict[str, Any]) -> None:
+    """Note that a client is to be told of a correction of what it has read, if it has registered to hear."""
+    if options.get("consent_events_delivery"):
+        _add(consent.client_id, options, DATA_CORRECTED, now, consent_id=consent.consent_id, body=body)
 
 
 def to_fetch(client_id: str, limit: int) -> list[Announcement]:

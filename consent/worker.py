@@ -11,7 +11,18 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from consent import announcements, archives, deletions, endings, evidence, keys, logos, person_codes, reminders
+from consent import (
+    announcements,
+    archives,
+    corrected,
+    deletions,
+    endings,
+    evidence,
+    keys,
+    logos,
+    person_codes,
+    reminders,
+)
 from consent.evidence import LogBroken
 from consent.history import Registry
 from consent.log_files import LogFiles
@@ -207,6 +218,7 @@ def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
         "consents": lambda now: endings.sweep(now, BATCH, registry=registry),
         "expiry_notices": lambda now: reminders.announce_ends(now, BATCH, registry=registry),
         "reminders": lambda now: reminders.remind(now, BATCH, registry=registry),
+        "corrections": lambda now: corrected.sweep(now, BATCH),
         "deletions": lambda now: deletions.sweep(now, BATCH, registry=registry),
         **SWEEPS,
         **ENDED,

@@ -23,6 +23,7 @@ rewrapping    changing the wrapping key under a running service
 spaces        Space, Record (versions, source, digest); what one permission may read
 frequency     so many times in a day, a week, a month, a quarter, a year
 sources/      what feeds the spaces: connectors, imports, checks, how good each source is
+lineage       from a delivery to the versions of records in it, and back to everybody who received one
 corrections   versions of records that say that the one before was wrong
 permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files

@@ -5,6 +5,7 @@ A read is answered only by :func:`dataspace.spaces.read`, which writes the row i
 
 import datetime as dt
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,13 +39,15 @@ _IN_WINDOW = text("window_no IS NOT NULL")
 
 class Access(Model):
     """``read_no`` counts the answered reads of a consent that limits them, ``window_no`` those of a window (a day, ...)
-    of one that limits how often; that each number is taken once makes the limits hold.
+    of one that limits how often; that each number is taken once makes the limits hold. ``record_ids``: the versions of
+    records that were read; ``response_digest``: SHA-256 of the answer in its canonical form (RFC 8785).
     """
 
     __tablename__ = "accesses"
     __table_args__ = (
         Index(None, "space_id", "access_id"),
         Index(None, "consent_id", "at"),
+        Index(None, "delivery_id"),
         Index(None, "at", "outcome"),  # counts per day read nothing but this
         # Only limited consents number their reads: every other row stays out of this index.
         Index(None, "consent_id", "read_no", unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
@@ -69,6 +72,8 @@ class Access(Model):
     window_no: Mapped[int | None]
     delivery_id: Mapped[str | None] = mapped_column(String(40))
     salt: Mapped[bytes | None] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
+    record_ids: Mapped[list[Any] | None]
+    response_digest: Mapped[str | None] = mapped_column(String(64))
 
 
 class QuotaExhausted(Conflict):
@@ -96,15 +101,23 @@ _INSERT_BOTH = _INSERT.add_cte(_ENTRY.cte("entered"))
 
 
 def record_answered(
-    permission: Permission, item_ids: list[str], now: dt.datetime, *, action: Action = Action.READ
+    permission: Permission,
+    item_ids: list[str],
+    now: dt.datetime,
+    *,
+    action: Action = Action.READ,
+    delivery_id: str = "",
+    record_ids: Iterable[str | None] = (),
+    response_digest: str | None = None,
 ) -> str:
-    """Write the row of an answered read and return its delivery id.
+    """Write the row of an answered read and return its delivery id: the one that is given, or a new one.
 
     Raises QuotaExhausted when the consent's reads are used up, FrequencyExceeded when they are for the time being.
     """
-    delivery_id = new_id("dlv")
+    delivery_id = delivery_id or new_id("dlv")
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
-    row["delivery_id"] = delivery_id
+    row |= {"delivery_id": delivery_id, "response_digest": response_digest}
+    row["record_ids"] = [record_id for record_id in record_ids if record_id]
     if permission.max_reads is None and permission.frequency is None:
         _write(row)
         return delivery_id

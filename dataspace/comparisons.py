@@ -17,9 +17,10 @@ from jsonschema.exceptions import best_match
 
 from dataspace import accesses, delivery, spaces
 from dataspace.accesses import Action
+from dataspace.delivery import Delivered
 from dataspace.errors import DomainError
 from dataspace.permission import GrantedItem, Permission, ReadRefused
-from dataspace.spaces import Delivered, Row
+from dataspace.spaces import Row
 from dataspace.vault import Vault
 
 SCHEMA = "gd-dsa-comparison/1"
@@ -83,7 +84,13 @@ def compare(permission: Permission, claims: list[Claim], now: dt.datetime, *, va
         raise ReadRefused("too_many_comparisons", permission=permission)
     items = spaces.deliver(permission, granted, vault=vault)
     found = [(item, _found(claim, item)) for claim, item in zip(claims, items, strict=True)]
-    delivery_id = accesses.record_answered(permission, [c.item_id for c in claims], now, action=Action.COMPARE)
+    delivery_id = accesses.record_answered(
+        permission,
+        [c.item_id for c in claims],
+        now,
+        action=Action.COMPARE,
+        record_ids=[item.record_id for item in items],
+    )
     return Comparison(delivery_id=delivery_id, permission=permission, found=found)
 
 

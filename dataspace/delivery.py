@@ -1,12 +1,48 @@
 """The envelope around what leaves: per item its source, as-of time, classification, and what was withheld or empty."""
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 
 from dataspace.permission import Permission
-from dataspace.spaces import Delivered, Delivery
 
 SCHEMA = "gd-dsa-delivery/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """One item as it leaves: only granted fields of rows within the granted period.
+
+    ``withheld``: fields of the item that were not granted; ``empty``: granted fields without a value in any row;
+    ``record_digest`` and ``as_of`` are None when the space holds no record of the item.
+    """
+
+    item_id: str
+    item_version: int
+    authority: dict[str, str]
+    system: str
+    classification: dict[str, Any]
+    many: bool
+    as_of: dt.datetime | None
+    record_digest: str | None
+    period: tuple[str, str] | None
+    rows: list[dict[str, Any]]
+    withheld: list[str]
+    empty: list[str]
+    delivery: str = "raw"
+    record_id: str | None = None
+    silent_since: dt.datetime | None = None  # its source has not been heard since, though it should have been
+    regraded: bool = False  # nothing of it leaves before the holder has decided on it again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """The answer to one read, the id of its row in the access log, and when it was made."""
+
+    delivery_id: str
+    permission: Permission
+    items: list[Delivered]
+    at: dt.datetime
 
 
 def envelope(delivery: Delivery) -> dict[str, Any]:
@@ -48,8 +84,14 @@ def provenance(item: Delivered, as_of: dt.datetime) -> dict[str, Any]:
             "authority": item.authority,
             "system": item.system,
             "record_digest": f"sha-256:{item.record_digest}",
+            "silent_since": stamp(item.silent_since) if item.silent_since else None,
         },
-        "as_of": as_of.isoformat().replace("+00:00", "Z"),
+        "as_of": stamp(as_of),
         "period": {"from": item.period[0], "to": item.period[1]} if item.period else None,
         "classification": item.classification,
     }
+
+
+def stamp(at: dt.datetime) -> str:
+    """A moment in UTC (RFC 3339)."""
+    return at.isoformat().replace("+00:00", "Z")

@@ -44,6 +44,7 @@ class Notice(enum.StrEnum):
     RECOVERED = "security:recovered"
     NEW_BROWSER = "security:new_browser"
     ADDRESS_CHANGED = "security:address_changed"
+    DATA_CORRECTED = "data:corrected"
     READ_REFUSED = "read:refused"
     ARCHIVE_ASKED = "archive:asked"
     ARCHIVE_READY = "archive:ready"

@@ -19,10 +19,12 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dataspace import accesses
 from dataspace.catalogue import DataItem, in_period, needs_own_step
 from dataspace.db import Model, connection, db, new_id, table_of
+from dataspace.delivery import Delivered, Delivery, envelope
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 from dataspace.sealing import Unreadable, seal, unseal
+from dataspace.sources.registry import Source
 from dataspace.vault import DataKey, Vault
 
 Row = dict[str, Any]  # field id -> string, integer, boolean or None
@@ -156,39 +158,6 @@ def holdings(space_id: str, *, vault: Vault, item_ids: Iterable[str] | None = No
     return [Held(record=r, item=i, rows=open_rows(r, key)) for r, i in db.session.execute(query)]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivered:
-    """One item as it leaves: only granted fields of rows within the granted period.
-
-    ``withheld``: fields of the item that were not granted; ``empty``: granted fields without a value in any row;
-    ``record_digest`` and ``as_of`` are None when the space holds no record of the item.
-    """
-
-    item_id: str
-    item_version: int
-    authority: dict[str, str]
-    system: str
-    classification: dict[str, Any]
-    many: bool
-    as_of: dt.datetime | None
-    record_digest: str | None
-    period: tuple[str, str] | None
-    rows: list[Row]
-    withheld: list[str]
-    empty: list[str]
-    delivery: str = "raw"
-    regraded: bool = False  # nothing of it leaves before the holder has decided on it again
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
-    """The answer to one read, and the id of its row in the access log."""
-
-    delivery_id: str
-    permission: Permission
-    items: list[Delivered]
-
-
 def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault) -> Delivery:
     """Read granted items (all, or the ``wanted`` ones) and write the access row in the same transaction.
 
@@ -197,8 +166,16 @@ def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime,
     """
     granted = _readable(granted_items(permission, wanted), permission, named=wanted is not None)
     items = deliver(permission, granted, vault=vault, named=wanted is not None)
-    delivery_id = accesses.record_answered(permission, [i.item_id for i in items if not i.regraded], now)
-    return Delivery(delivery_id=delivery_id, permission=permission, items=items)
+    delivered = Delivery(delivery_id=new_id("dlv"), permission=permission, items=items, at=now)
+    accesses.record_answered(
+        permission,
+        [item.item_id for item in items if not item.regraded],
+        now,
+        delivery_id=delivered.delivery_id,
+        record_ids=[item.record_id for item in items],
+        response_digest=hashlib.sha256(canonical(envelope(delivered))).hexdigest(),
+    )
+    return delivered
 
 
 def deliver(permission: Permission, granted: list[GrantedItem], *, vault: Vault, named: bool = True) -> list[Delivered]:
@@ -241,6 +218,7 @@ def granted_items(permission: Permission, wanted: Iterable[str] | None) -> list[
 
 
 _item, _record, _key = table_of(DataItem).c, table_of(Record).c, table_of(DataKey).c
+_source = table_of(Source).c
 _latest, _versions = table_of(DataItem).alias("latest"), table_of(DataItem).alias("versions")
 # How the item is classified today, whatever version the record and the consent are of.
 _newest = (
@@ -261,7 +239,7 @@ def _current(count: int) -> Any:
             _record.record_id, _record.digest,
             func.coalesce(_record.confirmed_as_of, _record.as_of).label("as_of"), _record.sealed, _key.wrapped,
             _latest.c.sensitive.label("now_sensitive"), _latest.c.level.label("now_level"),
-            _latest.c.fields.label("now_fields"),
+            _latest.c.fields.label("now_fields"), _source.failing_since.label("silent_since"),
         )
         .join_from(
             table_of(Record),
@@ -270,6 +248,7 @@ def _current(count: int) -> Any:
         )
         .join(_latest, (_latest.c.item_id == _record.item_id) & (_latest.c.version == _newest))
         .join(table_of(DataKey), _key.space_id == _record.space_id)
+        .outerjoin(table_of(Source), _source.source_id == _record.source_id)
         .where(
             _record.space_id == bindparam("space_id"),
             _record.superseded_at.is_(None),
@@ -321,6 +300,8 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
         many=row.cardinality == "many",
         as_of=row.as_of,
         record_digest=row.digest,
+        record_id=row.record_id,
+        silent_since=row.silent_since,
         period=(grant.period_from, grant.period_to) if grant.period_from and grant.period_to else None,
         rows=kept,
         withheld=[f for f in known if f not in grant.fields],

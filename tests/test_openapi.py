@@ -21,7 +21,7 @@ from sqlalchemy import func, select, update
 
 from consent import clients, endings, interventions
 from consent.client_options import CIBA, DEVICE_CODE
-from consent.clients import Profile
+from consent.clients import ClientClass, Profile
 from consent.oauth import initial_access, introspection
 from consent.oauth.forms import FORM
 from consent.oauth.tokens import Token
@@ -55,6 +55,7 @@ OPERATIONS = [
     ("GET", "/api/v1/data"),
     ("GET", "/api/v1/data/{item_id}"),
     ("POST", "/api/v1/comparisons"),
+    ("POST", "/api/v1/records"),
     ("GET", "/oauth/grants"),
     ("GET", "/oauth/grants/{grant_id}"),
     ("DELETE", "/oauth/grants/{grant_id}"),
@@ -75,7 +76,7 @@ OPERATIONS = [
 IDS = [" ".join(one) for one in OPERATIONS]
 CLIENT_CALLS = "oauth/(par|device_authorization|backchannel|token|introspect|revoke)"
 BY_CLIENT = [one for one in OPERATIONS if re.search(CLIENT_CALLS, one[1])]
-BY_PROGRAM = [one for one in OPERATIONS if "events" in one[1]]
+BY_PROGRAM = [one for one in OPERATIONS if re.search("events|records", one[1])]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
 BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF + BY_PROGRAM]
 
@@ -113,6 +114,9 @@ class Scene:
 def scene(app: Flask, client: FlaskClient) -> Scene:
     world = factories.world(clock.now())
     bank = ThirdParty(world.party, client)
+    world.party.client.client_class = ClientClass.AUTHORITY  # it brings records as well
+    factories.source(clock.now(), world.item, kind="push", client_id=bank.client_id)
+    db.session.commit()
     schema = schemathesis.openapi.from_wsgi("/openapi.json", app)
     return Scene(app, bank, world, tokens_for(bank, world.actor, scope=SCOPE), schema)
 

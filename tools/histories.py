@@ -7,8 +7,8 @@ from consent.cases import About, CaseKind, Outcome
 from consent.interventions import Ground
 from consent.oauth import par
 from consent.purposes import Ask
-from dataspace import passkeys, spaces
-from dataspace.accesses import Access
+from dataspace import accesses, passkeys, spaces
+from dataspace.accesses import Access, Wanted
 from dataspace.catalogue import DataItem
 from dataspace.db import db
 from dataspace.web.shell import services
@@ -27,6 +27,7 @@ def of_a_holder(stage: Stage, me: SignedIn, code: str) -> dict[str, Stop]:
         stage.read(consent, given, hours_ago=hours)
     stage.read(consent, given, hours_ago=1, refused="quota_exhausted")
     db.session.flush()
+    read = accesses.log_of(me.actor.space_id, Wanted(outcome="answered")).rows[0]
     receipt = receipts.of_consent(consent.consent_id)[0]
     signed = receipts.signed(receipt, vault=services().vault).file.decode()
     item = spaces.holdings(me.actor.space_id, vault=services().vault)[0].item.item_id
@@ -40,6 +41,7 @@ def of_a_holder(stage: Stage, me: SignedIn, code: str) -> dict[str, Stop]:
         "receipt-changed": Stop("/receipts/check", sends("/receipts/check", pasted=signed.replace("2026", "2025"))),
         "stop-everything": Stop("/stop-authorizations"),
         "stop-all-of-one": Stop("/stop-authorizations?client=lingnan-bank"),
+        "origins": Stop(f"/reads/{read.access_id}"), "version": Stop(f"/versions/{(read.record_ids or [''])[0]}"),
         "reads": Stop("/reads"), "messages": Stop("/messages"),
     }  # fmt: skip
 

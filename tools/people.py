@@ -21,8 +21,12 @@ from consent.oauth import answers, initial_access, par
 from consent.records import Consent, State
 from consent.web.way_back import Told
 from dataspace import guardians, passkeys
+from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.passkeys import Passkey
+from dataspace.sources import registry
+from dataspace.sources.incoming import from_document
+from dataspace.sources.receiving import Reception
 from dataspace.web.shell import services
 from tools.demonstration import DATA
 from tools.histories import LOGIN_CLIENT, asked_of_a_person, cases_of, of_a_holder, of_a_person
@@ -163,6 +167,22 @@ def _company(stage: Stage) -> Iterator[Visitor]:
     })  # fmt: skip
 
 
+def _sources(stage: Stage) -> None:
+    """One that is heard, one that is silent, and a record of each kind."""
+    registry.load([DATA / "sources.toml"], stage.now)
+    reception = Reception.of(registry.get("population"), stage.now, vault=services().vault, index=services().index)
+    wrong = {
+        "identifier": "440099199003150027",
+        "item": "p.identity.basic",
+        "as_of": "2026-01-01T00:00:00Z",
+        "rows": [],
+    }
+    reception.take([from_document(1, wrong), from_document(2, wrong | {"item": "p.tax.income"})], stage.now)
+    registry.heard("population", stage.now)
+    registry.failed("geography", stage.now, "127.0.0.1: ConnectError")
+    db.session.commit()
+
+
 def _administrator(stage: Stage) -> Visitor:
     me = stage.sign_in("lin-jing", acting_for="administrator")
     initial_access.issue(Profile.LOGIN, stage.now, actor_id=me.actor.person_id, note="示例办事大厅")
@@ -174,6 +194,10 @@ def _administrator(stage: Stage) -> Visitor:
     ).first()
     case = db.session.scalars(select(Case).order_by(Case.opened_at)).first()
     db.session.commit()
+    read = db.session.scalars(
+        select(Access.delivery_id).where(Access.delivery_id.is_not(None)).order_by(Access.access_id)
+    ).first()
+    _sources(stage)
     assert consent is not None and case is not None  # noqa: S101, PT018 - the citizen was here before
     rules = (DATA / "rules.toml").read_text("utf-8").replace("life_days = ", "life_days = 1 # ")
     client, other = "/admin/clients/lingnan-bank", "/admin/clients/suicai-recruit"
@@ -193,6 +217,8 @@ def _administrator(stage: Stage) -> Visitor:
         "rules": Stop("/admin/rules"),
         "rules-preview": Stop("/admin/rules", sends("/admin/rules/preview", rules=rules)),
         "rules-refused": Stop("/admin/rules", sends("/admin/rules/preview", rules="x = 1")),
+        "sources": Stop("/admin/sources"), "source": Stop("/admin/sources/population"),
+        "delivery": Stop(f"/admin/deliveries?number={read}"),
         "erasures": Stop("/admin/erasures"), "deaths": Stop("/admin/deaths"), "act-as": Stop("/act-as"),
         "not-for-administrators": Stop("/data"),
     })  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from flask import Flask
-from sqlalchemy import update
+from sqlalchemy import select, update
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from consent import clients, documents, lifecycle, purposes, terms
@@ -36,6 +36,7 @@ from dataspace.mandates import Actor
 from dataspace.passkeys import VerifiedSignIn
 from dataspace.permission import GrantedItem, Permission
 from dataspace.settings import Settings
+from dataspace.spaces import Record
 from dataspace.web.shell import services
 from tools import demonstration
 from tools.processes import HOST, free_port
@@ -198,7 +199,11 @@ class Stage:
         if refused:
             accesses.record_refused(permission, items, refused, at)
         else:
-            accesses.record_answered(permission, items, at)
+            accesses.record_answered(permission, items, at, record_ids=self._current(consent.space_id, items))
+
+    def _current(self, space_id: str, items: list[str]) -> list[str]:
+        current = select(Record.record_id).where(Record.space_id == space_id, Record.superseded_at.is_(None))
+        return list(db.session.scalars(current.where(Record.item_id.in_(items)).order_by(Record.item_id)))
 
     def _push(self, ask: Ask, at: dt.datetime, more: dict[str, str]) -> str:
         callback = str(clients.get(ask.client_id).redirect_uris[0])

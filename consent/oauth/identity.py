@@ -16,6 +16,7 @@ from consent.oauth.tokens import Bound
 from consent.oauth.validator import permission_of
 from dataspace import holders, spaces
 from dataspace.accesses import QuotaExhausted
+from dataspace.delivery import Delivered
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 
 Make = Callable[[Any], Any]
@@ -106,7 +107,7 @@ def _granted(names: Collection[str], permission: Permission) -> dict[str, tuple[
 
 def _read(
     asked: Mapping[str, tuple[str, str, Make]], permission: Permission, now: dt.datetime, registry: Registry
-) -> dict[str, spaces.Delivered]:
+) -> dict[str, Delivered]:
     """What the records say, by item; only the fields that are asked."""
     fields: dict[str, list[str]] = {}
     for item_id, field, _make in asked.values():

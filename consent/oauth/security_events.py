@@ -14,7 +14,7 @@ import orjson
 from authlib.oauth2.rfc6749 import InvalidRequestError
 
 from consent import announcements, subjects
-from consent.announcements import VERIFICATION, WAITS, Announcement
+from consent.announcements import DATA_CORRECTED, VERIFICATION, WAITS, Announcement
 from consent.client_options import ClientOptions
 from consent.clients import Client
 from consent.history import Registry
@@ -55,7 +55,7 @@ def event_uri(kind: str, *, issuer: str) -> str:
 def event_uris(issuer: str) -> list[str]:
     """Every event type that clients may hear of."""
     told = [event.value for event, told in TELLING.items() if told.client]
-    return [event_uri(kind, issuer=issuer) for kind in (*told, VERIFICATION)]
+    return [event_uri(kind, issuer=issuer) for kind in (*told, DATA_CORRECTED, VERIFICATION)]
 
 
 def channel(registry: Registry, *, allow_loopback: bool) -> Channel:

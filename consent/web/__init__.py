@@ -31,6 +31,7 @@ mail        mail to holders in words
 inbox       messages to the holder, and what she wants to hear of
 cases       complaints and requests of a holder
 days        days in forms and addresses
+origins     where what was read came from, and who received a version of a record
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, what happened lately, notices and mail that were not taken
 wording     what the screens of a request call things: for grown-ups, and in simpler words for the young

@@ -59,6 +59,7 @@ TITLES: dict[str, Label] = {
     ToGuardian.GIVEN: lazy_gettext("An authorization was given about a child whose guardian you are"),
     ToGuardian.CHANGED: lazy_gettext("An authorization about a child whose guardian you are was changed"),
     ToGuardian.STOPPED: lazy_gettext("An authorization about a child whose guardian you are was stopped"),
+    Notice.DATA_CORRECTED: lazy_gettext("A value in your space was corrected at its source"),
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
     Notice.ARCHIVE_READY: lazy_gettext("The copy of everything is ready"),
@@ -240,6 +241,8 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
         return url_for("erasures.index")
     if message.kind in (Notice.CASE_ANSWERED, Notice.CASE_CORRECTED):
         return url_for("cases.show", case_id=message.about)
+    if message.kind == Notice.DATA_CORRECTED:
+        return url_for("origins.version", record_id=message.about)
     if message.kind == Notice.ADDRESS_CHANGED:
         return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):

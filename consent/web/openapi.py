@@ -49,6 +49,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/data": {"get": _read_all()},
         "/api/v1/data/{item_id}": {"parameters": [_in_path("item_id", ITEM_ID)], "get": _read_one()},
         "/api/v1/comparisons": {"post": _compare()},
+        "/api/v1/records": {"post": _bring()},
         "/oauth/grants": {"get": _no_grant()},
         "/oauth/grants/{grant_id}": {
             "parameters": [_in_path("grant_id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"})],
@@ -181,6 +182,22 @@ def _compare() -> Schema:
                 **problems(413),
             }
         ),
+    }
+
+
+def _bring() -> Schema:
+    return {
+        "operationId": "bringRecords",
+        "tags": ["data"],
+        "summary": "An authority brings records of its own items; each has a result. Again, they change nothing.",
+        "requestBody": {"required": True, "content": {JSON: {"schema": ref("RecordsRequest")}}},
+        "security": [{"client_assertion": []}],
+        "responses": {
+            "200": answer("What became of each record.", JSON, ref("RecordsResult")),
+            "400": answer("The body is not as described.", PROBLEM, ref("Problem")),
+            "401": answer("No authority that is known by its own key.", PROBLEM, ref("Problem")),
+            **problems(404, 413, 429),
+        },
     }
 
 

@@ -17,7 +17,10 @@ from consent.oauth.security_events import ERRORS, MAX_TOLD
 from consent.terms import SCHEMA as ASKED
 from consent.terms import TYPE
 from dataspace import comparisons, delivery
-from dataspace.web import guard
+from dataspace.sources.incoming import Reason
+from dataspace.sources.schema import MAX_ROWS
+from dataspace.sources.storing import Outcome
+from dataspace.web import guard, push
 
 Schema = dict[str, Any]
 
@@ -62,6 +65,8 @@ def schemas() -> dict[str, Schema]:
         "DeliveredItem": {"oneOf": [_delivered(), _missing(), _regraded()]},
         "ComparisonRequest": {k: v for k, v in comparisons.REQUEST_SCHEMA.items() if k != "$schema"},
         "Comparison": _comparison(),
+        "RecordsRequest": _records_request(),
+        "RecordsResult": _records_result(),
         "ComparedItem": _compared(),
         "Grant": _grant(),
         "ActiveToken": _active_token(),
@@ -181,6 +186,12 @@ def _missing() -> Schema:
     return record(_item_head("missing"), description="The holder's space has no such record.")
 
 
+SILENT: Schema = {
+    "description": "Since when the source is silent although it should not be: this is its last good version.",
+    "oneOf": [MOMENT, {"type": "null"}],
+}
+
+
 def _delivered() -> Schema:
     row: Schema = {
         "type": "object",
@@ -189,7 +200,9 @@ def _delivered() -> Schema:
     }
     languages = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
     said = _item_head("delivered") | {
-        "source": record({"authority": record(languages), "system": TEXT, "record_digest": DIGEST}),
+        "source": record(
+            {"authority": record(languages), "system": TEXT, "record_digest": DIGEST, "silent_since": SILENT}
+        ),
         "as_of": MOMENT,
         "period": {"oneOf": [record(dict.fromkeys(PERIOD, MONTH)), {"type": "null"}]},
         "classification": record({"rule_set": TEXT, "class": TEXT, "level": {"type": "integer"}}),
@@ -218,6 +231,23 @@ def _compared() -> Schema:
 
 def _comparison() -> Schema:
     return _delivery_like(comparisons.SCHEMA, "ComparedItem")
+
+
+def _records_request() -> Schema:
+    brought = record(
+        {"identifier": TEXT, "item": TEXT, "as_of": TEXT, "rows": {"type": "array", "maxItems": MAX_ROWS}},
+        {"corrects": {"type": "boolean"}},
+    )
+    return record({"records": {"type": "array", "minItems": 1, "maxItems": push.MAX_RECORDS, "items": brought}})
+
+
+def _records_result() -> Schema:
+    number: Schema = {"type": "integer"}
+    outcomes: Schema = {"enum": [outcome.value for outcome in Outcome]}
+    reason: Schema = {"enum": [reason.value for reason in Reason]}
+    result = record({"number": number, "outcome": outcomes}, {"reason": reason, "field": {"type": "string"}})
+    counts: Schema = {"type": "object", "propertyNames": outcomes, "additionalProperties": number}
+    return record({"counts": counts, "results": {"type": "array", "items": result}})
 
 
 def _grant() -> Schema:

@@ -54,7 +54,7 @@ def page() -> str:
     """Reads by day; filtered by third party, outcome, authorization; older ones page by page."""
     actor, locale = the_actor(), str(get_locale())
     chosen = _filters()
-    log = accesses.log_of(actor.space_id, chosen, before=request.args.get("before", type=_key))
+    log = accesses.log_of(actor.space_id, chosen, before=request.args.get("before", type=key))
     found = lines(log.rows, locale)
     here: dict[str, Any] = {k: v for k, v in request.args.items() if k in FILTERS and v}
     return render_template(
@@ -113,7 +113,7 @@ def _filters() -> Wanted:
     )
 
 
-def _key(text: str) -> int:
+def key(text: str) -> int:
     """A row number that the database can compare with. Raises ValueError."""
     number = int(text)
     if not 0 <= number < 2**63:

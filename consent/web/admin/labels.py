@@ -12,6 +12,7 @@ from consent.keys import KeyUse
 from consent.supervision import Masked
 from consent.web import words
 from consent.web.words import Label
+from dataspace.sources.incoming import Reason
 from dataspace.web.shell import services
 
 CLIENT_EVENTS: dict[str, tuple[Label, str]] = {
@@ -119,3 +120,33 @@ def actor(person_id: str | None, capacity: str | None, known: dict[str, Masked])
         return str(_("Command line"))
     name = known[person_id].name if person_id in known else person_id
     return f"{name} · {words.CAPACITIES[capacity]}" if capacity in words.CAPACITIES else name
+
+
+SOURCE_KINDS: dict[str, Label] = {
+    "http": lazy_gettext("Asked over the network"),
+    "file": lazy_gettext("Leaves a file"),
+    "push": lazy_gettext("Brings by itself"),
+    "command": lazy_gettext("Imported by command"),
+}
+REJECTIONS: dict[str, Label] = {
+    Reason.NOT_UTF8: lazy_gettext("Not in the expected encoding"),
+    Reason.TOO_LONG: lazy_gettext("Line too long"),
+    Reason.TRUNCATED: lazy_gettext("Cut off"),
+    Reason.NOT_JSON: lazy_gettext("Not JSON"),
+    Reason.NOT_CSV: lazy_gettext("Not CSV"),
+    Reason.COLUMNS: lazy_gettext("Other columns than the first line"),
+    Reason.DUPLICATE_KEY: lazy_gettext("A name stands twice"),
+    Reason.NOT_A_RECORD: lazy_gettext("Not a record"),
+    Reason.TOO_MANY_ROWS: lazy_gettext("Too many rows"),
+    Reason.UNKNOWN_ITEM: lazy_gettext("Not in the catalogue"),
+    Reason.FOREIGN_ITEM: lazy_gettext("Belongs to another authority or source"),
+    Reason.INVALID_IDENTIFIER: lazy_gettext("The identifier is not valid"),
+    Reason.INVALID_AS_OF: lazy_gettext("The time is not valid"),
+    Reason.AS_OF_IN_FUTURE: lazy_gettext("The time lies in the future"),
+    Reason.CONTROL_CHARACTER: lazy_gettext("Control characters in a value"),
+    Reason.FORMULA: lazy_gettext("A value that a spreadsheet would run"),
+    Reason.INVALID_VALUE: lazy_gettext("A value that does not fit the catalogue"),
+    Reason.UNKNOWN_HOLDER: lazy_gettext("Nobody with this identifier has a space here"),
+    Reason.OLDER: lazy_gettext("Older than what is there"),
+    Reason.CONTRADICTS: lazy_gettext("Another value for the same time, not marked as a correction"),
+}

@@ -14,6 +14,7 @@ from consent.web.admin import (
     keys,
     lost_mail,
     rules,
+    sources,
     undelivered,
 )
 from dataspace.web.signin import require_administrator
@@ -61,6 +62,9 @@ ROUTES = (
     ("POST", "/rules/preview", "preview_rules", rules.preview),
     ("POST", "/rules", "load_rules", rules.load),
     ("POST", "/rules/<version>/cancel", "cancel_rules", rules.cancel),
+    ("GET", "/sources", "sources", sources.index),
+    ("GET", "/sources/<source_id>", "source", sources.show),
+    ("GET", "/deliveries", "delivery", sources.delivery),
     ("GET", "/keys", "keys", keys.index),
     ("POST", "/keys/rotate", "rotate_keys", keys.rotate),
 )

@@ -6,7 +6,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import announcements, interventions, supervision
-from consent.announcements import VERIFICATION
+from consent.announcements import DATA_CORRECTED, VERIFICATION
 from consent.web.admin import labels, lists
 from dataspace import clock
 from dataspace.catalogue import in_language
@@ -55,4 +55,6 @@ def verify(client_id: str) -> AnyResponse:
 
 def event(kind: str) -> str:
     """What an announcement is about."""
+    if kind == DATA_CORRECTED:
+        return str(_("Data was corrected at its source"))
     return _("Test") if kind == VERIFICATION else labels.event(kind)[0]

@@ -1,0 +1,101 @@
+"""Lineage: from a delivery to the versions of records in it, and from a version to everybody who received it.
+
+Reads only, in a fixed number of queries, and never a value. A delivery is a line of the access log: it names the
+version of the consent, the recipient and the digest of the answer; its records lead to source, authority and item.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from sqlalchemy import String, cast, select
+
+from dataspace import corrections
+from dataspace.accesses import Access, Outcome
+from dataspace.catalogue import DataItem
+from dataspace.db import db
+from dataspace.errors import NotFound
+from dataspace.sources.registry import Source
+from dataspace.spaces import Record
+
+PAGE = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """Where one version of a record comes from. ``corrected``: a later version has said that this one was wrong."""
+
+    record: Record
+    item: DataItem
+    source: Source | None
+    corrected: bool
+
+    def source_name(self, locale: str) -> str:
+        """The source's name, or the system that the catalogue names."""
+        if self.source is None:
+            return self.item.system
+        return str(self.source.name.get(locale.lower()) or self.source.name["zh_hans"])
+
+
+def delivery(delivery_id: str) -> Access:
+    """The line of a delivery. Raises NotFound."""
+    line = db.session.scalar(select(Access).filter_by(delivery_id=delivery_id))
+    if line is None:
+        raise NotFound("no such delivery")
+    return line
+
+
+def origins(record_ids: Collection[str]) -> list[Origin]:
+    """What stands behind these versions, by item; in two queries."""
+    wanted = list(record_ids)
+    rows = db.session.execute(
+        select(Record, DataItem, Source)
+        .join(DataItem, (DataItem.item_id == Record.item_id) & (DataItem.version == Record.item_version))
+        .outerjoin(Source, Source.source_id == Record.source_id)
+        .where(Record.record_id.in_(wanted))
+        .order_by(Record.item_id, Record.version)
+    ).all()
+    wrong = corrections.of_records(wanted)
+    return [Origin(record=r, item=i, source=s, corrected=r.record_id in wrong) for r, i, s in rows]
+
+
+def origin(record_id: str) -> Origin:
+    """What stands behind one version. Raises NotFound."""
+    found = origins([record_id])
+    if not found:
+        raise NotFound("no such version")
+    return found[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipients:
+    """Reads that received a version, newest first; ``older``: the cursor of the next page or None."""
+
+    lines: list[Access]
+    older: int | None
+
+
+def recipients(record: Record, *, before: int | None = None, size: int = PAGE) -> Recipients:
+    """Who received this version. One query over the log of its space, by keyset."""
+    query = select(Access).where(
+        Access.space_id == record.space_id, Access.outcome == Outcome.ANSWERED, _has(record.record_id)
+    )
+    if before is not None:
+        query = query.where(Access.access_id < before)
+    lines = list(db.session.scalars(query.order_by(Access.access_id.desc()).limit(size + 1)))
+    return Recipients(lines=lines[:size], older=lines[size - 1].access_id if len(lines) > size else None)
+
+
+def consents_that_received(space_id: str, record_id: str) -> dict[str, dt.datetime]:
+    """The consents under which a version was read, and when last."""
+    rows = db.session.execute(
+        select(Access.consent_id, Access.at)
+        .where(Access.space_id == space_id, Access.outcome == Outcome.ANSWERED, _has(record_id))
+        .order_by(Access.access_id)
+    )
+    return {row.consent_id: row.at for row in rows}
+
+
+def _has(record_id: str):  # type: ignore[no-untyped-def]
+    """The list of a line names a version; within the lines of one space, which an index finds."""
+    return cast(Access.record_ids, String).contains(f'"{record_id}"', autoescape=True)
