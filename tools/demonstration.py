@@ -21,6 +21,7 @@ from dataspace.settings import Settings
 from dataspace.web.shell import services
 from examples.bank import keys
 from tools.processes import ROOT, Command, DemonstrationError, granian
+from tools.registries import NAMES
 from wsgi import create_app
 
 DATA = ROOT / "demonstration"
@@ -107,6 +108,7 @@ def prepare(demo: Demonstration) -> None:
         ["catalogue", "load", str(DATA / "catalogue")],
         ["demonstration", "load", "--folder", str(DATA)],
         ["scenarios", "load", str(scenarios)],
+        ["sources", "load", str(_sources(demo))],
         ["rules", "load", str(DATA / "rules.toml")],
         ["keys", "generate"],
         ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(bank_jwks)],
@@ -158,6 +160,29 @@ def commands(demo: Demonstration, *, workers: int = 2) -> list[Command]:
             f"{demo.bank_url}/healthz",
         ),
     ]
+
+
+def registries(demo: Demonstration) -> list[Command]:
+    """The five base registries, on the ports after the bank's."""
+    return [
+        Command(
+            f"register {name}",
+            [sys.executable, "-m", "tools.registries", name, str(demo.bank_port + n)],
+            {},
+            f"http://localhost:{demo.bank_port + n}/records",
+        )
+        for n, name in enumerate(NAMES, start=1)
+    ]
+
+
+def _sources(demo: Demonstration) -> Path:
+    """The source file with the registries' addresses of this demonstration: it names the usual ones."""
+    written = (DATA / "sources.toml").read_text("utf-8")
+    for n in range(1, len(NAMES) + 1):
+        written = written.replace(f"http://localhost:{8001 + n}/", f"http://localhost:@{demo.bank_port + n}/")
+    path = demo.folder / "sources.toml"
+    path.write_text(written.replace("localhost:@", "localhost:"), "utf-8")
+    return path
 
 
 def _fresh_settings() -> dict[str, str]:

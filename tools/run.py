@@ -11,6 +11,7 @@ from typing import TextIO
 from tools import demonstration
 from tools.demonstration import Demonstration, Person
 from tools.processes import ROOT, DemonstrationError, Processes, Stopped, require_free, stop_on_signals
+from tools.registries import NAMES
 
 
 def main() -> int:
@@ -24,7 +25,9 @@ def main() -> int:
         _say(f"Preparing the demonstration in {demo.folder.relative_to(ROOT)}/ ...")
         demonstration.prepare(demo)
         people = demonstration.people(demo)
-        with Processes(demonstration.commands(demo)) as processes:
+        for number in range(1, len(NAMES) + 1):  # the registries listen after the bank
+            require_free(bank_port + number, "BANK_PORT")
+        with Processes([*demonstration.registries(demo), *demonstration.commands(demo)]) as processes:
             _say(_welcome(demo, people))
             processes.watch()
     except Stopped:
@@ -41,6 +44,7 @@ def _welcome(demo: Demonstration, people: list[Person]) -> str:
         "",
         f"  Data spaces and authorizations   {demo.issuer}",
         f"  Demonstration bank               {demo.bank_url}",
+        f"  Five base registries             {demo.bank_port + 1} to {demo.bank_port + len(NAMES)}, asked every minute",
         "",
         f"  Enrol a passkey at {demo.issuer}/enrol with the code of a person, then ask the bank for a loan.",
         "  Codes work once, for 24 hours; each run prints fresh ones for whoever has no passkey yet.",
