@@ -19,14 +19,13 @@ def main() -> int:
     stop_on_signals()
     try:
         port, bank_port = _port("PORT", 8000), _port("BANK_PORT", 8001)
-        for number, variable in ((port, "PORT"), (bank_port, "BANK_PORT")):
-            require_free(number, variable)
+        require_free(port, "PORT")
+        for number in range(bank_port, bank_port + 1 + len(NAMES)):  # the registries listen after the bank
+            require_free(number, "BANK_PORT")
         demo = demonstration.at(ROOT / "var", port, bank_port)
         _say(f"Preparing the demonstration in {demo.folder.relative_to(ROOT)}/ ...")
         demonstration.prepare(demo)
         people = demonstration.people(demo)
-        for number in range(1, len(NAMES) + 1):  # the registries listen after the bank
-            require_free(bank_port + number, "BANK_PORT")
         with Processes([*demonstration.registries(demo), *demonstration.commands(demo)]) as processes:
             _say(_welcome(demo, people))
             processes.watch()
