@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import pictures
 from consent.pictures import NotAPicture
-from dataspace.db import Model, db, insert_new
+from dataspace.db import Model, db, insert_new, read_once
 from dataspace.errors import NotFound
 from dataspace.fetching import FetchRefused, fetch_bytes
 
@@ -105,12 +105,11 @@ def claim(now: dt.datetime, limit: int, client_id: str | None = None) -> list[Wa
         .order_by(ClientLogo.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("due")  # read once, as an outbox does
     )
     waits = {attempt: now + wait for attempt, wait in enumerate(WAITS)}
     claimed = (
         update(ClientLogo)
-        .where(ClientLogo.client_id.in_(select(due.c.client_id)))
+        .where(ClientLogo.client_id.in_(read_once(due)))
         .values(due_at=case(waits, value=ClientLogo.attempts), attempts=ClientLogo.attempts + 1)
         .returning(ClientLogo.client_id, ClientLogo.uri)
         .execution_options(synchronize_session=False)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Index, String, insert, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import Model, connection, db, table_of
+from dataspace.db import Model, connection, db, read_once, table_of
 
 _UNTOLD = text("told_at IS NULL")
 
@@ -48,11 +48,10 @@ def claim(now: dt.datetime, limit: int) -> list[Correction]:
         .order_by(Correction.at, Correction.record_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("untold")
     )
     claimed = (
         update(Correction)
-        .where(Correction.record_id.in_(select(untold.c.record_id)))
+        .where(Correction.record_id.in_(read_once(untold)))
         .values(told_at=now)
         .returning(Correction)
         .execution_options(synchronize_session=False, populate_existing=True)

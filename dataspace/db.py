@@ -19,6 +19,7 @@ from sqlalchemy import (
     Dialect,
     Integer,
     MetaData,
+    Select,
     Table,
     delete,
     event,
@@ -122,28 +123,33 @@ def delete_some(model: type[Base], *over: ColumnElement[bool], by: InstrumentedA
 
     Several sweepers at once take different rows; SQLite has one writer anyhow and leaves the locks out.
     """
-    key, those = _some(model, *over, by=by, limit=limit)
-    gone = delete(table_of(model)).where(those).returning(key)  # SQLite does not count with a CTE
-    return len(connection().execute(gone).all())
+    those = _some(model, *over, by=by, limit=limit)
+    return connection().execute(delete(table_of(model)).where(those)).rowcount
 
 
 def update_some(
     model: type[Base], *due: ColumnElement[bool], by: InstrumentedAttribute[Any], limit: int, **values: Any
 ) -> int:
     """As :func:`delete_some`, for rows that get other values, and are not ``due`` any more then."""
-    key, those = _some(model, *due, by=by, limit=limit)
-    done = update(table_of(model)).where(those).values(values).returning(key)
-    return len(connection().execute(done).all())
+    those = _some(model, *due, by=by, limit=limit)
+    return connection().execute(update(table_of(model)).where(those).values(values)).rowcount
+
+
+def read_once(some: Select[Any]) -> Select[Any]:
+    """Up to so many rows that are to be changed, for an ``IN``: looked for once.
+
+    PostgreSQL may run a subquery with a LIMIT anew for every row of the table, and take more; a CTE it runs once.
+    SQLite does so anyway, and Python's sqlite3 opens no transaction for a statement that begins with WITH.
+    """
+    return some if db.engine.dialect.name == "sqlite" else select(some.cte("some"))
 
 
 def _some(
     model: type[Base], *which: ColumnElement[bool], by: InstrumentedAttribute[Any], limit: int
-) -> tuple[Any, ColumnElement[bool]]:
-    """The key column, and the condition of up to ``limit`` rows that nobody else has locked."""
+) -> ColumnElement[bool]:
+    """The condition of up to ``limit`` rows that nobody else has locked."""
     (key,) = table_of(model).primary_key.columns
-    # Through a CTE: PostgreSQL may run a subquery with LIMIT anew for every row of the table, and take more.
-    some = select(key).where(*which).order_by(by).limit(limit).with_for_update(skip_locked=True).cte("some")
-    return key, key.in_(select(some.c[key.name]))
+    return key.in_(read_once(select(key).where(*which).order_by(by).limit(limit).with_for_update(skip_locked=True)))
 
 
 def new_id(prefix: str) -> str:

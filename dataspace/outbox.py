@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import String, case, literal, null, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, mapped_column
 
-from dataspace.db import RowId, db
+from dataspace.db import RowId, db, read_once
 
 AT_ONCE = 32  # addressees at the same time
 PATIENCE = 3.0  # seconds for one addressee; what is left for it then waits for the next round
@@ -101,13 +101,12 @@ def claim(channel: Channel, now: dt.datetime, limit: int) -> list[Any]:
         .order_by(rows.due_at, rows.notice_id)
         .limit(limit)
         .with_for_update(skip_locked=True)
-        .cte("due")  # read once: PostgreSQL may run a subquery with LIMIT anew for every row, and take more
     )
     waits = [(rows.attempts == n, literal(now + wait, rows.due_at.type)) for n, wait in enumerate(channel.waits)]
     later = case((rows.created_at <= now - channel.patience, null()), *waits)  # NULL after the last, too
     claimed = (
         update(rows)
-        .where(rows.notice_id.in_(select(due.c.notice_id)))
+        .where(rows.notice_id.in_(read_once(due)))
         .values(due_at=later, attempts=rows.attempts + 1)
         .returning(rows)
         .execution_options(synchronize_session=False, populate_existing=True)

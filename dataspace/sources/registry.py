@@ -15,7 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dataspace import catalogue, datafiles
 from dataspace.catalogue import DataItem
 from dataspace.datafiles import Entry
-from dataspace.db import Model, db, table_of
+from dataspace.db import Model, db, read_once, table_of
 from dataspace.errors import InvalidFile, NotFound
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sources.schema.json"
@@ -109,10 +109,9 @@ def claim(now: dt.datetime) -> str | None:
         .order_by(Source.due_at, Source.source_id)
         .limit(1)
         .with_for_update(skip_locked=True)
-        .cte("due")
     )
     # Put off at once: whoever dies while asking leaves a source that is asked again a little later.
-    claimed = update(Source).where(Source.source_id.in_(select(due.c.source_id))).values(due_at=now + FIRST_PAUSE)
+    claimed = update(Source).where(Source.source_id.in_(read_once(due))).values(due_at=now + FIRST_PAUSE)
     return db.session.scalar(claimed.returning(Source.source_id).execution_options(synchronize_session=False))
 
 
