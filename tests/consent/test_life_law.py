@@ -353,14 +353,16 @@ class Lives(RuleBasedStateMachine):
 
     # The registrar and the catalogue
 
-    @rule(back=steps([0 * HOUR, HOUR, DAY]))
-    def mandate_ends(self, back: dt.timedelta) -> None:
-        """That under which it was given: nothing can be read, approved or replaced any more, also ``back`` in time."""
+    @precondition(lambda self: self.model.end is None)
+    @rule(goes_back=st.booleans())
+    def mandate_ends(self, goes_back: bool) -> None:
+        """That under which it was given: nothing can be read, approved or replaced any more, even if time goes back."""
         assert self.consent.mandate_id is not None
         mandates.end(self.consent.mandate_id, self.now)
         db.session.commit()
         self.model.mandate_ended = True
-        self.now -= back
+        if goes_back:
+            self.now = self.model.begins
 
     @rule(item_id=steps(ITEMS))
     def item_becomes_sensitive(self, item_id: str) -> None:
