@@ -193,6 +193,12 @@ def read_tiles(places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes
     return {(level, number): content for level, number, content in rows}
 
 
+def has(entry: Entry) -> bool:
+    """Whether there is a proof of an entry by now."""
+    table = table_of(EvidencePosition).c
+    return connection().scalar(select(table.position).where(table.key == entry.key)) is not None
+
+
 def proof_of(entry: Entry) -> Proof:
     """The proof of an entry under the newest checkpoint, in three statements. Raises NotYet."""
     log = head()

@@ -170,6 +170,11 @@ def signed(receipt: Receipt, *, vault: Vault) -> Signed:
     return Signed.unpack(unseal(vault.key(space_id), receipt.sealed, identity=receipt.receipt_id))
 
 
+def in_log(receipt: Receipt) -> bool:
+    """Whether there is a proof of a receipt by now; one that is older than the log never has one."""
+    return receipt.entry is not None and evidence.has(receipt.entry)
+
+
 def proof_of(receipt: Receipt) -> dict[str, Any]:
     """That a receipt is in the log of evidence, for whoever has it: {entry, statement, salt, proof}. Raises NotYet."""
     entry = receipt.entry

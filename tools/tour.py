@@ -29,12 +29,14 @@ NO_PAGE = MappingProxyType(
         "receipts.as_pdf": "a download",
         "receipts.keys": "for programs",
         "receipts.latest": "leads to the page of a receipt",
+        "receipts.proof": "a download",
         "shell.health": "for programs",
         "shell.ready": "for programs",
         "registration.read": "for programs",
         **dict.fromkeys(
             (
-                "api.read_all", "api.read_one", "oauth.authorization_details_schema", "oauth.authorization_server",
+                "api.read_all", "api.read_one", "log.checkpoint", "log.key", "log.tile",
+                "oauth.authorization_details_schema", "oauth.authorization_server",
                 "oauth.consent_events", "oauth.jwks", "oauth.openapi_description", "oauth.openid_configuration",
                 "oauth.protected_resource", "oauth.query_grant", "oauth.user_info",
             ),

@@ -73,6 +73,7 @@ def page(receipt_id: str) -> str:
         "dashboard/receipt.html",
         receipt=ReceiptView.of(signed.content, _locale()),
         digest=row.digest,
+        in_log=receipts.in_log(row),
         qr=segno.make(_check_url(row), micro=False, error="m").svg_data_uri(scale=4, border=4, light="#fff"),
     )
 

@@ -73,7 +73,7 @@ def jwks(**more: Any) -> str:
 
 def concrete(rule: str, world: World, case_id: str = "none") -> str:
     rule = rule.replace("<consent_id>", world.consent.consent_id).replace("<client_id>", "bank")
-    return "/admin" + rule.replace("<case_id>", case_id)
+    return "/admin" + rule.replace("<case_id>", case_id).replace("<source_id>", "example")
 
 
 def consents(world: World, now: dt.datetime, count: int, **changes: Any) -> list[Consent]:
@@ -177,6 +177,7 @@ def test_no_page_shows_a_record_or_a_holder_in_clear(desk: Desk, world: World, n
     read(world, now, refused="item_not_granted")
     about = About(consent_id=world.consent.consent_id)
     case = cases.open_case(CaseKind.COMPLAINT, about, "No.", world.actor, now, vault=factories.registry().vault)
+    factories.source(now)
     db.session.commit()
     pages = [concrete(rule, world, case.case_id) for method, rule, *_rest in ROUTES if method == "GET"]
     for path in pages:

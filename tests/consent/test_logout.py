@@ -317,7 +317,8 @@ def renew(visitor: Visitor, now: dt.datetime) -> None:
     """The same person proves the passkey once more in the same browser."""
     with visitor.client.session_transaction() as session:
         verified = VerifiedSignIn(person_id=actor_of(visitor).person_id, passkey_id="pk", at=now)
-        session["signin"] = signins.renew(session["signin"], verified, now)
+        (oneself, *_others) = signins.choices(verified.person_id, now)
+        session["signin"] = signins.renew(session["signin"], verified, now, acting=oneself)
     db.session.commit()
 
 
