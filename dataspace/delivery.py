@@ -1,6 +1,7 @@
 """The envelope around what leaves: per item its source, as-of time, classification, and what was withheld or empty."""
 
 import datetime as dt
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,11 @@ class Delivery:
     permission: Permission
     items: list[Delivered]
     at: dt.datetime
+
+    @functools.cached_property
+    def body(self) -> dict[str, Any]:
+        """The envelope, made once: the access log keeps its digest before it leaves."""
+        return envelope(self)
 
 
 def envelope(delivery: Delivery) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from dataspace import accesses
 from dataspace.catalogue import DataItem, in_period, needs_own_step
 from dataspace.db import Model, connection, db, new_id, table_of
-from dataspace.delivery import Delivered, Delivery, envelope
+from dataspace.delivery import Delivered, Delivery
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -173,7 +173,7 @@ def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime,
         now,
         delivery_id=delivered.delivery_id,
         record_ids=[item.record_id for item in items],
-        response_digest=hashlib.sha256(canonical(envelope(delivered))).hexdigest(),
+        response_digest=hashlib.sha256(canonical(delivered.body)).hexdigest(),
     )
     return delivered
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import orjson
-import rfc8785
 from flask import Flask, Response, current_app, request
 
 from dataspace.jwk import b64encode
@@ -38,7 +37,8 @@ def packing(permission: Permission, now: dt.datetime) -> Packing | None:
 
     Who has registered for encryption never gets anything else.
     """
-    wanted = request.accept_mimetypes.best_match([JSON, JWT]) == JWT
+    named = JWT in request.headers.get("Accept", "")  # most do not, and need no weighing
+    wanted = named and request.accept_mimetypes.best_match([JSON, JWT]) == JWT
     if not wanted and permission.encryption is None:
         return None
     found: Packing = current_app.extensions[EXTENSION](permission, now)
@@ -58,5 +58,5 @@ def tag(body: dict[str, Any]) -> str:
     No value is in it but the salted digests of the records: a tag may stand in the log of a proxy.
     """
     items = [{k: v for k, v in item.items() if k not in ("fields", "rows")} for item in body["items"]]
-    said = rfc8785.dumps({"consent": body["consent"], "items": items})
+    said = orjson.dumps({"consent": body["consent"], "items": items}, option=orjson.OPT_SORT_KEYS)
     return b64encode(hashlib.sha256(said).digest())

@@ -15,7 +15,6 @@ from flask import Blueprint, Response, g, request
 from dataspace import clock, comparisons, spaces
 from dataspace.accesses import FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
-from dataspace.delivery import envelope
 from dataspace.errors import DomainError
 from dataspace.permission import Permission, ReadRefused
 from dataspace.web import answers, guard
@@ -86,11 +85,11 @@ def _answer(wanted: Iterable[str] | None) -> Response:
         raise ReadRefused("quota_exhausted", permission=permission) from None
     except FrequencyExceeded as error:
         raise ReadRefused(error.code, permission=permission, until=error.until) from None
-    body = envelope(delivery)
-    response = answers.answer(body, packed)
+    response = answers.answer(delivery.body, packed)
     # That nothing has changed is an answer, too, and a read.
-    response.set_etag(answers.tag(body), weak=True)
-    response.make_conditional(request)
+    response.set_etag(answers.tag(delivery.body), weak=True)
+    if "If-None-Match" in request.headers:
+        response.make_conditional(request)
     # The access row is in this transaction: without it, nothing leaves.
     db.session.commit()
     return response
