@@ -43,15 +43,7 @@ class BackchannelAuthentication(Endpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
-        draft = requests.Draft(
-            endpoint=requests.Endpoint.CIBA,
-            client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
-            parameters=request.payload.data,
-            sender=request.sender,
-            registry=self.server.registry,
-            keys=self.server.keys,
-            now=request.now,
-        )
+        draft = self.server.draft(request, requests.Endpoint.CIBA)
         checked = requests.check(draft)
         addressee = _addressee(draft, index=self.server.registry.index)
         auth_req_id = begin(checked, addressee, draft.life, request.now)

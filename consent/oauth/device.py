@@ -36,15 +36,7 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
-        draft = requests.Draft(
-            endpoint=requests.Endpoint.DEVICE,
-            client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
-            parameters=request.payload.data,
-            sender=request.sender,
-            registry=self.server.registry,
-            keys=self.server.keys,
-            now=request.now,
-        )
+        draft = self.server.draft(request, requests.Endpoint.DEVICE)
         device_code, user_code = begin(requests.check(draft), request.now, index=self.server.registry.index)
         address = self.server.issuer + PAGE
         body = {

@@ -245,15 +245,7 @@ class PushedRequests(Endpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
-        draft = requests.Draft(
-            endpoint=requests.Endpoint.PAR,
-            client=self.server.authenticate_client(request, (), self.ENDPOINT_NAME),
-            parameters=request.payload.data,
-            sender=request.sender,
-            registry=self.server.registry,
-            keys=self.server.keys,
-            now=request.now,
-        )
+        draft = self.server.draft(request, requests.Endpoint.PAR)
         checked = requests.check(draft)
         request_uri, _row = push(checked.client_id, checked.parameters, checked.ask, request.now, jkt=checked.jkt)
         body = {"request_uri": request_uri, "expires_in": int(PUSHED.total_seconds())}

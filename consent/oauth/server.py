@@ -22,6 +22,7 @@ from consent.oauth import (  # noqa: F401
     initial_access,
     nonces,
     registered_client,
+    requests,
     resources,
     sessions,
     tokens,
@@ -111,6 +112,18 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             urls=self.settings.addresses(request.path),
             certificate=client_certificate(request.headers, self.settings),
             nonces=expected_nonces,
+        )
+
+    def draft(self, request: FormRequest, endpoint: requests.Endpoint) -> requests.Draft:
+        """An authorization request that a client has posted and proved to be its own. Raises InvalidClientError."""
+        return requests.Draft(
+            endpoint=endpoint,
+            client=self.authenticate_client(request, (), endpoint.value),
+            parameters=request.payload.data,
+            sender=request.sender,
+            registry=self.registry,
+            keys=self.keys,
+            now=request.now,
         )
 
     def get_token_grant(self, request: FormRequest) -> Any:

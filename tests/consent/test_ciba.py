@@ -27,6 +27,7 @@ from dataspace.mandates import Capacity
 from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
+from tests.consent.fetched import error_of, later, newest
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, proof_key, tokens_for
 from tests.consent.visitor import Visitor
 
@@ -84,25 +85,6 @@ def begun(caller: Caller, phone: Visitor) -> dict[str, Any]:
     answer = caller.asks(login_hint=code_of(phone))
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json
-    return found
-
-
-def error_of(answer: TestResponse) -> tuple[int, str]:
-    return answer.status_code, answer.json["error"]
-
-
-def later(by: dt.timedelta) -> None:
-    """Let time pass for every request there is."""
-    for row in db.session.scalars(select(AuthorizationRequest)):
-        row.created_at -= by
-        row.expires_at -= by
-        row.polled_at = row.polled_at and row.polled_at - by
-    db.session.commit()
-
-
-def newest() -> Consent:
-    found = db.session.scalar(select(Consent).order_by(Consent.created_at.desc()).limit(1))
-    assert found is not None
     return found
 
 

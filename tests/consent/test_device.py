@@ -17,7 +17,7 @@ from consent.client_options import DEFAULT_GRANT_TYPES, DEVICE_CODE
 from consent.clients import Profile, Standing
 from consent.oauth import par
 from consent.oauth.par import AuthorizationRequest
-from consent.records import Consent, ConsentNotice
+from consent.records import ConsentNotice
 from dataspace import clock
 from dataspace.db import db
 from dataspace.mandates import Capacity
@@ -25,6 +25,7 @@ from dataspace.sealing import unseal
 from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER
+from tests.consent.fetched import error_of, later, newest
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, proof_key
 from tests.consent.visitor import Visitor
 
@@ -77,25 +78,6 @@ def scans(visitor: Visitor, begun: dict[str, Any]) -> Visitor:
     """Open what the QR code holds."""
     visitor.get(begun["verification_uri_complete"].removeprefix(ISSUER))
     return visitor
-
-
-def error_of(answer: TestResponse) -> tuple[int, str]:
-    return answer.status_code, answer.json["error"]
-
-
-def later(by: dt.timedelta) -> None:
-    """Let time pass for every request there is."""
-    for row in db.session.scalars(select(AuthorizationRequest)):
-        row.created_at -= by
-        row.expires_at -= by
-        row.polled_at = row.polled_at and row.polled_at - by
-    db.session.commit()
-
-
-def newest() -> Consent:
-    found = db.session.scalar(select(Consent).order_by(Consent.created_at.desc()).limit(1))
-    assert found is not None
-    return found
 
 
 def test_the_answer_has_what_section_3_2_demands_and_only_digests_are_kept(begun: dict[str, Any]) -> None:
