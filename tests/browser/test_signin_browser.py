@@ -105,7 +105,10 @@ def served(database_url: str) -> Iterator[tuple[str, Holder]]:
 
 @pytest.fixture
 def phone(chromium: Browser, served: tuple[str, Holder]) -> Iterator[Phone]:
-    context = chromium.new_context(viewport=SMALL_PHONE, locale="en", is_mobile=True, has_touch=True)
+    # Without motion: colours are looked at, and not on their way from one to another.
+    context = chromium.new_context(
+        viewport=SMALL_PHONE, locale="en", is_mobile=True, has_touch=True, reduced_motion="reduce"
+    )
     phone = Phone(context.new_page(), served[0])
     yield phone
     context.close()
