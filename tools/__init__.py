@@ -4,6 +4,7 @@ processes       starts, watches and stops the processes
 demonstration   settings, database, keys and people of a demonstration
 run             `make run`
 messages        `make messages`: collects the texts of the pages
+serving         the application for browsers of tests and of the pictures
 stage           a demonstration in one process, set up in seconds
 tour            pages to stop at, and what there is no page of
 people          who stops where on the tour

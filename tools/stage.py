@@ -5,7 +5,6 @@ the domain's own functions, so that a stage is ready in seconds; the pages come 
 """
 
 import datetime as dt
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,6 @@ from urllib.parse import quote
 
 from flask import Flask
 from sqlalchemy import select, update
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from consent import clients, documents, lifecycle, purposes, terms
 from consent.documents import Choices
@@ -39,19 +37,13 @@ from dataspace.settings import Settings
 from dataspace.spaces import Record
 from dataspace.web.shell import services
 from tools import demonstration
-from tools.processes import HOST, free_port
+from tools.processes import free_port
+from tools.serving import serving
 from wsgi import create_app
 
 PAST = dt.timedelta(days=90)
 BROWSER = "the one browser of everybody on the stage"
 NOTICE = "在授权页面上显示的全部文字。\n岭南示例银行 · 审核本次住房贷款申请\n"
-
-
-class _Quiet(WSGIRequestHandler):
-    """Requests are no news."""
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
 
 
 @contextmanager
@@ -60,24 +52,16 @@ def opened(folder: Path) -> Iterator["Stage"]:
     demo = demonstration.at(folder, free_port(), free_port())
     demonstration.prepare(demo)
     app = create_app(replace(Settings.from_environment(demo.environment), rate_limits=False, log_level="ERROR"))
-    server = make_server(HOST, demo.port, app, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with app.app_context():
-            now = clock.now()
-            contents = people.read(demonstration.DATA, now.date())
-            found, _new = people.add_holders(contents, now, vault=services().vault, index=services().index)
-            # As old as the oldest thing that people have done here.
-            db.session.execute(update(ServerKey).values(created_at=now - PAST, active_from=now - PAST))
-            db.session.commit()
-            yield Stage(app, demo.issuer, {key: holder.holder_id for key, holder in found.items()}, now)
-            db.session.remove()
-            db.engine.dispose()
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(app, demo.port), app.app_context():
+        now = clock.now()
+        contents = people.read(demonstration.DATA, now.date())
+        found, _new = people.add_holders(contents, now, vault=services().vault, index=services().index)
+        # As old as the oldest thing that people have done here.
+        db.session.execute(update(ServerKey).values(created_at=now - PAST, active_from=now - PAST))
+        db.session.commit()
+        yield Stage(app, demo.issuer, {key: holder.holder_id for key, holder in found.items()}, now)
+        db.session.remove()
+        db.engine.dispose()
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Signing out at the wish of a relying party on another site, in Chromium: with our cookie's and our policy's rules."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
-from werkzeug.serving import make_server
 
 from consent.client_options import ClientOptions
 from consent.clients import Profile
@@ -18,6 +16,8 @@ from dataspace.db import db
 from tests import factories
 from tests.browser.phone import Phone
 from tests.conftest import make_settings
+from tools.processes import free_port
+from tools.serving import serving
 from wsgi import create_app
 
 pytestmark = pytest.mark.browser
@@ -38,28 +38,22 @@ class Sites:
 
 @pytest.fixture
 def sites(database_url: str) -> Iterator[Sites]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        issuer = f"http://localhost:{probe.getsockname()[1]}"
+    port = free_port()
+    issuer = f"http://localhost:{port}"
     app = create_app(make_settings(database_url, issuer=issuer))
     shop = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
     sites = Sites(issuer, f"http://127.0.0.1:{shop.server_port}", "")
     shop.page = lambda path: LEAVE.format(title=path, issuer=sites.issuer, shop=sites.shop)  # type: ignore[attr-defined]
-    service = make_server("localhost", int(issuer.rpartition(":")[2]), app, threaded=True)
-    threads = [threading.Thread(target=server.serve_forever) for server in (service, shop)]
-    for thread in threads:
-        thread.start()
-    with app.app_context():
+    thread = threading.Thread(target=shop.serve_forever)
+    thread.start()
+    with serving(app, port), app.app_context():
         sites.code = people_and_clients(sites)
         yield sites
-        for server in (service, shop):
-            server.shutdown()
-        for thread in threads:
-            thread.join()
-        service.server_close()
-        shop.server_close()
         db.session.remove()
         db.engine.dispose()
+    shop.shutdown()
+    thread.join()
+    shop.server_close()
 
 
 class Shop(BaseHTTPRequestHandler):

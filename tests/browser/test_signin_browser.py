@@ -1,13 +1,10 @@
 """Enrolment and sign-in in a real Chromium with its virtual authenticator, under our own content policy."""
 
 import os
-import socket
-import threading
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, expect
-from werkzeug.serving import make_server
 
 from dataspace import clock, passkeys
 from dataspace.db import db
@@ -16,6 +13,8 @@ from dataspace.mandates import Capacity
 from tests import factories
 from tests.browser.phone import serious
 from tests.conftest import make_settings
+from tools.processes import free_port
+from tools.serving import serving
 from wsgi import create_app
 
 pytestmark = pytest.mark.browser
@@ -84,21 +83,13 @@ class Phone:
 @pytest.fixture
 def served(database_url: str) -> Iterator[tuple[str, Holder]]:
     """The origin of a running service, and a person in it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     origin = f"http://localhost:{port}"
     app = create_app(make_settings(database_url, issuer=origin))
-    server = make_server("localhost", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    with app.app_context():
+    with serving(app, port), app.app_context():
         person = factories.holder(clock.now())
         db.session.commit()
         yield origin, person
-        server.shutdown()
-        thread.join()
-        server.server_close()
         db.session.remove()
         db.engine.dispose()
 

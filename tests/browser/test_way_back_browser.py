@@ -10,13 +10,13 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page
-from werkzeug.serving import make_server
 
 from consent.clients import Profile
 from dataspace import clock
 from tests import factories
 from tests.consent.third_party import ThirdParty
 from tests.consent.visitor import Visitor
+from tools.serving import serving
 
 pytestmark = pytest.mark.browser
 MODES = ["query", "form_post", "jwt", "form_post.jwt"]
@@ -93,10 +93,8 @@ class Scene:
 @pytest.fixture
 def scene(app: Flask) -> Iterator[Scene]:
     callback = Callback()
-    server = make_server("localhost", 0, app, threaded=True)
-    threads = [threading.Thread(target=each.serve_forever) for each in (callback, server)]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=callback.serve_forever)
+    thread.start()
     now = clock.now()
     client = app.test_client()
     redirect_uris = [f"{callback.origin}/callback"]
@@ -108,12 +106,11 @@ def scene(app: Flask) -> Iterator[Scene]:
     Visitor(client).sign_in(factories.holder(now), now)
     cookie = client.get_cookie("session")
     assert cookie is not None
-    yield Scene(f"http://localhost:{server.server_port}", shop, callback, cookie.value)
-    for each in (server, callback):
-        each.shutdown()
-        each.server_close()
-    for thread in threads:
-        thread.join()
+    with serving(app) as port:
+        yield Scene(f"http://localhost:{port}", shop, callback, cookie.value)
+    callback.shutdown()
+    thread.join()
+    callback.server_close()
 
 
 @pytest.fixture
