@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, Page, ViewportSize, expect
+from playwright.sync_api import Browser, CDPSession, Page, Route, ViewportSize, expect
 
 from dataspace import clock, passkeys
 from dataspace.db import db
@@ -72,6 +73,18 @@ class Phone:
             name = self.page.url.split("/", 3)[3].split("?")[0].replace("/", "-") + f"-{width[1]}.png"
             self.page.screenshot(path=f"{SHOTS}/{name}", full_page=True)
 
+    def reads(self, address: str) -> list[Any]:
+        """What the server answers there from now on, read on its way: a browser forgets it once it moves on."""
+        answers: list[Any] = []
+
+        def pass_on(route: Route) -> None:
+            answer = route.fetch()
+            answers.append(answer.json())
+            route.fulfill(response=answer)
+
+        self.page.route(address, pass_on)
+        return answers
+
     def sign_out(self) -> None:
         self.touch(enabled=False)  # the sign-in page that follows must not be taken up at once
         self.open("/passkeys")
@@ -120,13 +133,11 @@ def test_enrol_and_sign_in_with_the_button(phone: Phone, code: str, script: str)
     phone.sign_out()
     phone.open("/signin?next=/passkeys")
     phone.page.wait_for_load_state("networkidle")
-    with (
-        phone.page.expect_response("**/signin/options") as begun,
-        phone.page.expect_request("**/signin/verify**") as answered,
-    ):
+    begun = phone.reads("**/signin/options")
+    with phone.page.expect_request("**/signin/verify**") as answered:
         phone.touch(enabled=True)
         phone.page.get_by_role("button", name="Sign in with a passkey").click()
-    assert answered.value.post_data_json["ceremony"] == begun.value.json()["ceremony"]
+    assert answered.value.post_data_json["ceremony"] == begun[-1]["ceremony"]
     phone.page.wait_for_url(phone.origin + "/passkeys")
     expect(phone.page.get_by_role("heading", name="Passkeys", exact=True)).to_be_visible()
 
