@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,75 +11,39 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import select
-from werkzeug.test import TestResponse
 
-from consent import clients, endings, proposals
+from consent import clients, endings
 from consent.clients import Client, ClientEvent, Profile, Standing
-from consent.interventions import OperatorEvent
 from consent.oauth import initial_access
 from consent.oauth.initial_access import InitialAccessToken
 from consent.records import Consent, ConsentEvent, Event, Reason, State, facts_of, why_inactive
 from dataspace import jwk
 from dataspace.db import db
-from dataspace.errors import Conflict, NotFound
 from tests import factories
 from tests.conftest import ISSUER, make_settings
 from tests.consent.certified import SETTINGS
-from tests.consent.desk import Desk
+from tests.consent.registrant import (
+    GONE,
+    NAMES,
+    PATH,
+    URI,
+    bearer,
+    invitation,
+    manage,
+    metadata_of,
+    public_keys,
+    register,
+    registered,
+)
 from tests.consent.third_party import ThirdParty, tokens_for
 from wsgi import create_app
 
 pytestmark = pytest.mark.wire
 
-PATH = "/oauth/register"
-URI = "https://rp.example/back"
-GONE: Any = object()
-NAMES = {"client_name": "Example", "client_name#zh-Hans": "示例", "client_name#zh-Hant": "範例"}
-
-
-def invitation(now: dt.datetime, profile: Profile = Profile.LOGIN) -> str:
-    token = initial_access.issue(profile, now, actor_id="command", note="Example Ltd")
-    db.session.commit()
-    return token
-
 
 @pytest.fixture
 def invited(app: Flask, now: dt.datetime) -> str:
     return invitation(now)
-
-
-def bearer(token: str | None) -> dict[str, str]:
-    return {} if token is None else {"Authorization": f"Bearer {token}"}
-
-
-def public_keys(**more: Any) -> dict[str, Any]:
-    return {"keys": [jwk.public_jwk(jwk.generate_key("ES256"), kid="k1", alg="ES256") | more]}
-
-
-def register(client: FlaskClient, token: str | None, **members: Any) -> TestResponse:
-    document = {"redirect_uris": [URI]} | {name.replace("__", "#"): value for name, value in members.items()}
-    document = {name: value for name, value in document.items() if value is not GONE}
-    return client.post(PATH, json=document, headers=bearer(token))
-
-
-def registered(client: FlaskClient, token: str | None, **members: Any) -> dict[str, Any]:
-    answer = register(client, token, **members)
-    assert answer.status_code == 201, answer.text
-    found: dict[str, Any] = answer.json
-    return found
-
-
-def manage(client: FlaskClient, method: str, told: dict[str, Any], **more: Any) -> TestResponse:
-    path = told["registration_client_uri"].removeprefix(ISSUER)
-    return client.open(path, method=method, headers=bearer(told["registration_access_token"]), **more)
-
-
-def metadata_of(told: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """What a client sends back to change something: all of its metadata and its id."""
-    said = ("client_secret", "client_secret_expires_at", "client_id_issued_at")
-    said += ("registration_access_token", "registration_client_uri")
-    kept = {name: value for name, value in told.items() if name not in said}
-    return {name: value for name, value in (kept | changes).items() if value is not GONE}
 
 
 # Registering
@@ -660,166 +623,3 @@ def test_more_consents_than_one_request_ends_are_ended_by_the_sweep(app: Flask, 
         assert inactive.reason == Reason.TERMINATED, "at once, whether written down or not"
     assert endings.sweep(now, registry=factories.registry()) == 1
     assert endings.sweep(now, registry=factories.registry()) == 0
-
-
-# Purposes that a client proposes
-
-
-def proposal(**changes: Any) -> dict[str, Any]:
-    texts = factories.text("读者卡", "Reader card")
-    said = {
-        "code": "reader-card", "text": texts, "holder_kinds": ["natural_person"], "mode": "one_time", "max_reads": 1,
-        "max_duration_days": 30, "default_duration_days": 7, "retention": {"text": texts}, "storage_location": texts,
-        "items": [{"item": "p.edu.degree", "fields": ["level"], "necessity": "required", "reason": texts}],
-        "third_parties": [], "automated_decision": "none",
-    }  # fmt: skip
-    return {name: value for name, value in (said | changes).items() if value is not GONE}
-
-
-def reader(client: FlaskClient, now: dt.datetime, *proposed: dict[str, Any]) -> tuple[dict[str, Any], ThirdParty]:
-    """A data client that registers by itself."""
-    key = jwk.SigningKey(kid="k1", alg="ES256", private_key=jwk.generate_key("ES256"))
-    keys = {"keys": [jwk.public_jwk(key.private_key, kid="k1", alg="ES256")]}
-    told = registered(client, invitation(now, Profile.DATA), jwks=keys, redirect_uris=[factories.REDIRECT_URI],
-                      grant_types=["authorization_code", "refresh_token"],
-                      data_space_purposes=list(proposed))  # fmt: skip
-    return told, ThirdParty(factories.Party(client=clients.get(told["client_id"]), key=key), client)
-
-
-DETAILS = json.dumps([{"type": "data_space_access", "purpose": "reader-card"}])
-
-
-def test_a_purpose_is_asked_for_only_when_it_is_approved(client: FlaskClient, now: dt.datetime) -> None:
-    factories.item(now)
-    told, third = reader(client, now, proposal())
-    assert told["data_space_purposes"] == [proposal()]
-    assert told["data_space_purposes_approved"] == []
-    before = third.push(authorization_details=DETAILS)
-    assert (before.status_code, before.json["error"]) == (400, "invalid_authorization_details")
-
-    desk = Desk(client.application.test_client()).sign_in(factories.administrator(now), now)
-    where = f"/admin/clients/{told['client_id']}"
-    desk.get(where)
-    assert "Reader card" in desk.says
-    digest = re.search(r'name="digest" value="([^"]+)"', desk.page)
-    assert digest
-    reason = {"ground": "registration", "text": "File 17", "digest": digest[1]}
-    desk.post(f"{where}/purposes/reader-card", 400, decision="approve", ground="registration", digest=digest[1])
-    desk.post(f"{where}/purposes/reader-card", 409, decision="approve", **(reason | {"digest": "another"}))
-    desk.get(where)
-    desk.post(f"{where}/purposes/reader-card", decision="approve", **reason)
-    assert "Purpose approved" in desk.says
-
-    assert third.push(authorization_details=DETAILS).status_code == 201
-    assert manage(client, "GET", told).json["data_space_purposes_approved"] == ["reader-card"]
-    holder = factories.actor(factories.holder(now), now)
-    assert "refresh_token" in tokens_for(third, holder, authorization_details=DETAILS)
-
-
-def test_a_proposal_that_changes_is_not_the_one_that_was_seen(client: FlaskClient, now: dt.datetime) -> None:
-    factories.item(now)
-    told, _third = reader(client, now, proposal())
-    seen = proposals.digest(proposals.pending(told["client_id"])[0])
-    again = manage(client, "PUT", told, json=metadata_of(told, data_space_purposes=[proposal(max_reads=99)]))
-    assert again.status_code == 200, again.text
-    db.session.expire_all()
-    reason = {"expected_digest": seen, "actor_id": "command", "reason_code": "other", "text": ""}
-    with pytest.raises(Conflict):
-        proposals.approve(told["client_id"], "reader-card", now, **reason)
-    with pytest.raises(NotFound):
-        proposals.refuse(told["client_id"], "another", now, **reason)
-
-
-def test_what_is_approved_stays_as_it_is(client: FlaskClient, now: dt.datetime) -> None:
-    factories.item(now)
-    told, third = reader(client, now, proposal(), proposal(code="second"))
-    (row, _second) = proposals.pending(told["client_id"])
-    proposals.approve(told["client_id"], row.code, now, expected_digest=proposals.digest(row), actor_id="command",
-                      reason_code="other", text="")  # fmt: skip
-    db.session.commit()
-    wider = manage(client, "PUT", told, json=metadata_of(told, data_space_purposes=[proposal(max_reads=99)]))
-    assert (wider.status_code, wider.json["error"]) == (400, "invalid_client_metadata")
-    less = manage(client, "PUT", told, json=metadata_of(told, data_space_purposes=GONE))
-    assert less.status_code == 200
-    assert [p["code"] for p in less.json["data_space_purposes"]] == ["reader-card"], "what was not decided is dropped"
-    assert third.push(authorization_details=DETAILS).status_code == 201
-
-
-BAD_PROPOSALS: dict[str, Any] = {
-    "no list": {"code": "reader-card"},
-    "not an object": ["reader-card"],
-    "too many": [proposal(code=f"p{n}") for n in range(21)],
-    "incomplete": [proposal(text=GONE)],
-    "unknown member": [proposal(approved_at="now")],
-    "approved by itself": [proposal(approved=True)],
-    "no such item": [proposal(items=[proposal()["items"][0] | {"item": "p.edu.nothing"}])],
-    "no such field": [proposal(items=[proposal()["items"][0] | {"fields": ["grades"]}])],
-    "for ever": [proposal(max_duration_days=36500)],
-    "twice": [proposal(), proposal()],
-}
-
-
-@pytest.mark.parametrize("proposed", BAD_PROPOSALS.values(), ids=BAD_PROPOSALS)
-def test_a_bad_proposal_registers_nothing(client: FlaskClient, now: dt.datetime, proposed: Any) -> None:
-    factories.item(now)
-    token = invitation(now, Profile.DATA)
-    answer = register(client, token, jwks=public_keys(), data_space_purposes=proposed)
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_client_metadata")
-    assert db.session.scalar(select(Client)) is None
-
-
-def test_a_client_for_sign_in_proposes_nothing(client: FlaskClient, now: dt.datetime) -> None:
-    factories.item(now)
-    answer = register(client, invitation(now), data_space_purposes=[proposal()])
-    assert (answer.status_code, answer.json["error"]) == (400, "invalid_client_metadata")
-
-
-# Initial access tokens at the administrator's desk and on the command line
-
-
-def test_an_administrator_issues_and_revokes(client: FlaskClient, now: dt.datetime) -> None:
-    desk = Desk(client.application.test_client()).sign_in(factories.administrator(now), now)
-    desk.get("/admin/invitations")
-    assert "Administrator ·" in desk.says
-    desk.post("/admin/invitations", note="Example Ltd", profile="login", days="30")
-    token = re.search(r"dsi_[\w-]+", desk.says)
-    assert token
-    desk.get("/admin/invitations")
-    assert token[0] not in desk.page
-    assert desk.rows()[0][0] == "Example Ltd"
-    told = registered(client, token[0])
-    desk.get("/admin/invitations")
-    assert told["client_id"] in desk.rows()[0]
-
-    desk.post("/admin/invitations", note="Another", profile="data", days="7")
-    second = re.search(r"dsi_[\w-]+", desk.says)
-    assert second
-    digest = initial_access.digest_of(second[0])
-    desk.post(f"/admin/invitations/{digest}/revoke")
-    assert register(client, second[0], jwks=public_keys()).status_code == 401
-    desk.post(f"/admin/invitations/{digest}/revoke", 409)
-    desk.get("/admin/invitations")
-    desk.post("/admin/invitations/nothing/revoke", 404)
-
-
-@pytest.mark.parametrize("path", ["/admin/invitations", "/admin/keys/rotate"])
-def test_what_lets_somebody_in_needs_a_recent_sign_in(client: FlaskClient, now: dt.datetime, path: str) -> None:
-    long_ago = now - dt.timedelta(minutes=30)
-    desk = Desk(client).sign_in(factories.administrator(now), long_ago)
-    desk.get("/admin/keys")
-    desk.post(path, note="x", profile="login", ground="other", text="x")
-    assert db.session.scalar(select(InitialAccessToken)) is None
-    assert db.session.scalar(select(OperatorEvent)) is None
-
-
-def test_a_token_by_command(app: Flask, client: FlaskClient) -> None:
-    run = app.test_cli_runner().invoke(args=["clients", "invite", "--profile", "login", "--note", "Example Ltd"])
-    assert run.exit_code == 0, run.output
-    token = re.search(r"initial_access_token: (dsi_\S+)", run.output)
-    assert token
-    told = registered(client, token[1])
-    gone = app.test_cli_runner().invoke(
-        args=["clients", "delete", told["client_id"], "--reason-code", "client_request", "--text", "Closed", "--yes"]
-    )
-    assert gone.exit_code == 0, gone.output
-    assert manage(client, "GET", told).status_code == 401
