@@ -12,6 +12,8 @@ vouching      whether somebody here has made sure who a third party is
 pictures      what bytes are a picture, and how large, by their headers
 logos         logos of clients: fetched once through the guard, kept, tried again
 purposes      what a client is registered to ask, why, and the caps on it
+asks          what a holder is asked, complete
+admission     over-asking is refused: what a request asks becomes what the holder will be asked
 terms         what one request asks, parsed from authorization_details
 archives      a signed copy of everything in a space, made in pieces; archive_parts: what is in it
 erasures      deleting a whole space: asked for, put off, decided, done by destroying its key

@@ -5,8 +5,8 @@ Which items these are is data: the cap ``two_person`` of the rules in force when
 
 from typing import Any
 
+from consent.asks import Ask
 from consent.documents import Choices
-from consent.purposes import Ask
 from dataspace.mandates import Actor, Capacity
 
 ALONE = {Capacity.SELF: "any", Capacity.GUARDIAN: "guardian"}  # of a body its representative

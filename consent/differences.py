@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from consent.purposes import Ask
+from consent.asks import Ask
 
 Document = dict[str, Any]
 _A_YEAR = {"day": 365, "week": 52, "month": 12, "quarter": 4, "year": 1}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consent import subjects
+from consent.asks import Ask, AskItem
 from consent.clients import Client
-from consent.purposes import Ask, AskItem
 from consent.records import SCHEMA
 from dataspace.catalogue import DataItem
 from dataspace.holders import Holder

@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import select
 
 from consent import approvals, differences, documents, history, purposes
+from consent.asks import Ask, AskItem
 from consent.clients import Client
 from consent.documents import Choices, Shown, Subject
 from consent.history import Registry
-from consent.purposes import Ask, AskItem
 from consent.records import (
     Consent,
     Event,

@@ -1,7 +1,7 @@
 """Purposes that a client proposes about itself, and what an administrator decides about them.
 
 A proposal has the form of a purpose in a scenario file and is checked like one. Until it is approved nobody can be
-asked for anything in its name (:func:`consent.purposes.admit`); what is approved is what was looked at.
+asked for anything in its name (:func:`consent.admission.admit`); what is approved is what was looked at.
 """
 
 import datetime as dt

@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import select
 
 from consent import differences, documents, history, lifecycle
+from consent.asks import AskItem
 from consent.history import Registry
-from consent.purposes import AskItem
 from consent.records import Consent, ConsentVersion, Event, State
 from dataspace import catalogue
 from dataspace.catalogue import DataItem

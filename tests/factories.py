@@ -8,11 +8,13 @@ from typing import Any
 from flask import current_app
 
 from consent import clients, lifecycle
+from consent.admission import admit
+from consent.asks import Ask, sign_in
 from consent.clients import Client, Profile
 from consent.documents import Choices, Shown
 from consent.history import Registry
 from consent.installation import EVERYTHING
-from consent.purposes import Ask, Purpose, admit, sign_in
+from consent.purposes import Purpose
 from consent.records import Consent
 from consent.terms import Terms
 from dataspace import holders, jwk, mandates, spaces

@@ -19,12 +19,12 @@ import sqlalchemy as sa
 from flask import Flask
 
 from consent import endings, keys, worker
+from consent.asks import Ask
 from consent.client_options import CIBA, DEVICE_CODE
 from consent.keys import KeyUse
 from consent.oauth import replay
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.tokens import AuthorizationCode, digest_of
-from consent.purposes import Ask
 from consent.records import Consent
 from dataspace import clock, jose
 from dataspace.accesses import Access

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from consent import amendments, endings, lifecycle, pauses, reminders
+from consent.asks import Ask
 from consent.documents import Choices
-from consent.purposes import Ask
 from consent.records import Consent, ConsentEvent, ConsentVersion, Event, fold
 from dataspace import clock
 from dataspace.db import db

@@ -15,7 +15,7 @@ from pathlib import Path
 from flask import Flask
 
 from consent import endings
-from consent.purposes import Ask
+from consent.asks import Ask
 from dataspace import clock
 from dataspace.db import db
 from dataspace.mandates import Actor

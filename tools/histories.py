@@ -2,11 +2,11 @@
 
 from sqlalchemy import select
 
-from consent import cases, clients, endings, pauses, purposes, receipts
+from consent import asks, cases, clients, endings, pauses, receipts
+from consent.asks import Ask
 from consent.cases import About, CaseKind, Outcome
 from consent.interventions import Ground
 from consent.oauth import par
-from consent.purposes import Ask
 from dataspace import accesses, passkeys, spaces
 from dataspace.accesses import Access, Wanted
 from dataspace.catalogue import DataItem
@@ -78,7 +78,7 @@ def asked_of_a_person(stage: Stage, me: SignedIn) -> dict[str, Stop]:
         "asked-by-somebody-else": Stop(stage.asked(stage.ask("lingnan-bank", "working-capital-loan"))),
         "asked-in-another-tab": Stop(stage.asked(loan), tampered("acting", "button[value=agree]")),
         "form-expired": Stop(stage.asked(loan), tampered("csrf_token", "button[value=agree]")),
-        "asked-to-sign-in-there": Stop(stage.asked(purposes.sign_in(LOGIN_CLIENT, ("openid", "profile")))),
+        "asked-to-sign-in-there": Stop(stage.asked(asks.sign_in(LOGIN_CLIENT, ("openid", "profile")))),
         "at-a-counter": Stop(f"/device?user_code={stage.at_a_counter(loan)}"),
         "asked-elsewhere-another": Stop(stage.waits_for(loan, "hld_of_somebody_else", opened=True)),
         "at-a-counter-unknown": Stop("/device?user_code=BCDF-GHJK"),

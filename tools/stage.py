@@ -15,14 +15,14 @@ from urllib.parse import quote
 from flask import Flask
 from sqlalchemy import select, update
 
-from consent import clients, documents, lifecycle, purposes, terms
+from consent import admission, clients, documents, lifecycle, terms
+from consent.asks import Ask
 from consent.documents import Choices
 from consent.history import Registry
 from consent.keys import ServerKey
 from consent.oauth import ciba, ciba_request, device, par
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.requests import CheckedRequest
-from consent.purposes import Ask
 from consent.records import Consent
 from consent.web.steps import ABROAD, FIRST, Progress
 from consent.web.visits import acting_as
@@ -117,7 +117,7 @@ class Stage:
     def ask(self, client_id: str, purpose_code: str) -> Ask:
         """What a purpose asks of a holder, in full."""
         whole = replace(terms.whole(purpose_code), reference_no="GDZB-2026-0012")
-        return purposes.admit(whole, client_id=client_id, scope=(), now=self.now)
+        return admission.admit(whole, client_id=client_id, scope=(), now=self.now)
 
     def asked(self, ask: Ask, *, answered_by: Actor | None = None, at: dt.datetime | None = None, **more: str) -> str:
         """A request in everybody's browser: the path of its consent page.

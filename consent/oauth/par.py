@@ -14,9 +14,9 @@ from authlib.oauth2.rfc6749 import Endpoint
 from sqlalchemy import ForeignKey, Index, String, and_, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from consent.asks import Ask
 from consent.oauth import requests, tokens
 from consent.oauth.forms import FormRequest
-from consent.purposes import Ask
 from consent.records import APPROVAL_LAPSES
 from dataspace.db import Model, db, delete_some, new_id
 from dataspace.errors import Conflict, NotFound
@@ -30,7 +30,7 @@ COLLECTED = dt.timedelta(minutes=10)  # after the decision, for a client that fe
 
 
 class AuthorizationRequest(Model):
-    """``parameters``: the checked OAuth parameters; ``ask``: :class:`consent.purposes.Ask` as a document.
+    """``parameters``: the checked OAuth parameters; ``ask``: :class:`consent.asks.Ask` as a document.
 
     ``choices``: what the holder has chosen so far, kept so that back and reload lose nothing. ``browser``: digest of
     the secret in the session of the browser that opened it. ``looked_by``: who wants to see it in spite of an earlier

@@ -20,7 +20,8 @@ from authlib.oauth2.rfc6749 import (
 )
 from authlib.oidc.core.errors import RegistrationNotSupportedError
 
-from consent import claims, lifecycle, purposes, terms
+from consent import admission, asks, claims, lifecycle, purposes, terms
+from consent.asks import Ask
 from consent.claims import NOTHING, AskedClaims
 from consent.client_options import CIBA, DEVICE_CODE
 from consent.clients import Profile, Standing
@@ -37,7 +38,6 @@ from consent.oauth.errors import (
 from consent.oauth.possession import Sender, proved_key
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.response_modes import ResponseMode, WayBack
-from consent.purposes import Ask
 from consent.records import why_inactive
 from dataspace.jose import InvalidToken
 from dataspace.signins import ACR_PASSKEY
@@ -419,12 +419,12 @@ def asks_what_is_registered(draft: Draft) -> None:
             asked = terms.parse(details) if details or not draft.purpose else terms.whole(draft.purpose)
             if draft.purpose not in ("", asked.purpose_code):
                 raise InvalidScopeError("scope and authorization_details name different purposes")
-            draft.ask = purposes.admit(asked, client_id=client_id, scope=draft.scope, now=draft.now)
+            draft.ask = admission.admit(asked, client_id=client_id, scope=draft.scope, now=draft.now)
         _locations_are_ours(asked.locations, draft.issuer)
     elif details:
         raise InvalidAuthorizationDetailsError("this client may only ask to sign somebody in")
     else:
-        draft.ask = purposes.sign_in(client_id, draft.scope, draft.claims)
+        draft.ask = asks.sign_in(client_id, draft.scope, draft.claims)
 
 
 def _locations_are_ours(locations: tuple[str, ...], issuer: str) -> None:

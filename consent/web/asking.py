@@ -10,8 +10,8 @@ from typing import Any
 
 from flask_babel import gettext as _
 
+from consent.asks import Ask, AskItem
 from consent.clients import Client
-from consent.purposes import Ask, AskItem
 from consent.web import words
 from consent.web.party import Party
 from consent.web.wording import GROWN_UP, Wording

@@ -12,7 +12,7 @@ from flask_babel import get_locale, to_user_timezone
 from flask_babel import gettext as _
 
 from consent import overview
-from consent.purposes import Texts
+from consent.asks import Texts
 from consent.web import asking, explanation, words
 from consent.web.days import between
 from dataspace import accesses

@@ -12,8 +12,8 @@ from typing import Any, Self
 
 from werkzeug.datastructures import MultiDict
 
+from consent.asks import Ask, AskItem
 from consent.documents import Choices
-from consent.purposes import Ask, AskItem
 
 FIRST = "first"
 ABROAD = "cross-border"

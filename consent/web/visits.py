@@ -17,11 +17,12 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 
 from consent import approvals, clients, differences, documents, history, lifecycle, purposes, refusals, subjects
+from consent.asks import Ask
 from consent.clients import Client, Standing
 from consent.documents import Choices
 from consent.oauth import answers, authorization, par, tokens, waiting
 from consent.oauth.par import AuthorizationRequest
-from consent.purposes import Ask, Purpose
+from consent.purposes import Purpose
 from consent.records import Consent, facts_of, why_inactive
 from consent.refusals import Resting
 from consent.web import words

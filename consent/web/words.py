@@ -10,7 +10,7 @@ from typing import Any
 from flask_babel import format_date, get_locale, lazy_gettext, ngettext
 from flask_babel import gettext as _
 
-from consent.purposes import Ask
+from consent.asks import Ask
 from consent.records import Event, Inactive, Reason, State
 from dataspace.holders import HolderKind
 from dataspace.mandates import Capacity

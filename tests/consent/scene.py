@@ -9,7 +9,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
-from consent.purposes import Ask, Purpose
+from consent.asks import Ask
+from consent.purposes import Purpose
 from consent.records import Consent
 from dataspace.db import db
 from dataspace.holders import Holder

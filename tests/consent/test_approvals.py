@@ -8,8 +8,9 @@ import pytest
 from flask import Flask
 
 from consent import approvals, history, lifecycle, receipts, rules
+from consent.asks import Ask
 from consent.documents import Choices
-from consent.purposes import Ask, Purpose
+from consent.purposes import Purpose
 from consent.records import Consent, State
 from consent.rules import Ruled
 from consent.terms import AskedItem

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import pytest
 from flask import Flask
 
-from consent.purposes import Ask, Purpose
+from consent.asks import Ask
+from consent.purposes import Purpose
 from consent.records import State
 from dataspace.db import db
 from dataspace.holders import Holder

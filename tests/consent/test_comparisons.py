@@ -13,7 +13,7 @@ from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from consent import history
-from consent.purposes import admit
+from consent.admission import admit
 from consent.terms import InvalidTerms, parse
 from dataspace import clock, comparisons
 from dataspace.accesses import Access

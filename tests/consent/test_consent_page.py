@@ -13,9 +13,9 @@ from flask_babel import force_locale, format_date
 from sqlalchemy import event
 
 from consent import clients, history, terms
+from consent.asks import Ask, sign_in
 from consent.clients import Client, Profile
 from consent.oauth.par import READING
-from consent.purposes import Ask, sign_in
 from consent.records import Consent, ConsentNotice, State
 from dataspace.db import db
 from dataspace.sealing import unseal

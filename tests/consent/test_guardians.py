@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import update
 
 from consent import history
-from consent.purposes import sign_in
+from consent.asks import sign_in
 from consent.records import Reason, facts_of, why_inactive
 from dataspace import guardians, holders, mandates
 from dataspace.days import CHINA

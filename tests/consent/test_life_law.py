@@ -28,10 +28,11 @@ from hypothesis.stateful import (
 from sqlalchemy import select
 
 from consent import amendments, clients, deletions, endings, lifecycle, pauses, regrading, reminders
+from consent.asks import Ask
 from consent.clients import Client
 from consent.deletions import SignedStatement
 from consent.documents import Choices, stamp
-from consent.purposes import Ask, Purpose
+from consent.purposes import Purpose
 from consent.records import Consent, ConsentEvent, ConsentVersion, Event, State, fold
 from dataspace import catalogue, clock, jose, mandates
 from dataspace.accesses import Access

@@ -8,8 +8,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from consent import history, lifecycle
+from consent.admission import admit
+from consent.asks import Ask, AskItem
 from consent.documents import Choices
-from consent.purposes import Ask, AskItem, admit
 from consent.terms import AskedItem, InvalidTerms, Terms
 from dataspace.db import db
 from dataspace.errors import NotAllowed

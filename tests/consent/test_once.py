@@ -7,8 +7,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from consent import endings, history, lifecycle
+from consent.asks import sign_in
 from consent.documents import Choices
-from consent.purposes import sign_in
 from consent.records import Reason, State, facts_of, why_inactive
 from dataspace.db import db
 from dataspace.errors import NotAllowed

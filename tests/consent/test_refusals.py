@@ -9,7 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, func, select
 
 from consent import lifecycle, refusals
-from consent.purposes import Purpose, sign_in
+from consent.asks import sign_in
+from consent.purposes import Purpose
 from consent.records import Consent, State
 from dataspace.db import db
 from dataspace.holders import Holder

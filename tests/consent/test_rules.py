@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
-from consent import clients, proposals, purposes, rule_files, rule_preview, rules, scenarios
+from consent import asks, clients, proposals, purposes, rule_files, rule_preview, rules, scenarios
 from consent.installation import EVERYTHING
 from consent.interventions import OperatorEvent
 from consent.proposals import AgainstRules
@@ -195,7 +195,7 @@ def test_a_template_holds_to_its_items_and_fields_and_names_what_is_usual(
     narrow = AskedItem(item_id="e.energy.power", fields=("month", "kwh"))
     ask = factories.ask(registered, now, items=(narrow,))
     assert ask.usual == {"duration_days": 14}
-    assert purposes.Ask.from_document(json.loads(json.dumps(ask.to_document()))) == ask
+    assert asks.Ask.from_document(json.loads(json.dumps(ask.to_document()))) == ask
     for item, said in (
         (AskedItem(item_id="e.energy.power"), "field fee of item e.energy.power does not belong to the template 1"),
         (AskedItem(item_id="p.edu.degree"), "item p.edu.degree does not belong to the template 1"),

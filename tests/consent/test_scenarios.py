@@ -7,7 +7,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from consent import clients, purposes, scenarios
+from consent import admission, clients, purposes, scenarios
 from consent.clients import Client, ClientEvent
 from consent.installation import EVERYTHING, Installation
 from consent.purposes import Purpose
@@ -146,7 +146,7 @@ def test_a_good_file_is_loaded_once(tmp_path: Path, now: dt.datetime) -> None:
     terms = Terms(
         purpose_code="tenant-check", items=(), mode=None, max_reads=None, duration_days=None, reference_no=None
     )
-    asked = purposes.admit(terms, client_id="bank", scope=(), now=now)
+    asked = admission.admit(terms, client_id="bank", scope=(), now=now)
     assert [(i.item_id, i.necessity) for i in asked.items] == [
         ("p.edu.degree", "required"),
         ("p.tax.income", "optional"),

@@ -10,7 +10,7 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent import purposes, terms
+from consent import admission, asks, terms
 from consent.terms import InvalidTerms
 from tests import factories
 
@@ -70,8 +70,8 @@ def test_garbage_raises_one_family(details: str) -> None:
         terms.parse(details)
 
 
-def asked(detail: dict[str, Any], now: dt.datetime) -> purposes.Ask:
-    return purposes.admit(terms.parse(json.dumps([DETAIL | detail])), client_id="bank", scope=(), now=now)
+def asked(detail: dict[str, Any], now: dt.datetime) -> asks.Ask:
+    return admission.admit(terms.parse(json.dumps([DETAIL | detail])), client_id="bank", scope=(), now=now)
 
 
 @pytest.fixture
@@ -132,4 +132,4 @@ def test_a_period_is_whole_months_before_this_one(registered: None) -> None:
 
 def test_an_ask_survives_its_document(registered: None, now: dt.datetime) -> None:
     found = asked({}, now)
-    assert purposes.Ask.from_document(json.loads(json.dumps(found.to_document()))) == found
+    assert asks.Ask.from_document(json.loads(json.dumps(found.to_document()))) == found

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from flask_babel import force_locale
 
 from consent import endings, history, receipts
-from consent.purposes import sign_in
+from consent.asks import sign_in
 from consent.web.wording import GROWN_UP, YOUNG
 from dataspace import guardians, mandates, messages
 from dataspace.days import CHINA

@@ -10,9 +10,9 @@ from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from consent.asks import Ask
 from consent.oauth import par
 from consent.oauth.par import AuthorizationRequest
-from consent.purposes import Ask
 from dataspace import signins
 from dataspace.db import db
 from dataspace.holders import Holder

@@ -17,10 +17,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from consent.asks import sign_in
 from consent.client_options import GRANT_TYPES
 from consent.clients import Client, Profile, Standing
 from consent.oauth.client_auth import ASSERTION_TYPE
-from consent.purposes import sign_in
 from dataspace import clock, jwk, signins
 from dataspace.db import db
 from dataspace.holders import Holder
