@@ -21,6 +21,7 @@ deaths        a holder has died: the space closes, nothing is deleted
 keys          server signing keys, rotation, the public JWK set
 merkle        RFC 6962 hashing and proofs, C2SP tile arithmetic: bytes in, bytes out
 evidence      the log of evidence: what waits is taken in, its head signed, proofs
+figures       what is counted at this moment, for monitoring
 log_files     the log as files in a directory: what others have seen of it
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive

@@ -13,22 +13,24 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, delete, insert, select, tuple_, update
+from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, delete, func, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import merkle, notes
 from consent.merkle import ENTRIES, SIZE, Tile
 from consent.notes import Checkpoint, Signer, Verifier
-from dataspace import jwk
+from dataspace import jwk, measured
 from dataspace.db import Model, connection, insert_new, table_of
 from dataspace.entries import ENTRY as ENTRY_BYTES
-from dataspace.entries import KEY, Entry, WaitingEntry
+from dataspace.entries import KEY, Entry, WaitingEntry, seconds_since
 from dataspace.errors import DomainError, NotFound
+from dataspace.measured import Measured
 from dataspace.rewrapping import Wrapped
 from dataspace.vault import Vault
 
 BATCH = 4096  # entries of one transaction: others wait for its lock on SQLite, and for nothing on PostgreSQL
+MANY = 100_000  # as far as what waits is counted when somebody looks
 PROOF = "c2sp.org/tlog-proof@v1"
 FRAME = 2 + ENTRY_BYTES  # bytes of an entry in a bundle: all entries are of one length
 
@@ -59,6 +61,7 @@ class EvidenceLog(Model):
     size: Mapped[int] = mapped_column(BigInteger)
     root: Mapped[bytes] = mapped_column(LargeBinary(SIZE))
     note: Mapped[bytes] = mapped_column(LargeBinary)
+    signed_at: Mapped[dt.datetime | None]  # when the note was made
     created_at: Mapped[dt.datetime]
 
 
@@ -91,6 +94,16 @@ class Head:
     root: bytes
     note: bytes
     verifier: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """``waiting``: entries not in the log yet, up to MANY; ``oldest_waiting`` and ``age`` of the head in seconds."""
+
+    size: int
+    waiting: int
+    oldest_waiting: float
+    age: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,16 +141,17 @@ def create(origin: str, now: dt.datetime, vault: Vault) -> None:
         size=0,
         root=merkle.EMPTY,
         note=bytes(note),
+        signed_at=now,
         created_at=now,
     )
     connection().execute(new)
 
 
-def integrate(*, vault: Vault, limit: int = BATCH) -> int:
+def integrate(now: dt.datetime, *, vault: Vault, limit: int = BATCH) -> int:
     """Take up to ``limit`` waiting entries into the log; returns how many. The caller commits.
 
-    Nothing when another sequencer is at it, or there is no log. Raises LogBroken. Reads no clock: whichever way time
-    goes, entries are taken once.
+    Nothing when another sequencer is at it, or there is no log. Raises LogBroken. ``now`` is only written down:
+    whichever way time goes, entries are taken once.
     """
     if connection().scalar(select(table_of(WaitingEntry).c.key).limit(1)) is None:
         return 0  # without a lock: most turns of a quiet night
@@ -159,7 +173,8 @@ def integrate(*, vault: Vault, limit: int = BATCH) -> int:
     _place(taken, log.size)
     # 5. The signed head, only in place of the one that it continues. It is signed before the commit but seen by nobody:
     #    if the commit fails, it has never been, and the next one is another.
-    _sign(log, log.size + len(taken), changed, vault)
+    _sign(log, log.size + len(taken), changed, now, vault)
+    measured.note(Measured.ENTRY_TO_PROOF, now, *(seconds_since(key, now) for key, _entry in taken))
     return len(taken)
 
 
@@ -170,6 +185,22 @@ def head() -> Head:
     if found is None:
         raise NotYet("no log")
     return Head(**found._mapping)  # noqa: SLF001 - the documented name
+
+
+def state(now: dt.datetime) -> State:
+    """How the log is doing, in three statements. Raises NotYet when there is none."""
+    log = connection().execute(select(EvidenceLog.size, EvidenceLog.signed_at, EvidenceLog.created_at)).first()
+    if log is None:
+        raise NotYet("no log")
+    table = table_of(WaitingEntry).c
+    first = connection().scalar(select(table.key).order_by(table.key).limit(1))
+    some = select(table.key).limit(MANY).subquery()
+    return State(
+        size=log.size,
+        waiting=connection().scalar(select(func.count()).select_from(some)) or 0,
+        oldest_waiting=max(0.0, seconds_since(first, now)) if first else 0.0,
+        age=max(0.0, (now - (log.signed_at or log.created_at)).total_seconds()),
+    )
 
 
 def content_of(tile: Tile) -> bytes:
@@ -304,7 +335,7 @@ def _place(taken: list[tuple[bytes, bytes]], first: int) -> None:
     connection().execute(insert(table_of(EvidencePosition)), rows)
 
 
-def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], vault: Vault) -> None:
+def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], now: dt.datetime, vault: Vault) -> None:
     wanted = merkle.tiles_for([(0, size)])
     tiles = read_tiles(wanted - changed.keys()) | changed
     root = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
@@ -315,7 +346,7 @@ def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], vault: Vau
     swapped = connection().execute(
         update(table)
         .where(table.c.origin == log.origin, table.c.size == log.size, table.c.root == log.root)
-        .values(size=size, root=root, note=bytes(note))
+        .values(size=size, root=root, note=bytes(note), signed_at=now)
         .returning(table.c.size)
     )
     if swapped.one_or_none() is None:

@@ -6,6 +6,7 @@ are short, and a worker that is killed leaves nothing half done.
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
@@ -191,14 +192,16 @@ def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = N
 
     Makes the log when there is none. With ``files`` nothing is signed that does not continue what was published.
     """
+    began = time.monotonic()
     try:
         evidence.create(evidence.origin_of(registry.issuer), now, registry.vault)
         if files is not None:
             files.demand_behind()
-        total = taken = evidence.integrate(vault=registry.vault)
+        total = taken = evidence.integrate(now, vault=registry.vault)
         db.session.commit()
         while taken == evidence.BATCH:
-            taken = evidence.integrate(vault=registry.vault)
+            later = now + dt.timedelta(seconds=time.monotonic() - began)  # a backlog has waited for the work before it
+            taken = evidence.integrate(later, vault=registry.vault)
             db.session.commit()
             total += taken
         if files is not None:

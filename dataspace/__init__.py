@@ -29,6 +29,7 @@ permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read
 entries       what enters the log of evidence: salted digests, in the transaction of what they prove
+measured      how long things have taken, counted for administrators and monitoring
 comparisons   values that a third party brings, compared with a record: match or no match, and nothing else leaves
 delivery      the envelope around what leaves
 tls           the certificate of a caller, as a proxy that we trust tells it

@@ -19,6 +19,7 @@ from dataspace.db import Model, connection, table_of
 
 SCHEMA = "gd-dsa-evidence/1"
 SALT, ENTRY, KEY = 16, 32, 16  # bytes
+MOMENT = 6  # bytes of the time, in milliseconds since 1970, with which a key begins
 
 
 class WaitingEntry(Model):
@@ -51,8 +52,8 @@ class Entry:
         """The entry about something that happened at ``at``: the same again for the same values and salt."""
         statement = {"schema": SCHEMA, "kind": kind, "at": stamp(at), **what}
         digest = hashlib.sha256(salt + canonical(statement)).digest()
-        moment = int(at.timestamp() * 1000).to_bytes(6, "big")
-        return cls(statement=statement, salt=salt, key=moment + digest[: KEY - len(moment)], digest=digest)
+        moment = int(at.timestamp() * 1000).to_bytes(MOMENT, "big")
+        return cls(statement=statement, salt=salt, key=moment + digest[: KEY - MOMENT], digest=digest)
 
     @classmethod
     def new(cls, kind: str, at: dt.datetime, **what: Any) -> "Entry":
@@ -66,6 +67,11 @@ _APPEND = insert(table_of(WaitingEntry))
 def append(entry: Entry) -> None:
     """Let an entry wait for the log, in the session's transaction: it is there exactly when the thing is."""
     connection().execute(_APPEND, entry.row)
+
+
+def seconds_since(key: bytes, now: dt.datetime) -> float:
+    """How long ago it was, by its key, that an entry came about; below zero when the clock was set back."""
+    return now.timestamp() - int.from_bytes(key[:MOMENT], "big") / 1000
 
 
 def stamp(at: dt.datetime) -> str:

@@ -58,6 +58,7 @@ class Settings:
     smtp_password: str = field(default="", repr=False)
     smtp_sender: str = ""  # the address that mail comes from
     log_directory: str = ""  # where the worker publishes the log of evidence as files; nowhere without
+    metrics_digest: str = ""  # SHA-256, in hex, of the token that /metrics asks for; nobody reads it without
     log_level: str = "INFO"
     pool_size: int = 8  # PostgreSQL connections per process
     session_idle: dt.timedelta = dt.timedelta(minutes=60)  # at least 15 minutes on a page (check C-21)
@@ -117,6 +118,8 @@ class Settings:
             problems.append("DATASPACE_DPOP_NONCE must be offered or required")
         if self.session_idle < dt.timedelta(minutes=15):
             problems.append("DATASPACE_SESSION_IDLE must be at least 900: people read in peace (check C-21)")
+        if self.metrics_digest and not re.fullmatch(r"[0-9a-fA-F]{64}", self.metrics_digest):
+            problems.append("DATASPACE_METRICS_DIGEST must be a SHA-256 in hex: 64 digits")
         if self.mode == "production" and self.fetch_loopback:
             problems.append("DATASPACE_FETCH_LOOPBACK is not for production")
         if problems:

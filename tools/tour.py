@@ -35,7 +35,7 @@ NO_PAGE = MappingProxyType(
         "registration.read": "for programs",
         **dict.fromkeys(
             (
-                "api.read_all", "api.read_one", "log.checkpoint", "log.key", "log.tile",
+                "api.read_all", "api.read_one", "log.checkpoint", "log.key", "log.tile", "metrics.metrics",
                 "oauth.authorization_details_schema", "oauth.authorization_server",
                 "oauth.consent_events", "oauth.jwks", "oauth.openapi_description", "oauth.openid_configuration",
                 "oauth.protected_resource", "oauth.query_grant", "oauth.user_info",

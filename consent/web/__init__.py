@@ -18,6 +18,7 @@ freshness   a recent sign-in before sensitive data is given
 asking      what a page shows of a request or a consent, in the reader's language
 messenger   sending at once what a request has put into an outbox
 log         the log of evidence, as tile-log clients read it
+metrics     figures of operation as monitoring systems read them
 logos       logos of third parties at an address of ours
 logout      signing out at the wish of a client; messenger: telling the others at once
 dashboard   my authorizations, one consent, stopping it, the second person's approval

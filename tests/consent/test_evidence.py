@@ -276,7 +276,7 @@ def test_several_sequencers_take_every_entry_once(app: Flask, client: FlaskClien
 
     def work() -> int:
         with app.app_context():
-            taken = evidence.integrate(vault=factories.registry().vault, limit=50)
+            taken = evidence.integrate(clock.now(), vault=factories.registry().vault, limit=50)
             db.session.commit()
             return taken
 
@@ -374,7 +374,7 @@ def test_a_database_that_was_set_back_signs_nothing_more(app: Flask, tmp_path: P
     assert (tmp_path / "log" / "checkpoint").read_bytes() == published
     with pytest.raises(LogBroken, match="set back"):
         files.publish()
-    evidence.integrate(vault=factories.registry().vault)  # without the files nobody could know:
+    evidence.integrate(clock.now(), vault=factories.registry().vault)  # without the files nobody could know:
     db.session.commit()
     with pytest.raises(LogBroken, match="no beginning"):
         files.publish()

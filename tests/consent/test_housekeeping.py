@@ -81,6 +81,7 @@ KEPT = {
     "holders": "the registry",
     "imports": "history: which files were brought in; one row a file",
     "mail_addresses": "one a space",
+    "measured_times": "a few rows for each kind of duration",
     "mandates": "history: who could act for whom",
     "operator_events": "history",
     "passkeys": "removed by their person",

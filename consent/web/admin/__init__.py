@@ -10,6 +10,7 @@ cases       the desk for complaints and requests: pass on, answer
 deaths      a holder has died: written down from a document
 erasures    the desk for deleting whole spaces
 activity    what happened lately, and counts per day
+operation   whether proofs keep up, how long things take
 keys        the keys of the service
 rules       rule sets: look at one, load it
 undelivered  notices that third parties have not taken; lost_mail: mail that was given up

@@ -12,6 +12,7 @@ from consent.keys import KeyUse
 from consent.supervision import Masked
 from consent.web import words
 from consent.web.words import Label
+from dataspace.measured import Measured
 from dataspace.sources.incoming import Reason
 from dataspace.web.shell import services
 
@@ -44,6 +45,9 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "space:erased": (lazy_gettext("A whole space was deleted"), "danger"),
     "space:kept": (lazy_gettext("Deleting a space was refused"), ""),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
+}
+MEASURED: dict[Measured, Label] = {
+    Measured.ENTRY_TO_PROOF: lazy_gettext("Something happens – it can be proven"),
 }
 STANDINGS: dict[str, tuple[Label, str]] = {
     Standing.GOOD: (lazy_gettext("Good standing"), "good"),
