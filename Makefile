@@ -17,7 +17,7 @@ export PORT BANK_PORT
 help:  ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: set-up  ## Start the service, its worker and the demonstration bank (PORT=8000 BANK_PORT=8001); Ctrl-C stops all
+run: set-up  ## Start the service, its worker, the demonstration bank and a counter (PORT=8000 BANK_PORT=8001); Ctrl-C stops all
 	@$(VENV)/bin/python -m tools.run
 
 demo: set-up-dev  ## Walk through lending, reading and stopping without a browser, on a server of its own

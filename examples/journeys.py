@@ -281,6 +281,8 @@ def person_refuses(stage: Stage) -> None:
     story.step("He comes from the bank, enrols, and refuses")
     customer.apply("card-limit-review")
     person.enrol(_next_of(person.page.url))
+    story.expect("he is asked for whom he is here: himself, or his child", that=person.page.path == "/act-as")
+    person.act_as("以本人身份")
     person.refuse()
     story.says(person.page.main[:160])
     story.expect("the bank says that it got nothing", that="access_denied" in person.page.text)

@@ -54,6 +54,16 @@ class Demonstration:
         return self.folder / "bank-keys.json"
 
     @property
+    def counter_port(self) -> int:
+        """Where the hospital's counter listens: after the registries, which listen after the bank."""
+        return self.bank_port + 1 + len(NAMES)
+
+    @property
+    def counter_url(self) -> str:
+        """The counter's address."""
+        return f"http://localhost:{self.counter_port}"
+
+    @property
     def hospital_keys(self) -> Path:
         """The file of the hospital's private keys."""
         return self.folder / "hospital-keys.json"
@@ -160,6 +170,17 @@ def commands(demo: Demonstration, *, workers: int = 2) -> list[Command]:
             f"{demo.bank_url}/healthz",
         ),
     ]
+
+
+def counter(demo: Demonstration) -> Command:
+    """The screen at the counter of the hospital."""
+    hospital = {
+        "COUNTER_ISSUER": demo.issuer,
+        "COUNTER_CLIENT_ID": HOSPITAL_CLIENT_ID,
+        "COUNTER_KEYS": str(demo.hospital_keys),
+    }
+    factory = "examples.hospital.counter:create_counter"
+    return Command("counter", granian(factory, demo.counter_port, workers=1), hospital, f"{demo.counter_url}/healthz")
 
 
 def registries(demo: Demonstration) -> list[Command]:

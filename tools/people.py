@@ -20,7 +20,7 @@ from consent.installation import EVERYTHING
 from consent.oauth import answers, initial_access, par
 from consent.records import Consent, State
 from consent.web.way_back import Told
-from dataspace import guardians, passkeys
+from dataspace import passkeys
 from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.passkeys import Passkey
@@ -121,8 +121,6 @@ def _newcomer(stage: Stage) -> Visitor:
 
 
 def _guardian(stage: Stage) -> Visitor:
-    child, guardian = stage.holder("huang-zixuan"), stage.holder("huang-jianming")
-    guardians.appoint(child, guardian, stage.now, vault=services().vault)
     me = stage.sign_in("huang-jianming", acting_for="huang-zixuan")
     school = stage.ask("education-bureau", "school-admission").of_child()
     first = stage.asked(school)

@@ -1,4 +1,4 @@
-"""`make run`: the service, its worker and the demonstration bank on this machine, until Ctrl-C.
+"""`make run`: the service, its worker, the demonstration bank and a hospital's counter on this machine, until Ctrl-C.
 
 PORT and BANK_PORT say where; everything is kept in var/, so that the next run goes on where this one stopped.
 """
@@ -20,13 +20,14 @@ def main() -> int:
     try:
         port, bank_port = _port("PORT", 8000), _port("BANK_PORT", 8001)
         require_free(port, "PORT")
-        for number in range(bank_port, bank_port + 1 + len(NAMES)):  # the registries listen after the bank
+        for number in range(bank_port, bank_port + 2 + len(NAMES)):  # then the registries and the counter
             require_free(number, "BANK_PORT")
         demo = demonstration.at(ROOT / "var", port, bank_port)
         _say(f"Preparing the demonstration in {demo.folder.relative_to(ROOT)}/ ...")
         demonstration.prepare(demo)
         people = demonstration.people(demo)
-        with Processes([*demonstration.registries(demo), *demonstration.commands(demo)]) as processes:
+        everything = [*demonstration.registries(demo), *demonstration.commands(demo), demonstration.counter(demo)]
+        with Processes(everything) as processes:
             _say(_welcome(demo, people))
             processes.watch()
     except Stopped:
@@ -43,6 +44,7 @@ def _welcome(demo: Demonstration, people: list[Person]) -> str:
         "",
         f"  Data spaces and authorizations   {demo.issuer}",
         f"  Demonstration bank               {demo.bank_url}",
+        f"  A hospital's counter             {demo.counter_url}",
         f"  Five base registries             {demo.bank_port + 1} to {demo.bank_port + len(NAMES)}, asked every minute",
         "",
         f"  Enrol a passkey at {demo.issuer}/enrol with the code of a person, then ask the bank for a loan.",

@@ -48,6 +48,11 @@ def create_counter(environ: Mapping[str, str] = os.environ) -> Flask:
     return app
 
 
+@bp.get("/healthz")
+def healthz() -> str:
+    return "ok"
+
+
 @bp.get("/")
 def home() -> str:
     return render_template("counter.html", visit=None)

@@ -131,7 +131,7 @@ def test_the_catalogue_is_complete(loaded: Flask) -> None:
 
 def test_loading_twice_changes_nothing(loaded: Flask, now: dt.datetime) -> None:
     people, first = load(now)
-    assert first == (24, 5, len(demonstration.read(FOLDER, now.date()).records))
+    assert first == (24, 6, len(demonstration.read(FOLDER, now.date()).records))
     db.session.commit()
     assert load(now + dt.timedelta(hours=1))[1] == (0, 0, 0)
     assert len(people) == 24
@@ -162,6 +162,7 @@ def test_who_may_act_for_whom(loaded: Flask, now: dt.datetime) -> None:
         ("yuehai-pearl", "zhou-min", "mandate"),
         ("lingnan-tea", "wu-haiyan", "legal_representative"),
         ("farmers-cooperative", "luo-dacheng", "legal_representative"),
+        ("huang-zixuan", "huang-jianming", "guardian"),
     }
     assert holders.roles(people["lin-jing"].holder_id) == {holders.Role.ADMINISTRATOR}
     kinds = {holder.kind for holder in people.values()}
