@@ -94,7 +94,7 @@ class FrequencyExceeded(Conflict):
         self.until = until
 
 
-_INSERT = insert(table_of(Access))
+_INSERT = insert(table_of(Access)).inline()  # nobody asks for the number of the row
 # Both rows in one statement, for a database at the other end of a network; SQLite cannot, and is spared no way.
 _ENTRY = insert(table_of(WaitingEntry)).values(key=bindparam("entry_key"), entry=bindparam("entry_digest"))
 _INSERT_BOTH = _INSERT.add_cte(_ENTRY.cte("entered"))
@@ -199,7 +199,7 @@ def _entry_of(row: dict[str, Any]) -> Entry:
 
 # What the log can prove of a row.
 _STATED = ("space_id", "consent_id", "consent_version", "client_id", "recipient", "purpose", "reference_no", "item_ids",
-           "action", "outcome", "reason", "delivery_id")  # fmt: skip
+           "action", "outcome", "reason", "delivery_id", "record_ids", "response_digest")  # fmt: skip
 
 
 def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[str, Any]:

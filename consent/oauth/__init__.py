@@ -19,6 +19,7 @@ client_auth            private_key_jwt (RFC 7523), client_secret_basic and _post
 dpop                   proof of possession (RFC 9449)
 nonces                 what DPoP proofs carry to be fresh (RFC 9449 sections 8 and 9)
 possession             who sends a request; an access token presented: a bound one by proof only (RFC 6750, 9449)
+reading                what a read of data asks of the database first, in one statement
 replay                 identifiers of assertions and proofs, each accepted once
 tokens                 codes, access and refresh tokens, stored as digests, each bound to one consent
 authorization_details  as granted (RFC 9396)

@@ -37,14 +37,19 @@ _INSERT: Mapping[str, Insert] = MappingProxyType(
 )
 
 
+def digest_of(kind: str, owner: str, jti: str) -> bytes:
+    """What is kept of a jti."""
+    # Length before each part: no two lists of parts run together into the same bytes.
+    parts = "".join(f"{len(part)}:{part}" for part in (kind, owner, jti))
+    return hashlib.sha256(parts.encode()).digest()
+
+
 def remember(kind: str, owner: str, jti: str, expires_at: dt.datetime) -> bool:
     """Whether this jti of this owner is new, in one statement; of two requests at once only one hears yes.
 
     ``owner``: the client, or the key's thumbprint; ``expires_at``: when the message is too old anyhow.
     """
-    # Length before each part: no two lists of parts run together into the same bytes.
-    parts = "".join(f"{len(part)}:{part}" for part in (kind, owner, jti))
-    row = {"digest": hashlib.sha256(parts.encode()).digest(), "expires_at": expires_at}
+    row = {"digest": digest_of(kind, owner, jti), "expires_at": expires_at}
     link = connection()
     return link.execute(_INSERT[link.dialect.name], row).rowcount == 1
 

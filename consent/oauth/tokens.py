@@ -145,6 +145,12 @@ def confirmation(held: Held) -> dict[str, str]:
     return {name: thumbprint for name, thumbprint in said.items() if thumbprint is not None}
 
 
+class Mortal(Protocol):
+    """What time ends."""
+
+    dies_at: dt.datetime
+
+
 class BoundCode(Bound, Protocol):
     """One authorization code."""
 
@@ -404,7 +410,7 @@ def find_token(unverified_token: str) -> BoundToken | None:
     return cast("BoundToken | None", found)
 
 
-def ended_early(bound: Bound, ended_at: dt.datetime | None) -> bool:
+def ended_early(bound: Mortal, ended_at: dt.datetime | None) -> bool:
     """Whether it was used up or revoked before its time; what time has ended is noted with its own last moment."""
     return ended_at is not None and ended_at < bound.dies_at
 

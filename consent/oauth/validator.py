@@ -1,16 +1,16 @@
 """What the data API's guard asks: does this token, presented in this way, allow a read now?
 
-On the path of every read, so two statements and nothing more: one finds the token with its consent and all that decides
-about it, one remembers the proof.
+On the path of every read: what needs no database comes first, then one question to it (:mod:`consent.oauth.reading`).
 """
 
 import datetime as dt
 from typing import Any
 
-from consent.oauth import resources, tokens
+from consent.oauth import reading, resources, tokens
 from consent.oauth.dpop import InvalidProof, NonceNeeded
 from consent.oauth.nonces import Nonces
-from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession
+from consent.oauth.possession import Presented, Sender, WrongScheme, check_shown, look_at
+from consent.oauth.reading import Readable
 from consent.oauth.tokens import Bound, Kind
 from consent.records import why_inactive
 from dataspace import jwe
@@ -33,18 +33,21 @@ def permission_for(
 ) -> Permission:
     """The permission behind a presented token. ``scheme``: the authorization scheme, in lower case.
 
-    The token is looked up first, so that an attempt with a stolen one can be shown to its holder. Raises ReadRefused.
+    A token that we know names its holder even when its proof is wrong, so that an attempt with a stolen one is shown.
+    Raises ReadRefused.
     """
-    bound = tokens.find_token(token)
-    if bound is None or bound.kind != Kind.ACCESS or tokens.ended_early(bound, bound.revoked_at):
+    sender = Sender(proofs=proofs, method=method, urls=urls, nonces=nonces, certificate=certificate)
+    presented = Presented(scheme=scheme, token=token, sender=sender)
+    shown = look_at(presented, now=now)
+    found = reading.find(token, shown.proof)
+    if found is None or found.token.kind != Kind.ACCESS or tokens.ended_early(found.token, found.token.revoked_at):
         raise ReadRefused("invalid_token")
+    bound = found.token
     if issuer not in resources.audience(bound.resource, issuer=issuer):
         raise ReadRefused("invalid_token", detail="meant for another resource")
     permission = permission_of(bound)
-    sender = Sender(proofs=proofs, method=method, urls=urls, nonces=nonces, certificate=certificate)
-    presented = Presented(scheme=scheme, token=token, sender=sender)
     try:
-        check_possession(presented, expected_jkt=bound.jkt, expected_x5t=bound.x5t, now=now)
+        check_shown(presented, shown, expected_jkt=bound.jkt, expected_x5t=bound.x5t, is_first=found.is_first)
     except WrongScheme as error:
         raise ReadRefused("invalid_token", permission=permission, detail=error.detail) from None
     except NonceNeeded as error:
@@ -62,7 +65,7 @@ def permission_for(
     return permission
 
 
-def permission_of(bound: Bound) -> Permission:
+def permission_of(bound: Bound | Readable) -> Permission:
     """What a token or code allows, as the data API and the access log know it."""
     return Permission(
         client_id=bound.client_id,

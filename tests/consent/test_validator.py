@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from consent import clients, endings
+from consent.oauth.replay import SeenJti
 from consent.oauth.tokens import Token
 from dataspace import clock, mandates
 from dataspace.accesses import Access, Outcome
@@ -130,6 +131,17 @@ def test_a_proof_of_a_refused_read_counts_once_too(bank: ThirdParty, token: str)
     proof = bank.proof("GET", PATH + "/p.other", access_token=token)
     assert bank.read(token, PATH + "/p.other", proof=proof).json["code"] == "item_not_granted"
     assert bank.read(token, PATH + "/p.other", proof=proof).json["code"] == "invalid_dpop_proof"
+
+
+def test_proofs_of_strangers_are_not_kept(bank: ThirdParty, token: str) -> None:
+    kept = select(func.count()).select_from(SeenJti)
+    before = db.session.scalar(kept)
+    strangers = bank.proof("GET", PATH, access_token=token, key=proof_key())
+    assert bank.read(token, proof=strangers).json["code"] == "invalid_dpop_proof"
+    assert bank.read("nonsense").json["code"] == "invalid_token"
+    assert db.session.scalar(kept) == before
+    assert bank.read(token).status_code == 200
+    assert db.session.scalar(kept) == before + 1
 
 
 def test_a_bound_token_is_no_bearer_token(bank: ThirdParty, token: str) -> None:
