@@ -1,4 +1,4 @@
-"""``python -m bench``: the hot paths beside their floor, on SQLite and PostgreSQL, empty and full.
+"""``python -m bench``: the hot paths beside their floor, on SQLite and PostgreSQL, empty and full; the log as it grows.
 
 Prints; asserts nothing about time. Exits non-zero only when a measured request was not answered as expected.
 """
@@ -21,7 +21,7 @@ import click
 import sqlalchemy as sa
 from flask import Flask
 
-from bench import load, requests, seed
+from bench import load, log, requests, seed
 from bench.operations import OPERATIONS
 from consent import keys
 from dataspace import clock
@@ -32,6 +32,7 @@ from wsgi import create_app
 
 CONNECTIONS = 16
 READABLE = 400
+LOG = "log"  # the operation that is not one of requests
 SECRETS = {
     "DATASPACE_MODE": "development",
     "DATASPACE_ISSUER": requests.ISSUER,
@@ -54,6 +55,7 @@ class Options:
     consents: int
     accesses: int
     operations: tuple[str, ...]
+    entries: int  # of the log of evidence; 0: it is left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,22 +82,29 @@ class Row:
 @click.option("--workers", default=2, show_default=True, help="Server processes on PostgreSQL; SQLite has one.")
 @click.option("--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]),
               help="Only this database (both if left out).")  # fmt: skip
-@click.option("--operation", "operations", multiple=True, type=click.Choice(list(OPERATIONS)),
+@click.option("--operation", "operations", multiple=True, type=click.Choice([*OPERATIONS, LOG]),
               help="Only this operation (all if left out).")  # fmt: skip
+@click.option("--entries", default=200_000, show_default=True, help="To how many entries the log of evidence grows.")
 @click.option("--quick", is_flag=True, help="A hundredth of the volume, short measurements: does it run?")
 def main(
-    seconds: float, rounds: int, workers: int, databases: tuple[str, ...], operations: tuple[str, ...], *, quick: bool
-) -> None:
+    seconds: float, rounds: int, workers: int, databases: tuple[str, ...], operations: tuple[str, ...], entries: int, *,
+    quick: bool,
+) -> None:  # fmt: skip
     """Measure what programs ask most, each operation beside a bare Flask route, on both databases."""
     part = 100 if quick else 1
     options = Options(
         seconds=1.0 if quick else seconds, rounds=1 if quick else rounds, workers=workers, holders=20_000 // part,
-        consents=100_000 // part, accesses=500_000 // part, operations=operations or tuple(OPERATIONS),
+        consents=100_000 // part, accesses=500_000 // part,
+        operations=tuple(name for name in OPERATIONS if not operations or name in operations),
+        entries=entries // part if not operations or LOG in operations else 0,
     )  # fmt: skip
-    rows = []
-    for name in databases or ("sqlite", "postgresql"):
+    names, rows = databases or ("sqlite", "postgresql"), []
+    for name in names if options.operations else ():
         rows += _measure_database(name, options)
-    _print(rows)
+    if rows:
+        _print(rows)
+    if options.entries:
+        print("\n".join([log.head(), *(line for name in names for line in _grow_log(name, options.entries))]))
     wrong = [row for row in rows if row.unexpected]
     for row in wrong:
         answers = f"{row.ours.statuses} and at the floor {row.floor.statuses}"
@@ -131,6 +140,27 @@ def _measure_database(name: str, options: Options) -> list[Row]:
         return rows
 
 
+def _grow_log(name: str, entries: int) -> Iterator[str]:
+    """The log of evidence on a database of its own; a line of the table for each size."""
+    with _database(name) as url:
+        app = _application(url)
+        with app.app_context():
+            yield from [mark.line(name) for mark in log.grow(entries)]
+            db.session.remove()
+            db.engine.dispose()
+
+
+def _application(url: str) -> Flask:
+    """Ours, on a new database."""
+    os.environ.update(SECRETS, DATASPACE_DATABASE_URL=url)
+    app = create_app(Settings.from_environment())
+    with app.app_context():
+        db.create_all()
+        keys.generate_missing(clock.now(), services().vault)
+        db.session.commit()
+    return app
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
     """A database with a world to read from."""
@@ -141,12 +171,9 @@ class Prepared:
 
 
 def _prepare_database(name: str, url: str, options: Options, *, full: bool) -> Prepared:
-    os.environ.update(SECRETS, DATASPACE_DATABASE_URL=url)
-    app = create_app(Settings.from_environment())
+    app = _application(url)
     with app.app_context():
-        db.create_all()
         now = clock.now()
-        keys.generate_missing(now, services().vault)
         world = seed.world(READABLE, now)
         if full:
             seed.volume(options.holders, options.consents, options.accesses, now)

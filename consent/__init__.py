@@ -20,7 +20,8 @@ erasures      deleting a whole space: asked for, put off, decided, done by destr
 deaths        a holder has died: the space closes, nothing is deleted
 keys          server signing keys, rotation, the public JWK set
 merkle        RFC 6962 hashing and proofs, C2SP tile arithmetic: bytes in, bytes out
-evidence      the log of evidence: what waits is taken in, its head signed, proofs
+evidence      the log of evidence: its tiles and signed head, proofs
+sequencer     takes what waits into the log of evidence and signs its new head
 figures       what is counted at this moment, for monitoring
 log_files     the log as files in a directory: what others have seen of it
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify

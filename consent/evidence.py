@@ -1,35 +1,31 @@
 """The log of evidence: one Merkle tree over everything that has to be provable later, its head signed.
 
-What is to be proven waits in :mod:`dataspace.entries`; :func:`integrate` takes it into the log once, in any order.
-Tiles, positions and the signed head of the tree are rows of one database and change in one transaction, so that there
-is no moment at which a crash could leave a head without its tiles, or two heads that disagree. Tiles only ever grow at
-their end: every partial tile that a reader may ask for is the beginning of a row.
+What is to be proven waits in :mod:`dataspace.entries`; :mod:`consent.sequencer` takes it into the log once, in any
+order. Tiles, positions and the signed head of the tree are rows of one database and change in one transaction, so that
+there is no moment at which a crash could leave a head without its tiles, or two heads that disagree. Tiles only ever
+grow at their end: every partial tile that a reader may ask for is the beginning of a row.
 """
 
 import base64
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, delete, func, insert, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, func, select, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import merkle, notes
 from consent.merkle import ENTRIES, SIZE, Tile
 from consent.notes import Checkpoint, Signer, Verifier
-from dataspace import jwk, measured
+from dataspace import jwk
 from dataspace.db import Model, connection, insert_new, table_of
 from dataspace.entries import ENTRY as ENTRY_BYTES
-from dataspace.entries import KEY, Entry, WaitingEntry, seconds_since
+from dataspace.entries import KEY, Entry, WaitingEntry, first_waiting, seconds_since
 from dataspace.errors import DomainError, NotFound
-from dataspace.measured import Measured
 from dataspace.rewrapping import Wrapped
 from dataspace.vault import Vault
 
-BATCH = 4096  # entries of one transaction: others wait for its lock on SQLite, and for nothing on PostgreSQL
 MANY = 100_000  # as far as what waits is counted when somebody looks
 PROOF = "c2sp.org/tlog-proof@v1"
 FRAME = 2 + ENTRY_BYTES  # bytes of an entry in a bundle: all entries are of one length
@@ -147,37 +143,6 @@ def create(origin: str, now: dt.datetime, vault: Vault) -> None:
     connection().execute(new)
 
 
-def integrate(now: dt.datetime, *, vault: Vault, limit: int = BATCH) -> int:
-    """Take up to ``limit`` waiting entries into the log; returns how many. The caller commits.
-
-    Nothing when another sequencer is at it, or there is no log. Raises LogBroken. ``now`` is only written down:
-    whichever way time goes, entries are taken once.
-    """
-    if connection().scalar(select(table_of(WaitingEntry).c.key).limit(1)) is None:
-        return 0  # without a lock: most turns of a quiet night
-    # 1. The lock. It ends with the transaction: a sequencer that is killed leaves nothing to clean up.
-    log = _take_turn()
-    if log is None:
-        return 0
-    # 2. What waits leaves the queue. A crash from here to the commit puts everything back as it was.
-    taken = _take_waiting(limit)
-    if not taken:
-        return 0
-    # 3. What grows must lead to what was signed: a row that was lost, cut or brought back from earlier is noticed
-    #    before anything is signed that would contradict what others have seen.
-    edge = _edge(log.size, log.root)
-    changed = merkle.grow(log.size, edge, [merkle.leaf_hash(entry) for _key, entry in taken])
-    changed |= _bundles(log.size, edge.get(ENTRIES, b""), [entry for _key, entry in taken])
-    # 4. Tiles and positions. Nobody asks for them before the head of step 5; without its commit they are not there.
-    _store(changed)
-    _place(taken, log.size)
-    # 5. The signed head, only in place of the one that it continues. It is signed before the commit but seen by nobody:
-    #    if the commit fails, it has never been, and the next one is another.
-    _sign(log, log.size + len(taken), changed, now, vault)
-    measured.note(Measured.ENTRY_TO_PROOF, now, *(seconds_since(key, now) for key, _entry in taken))
-    return len(taken)
-
-
 def head() -> Head:
     """The log as it is signed. Raises NotYet when there is none."""
     columns = (EvidenceLog.origin, EvidenceLog.size, EvidenceLog.root, EvidenceLog.note, EvidenceLog.verifier)
@@ -192,13 +157,12 @@ def state(now: dt.datetime) -> State:
     log = connection().execute(select(EvidenceLog.size, EvidenceLog.signed_at, EvidenceLog.created_at)).first()
     if log is None:
         raise NotYet("no log")
-    table = table_of(WaitingEntry).c
-    first = connection().scalar(select(table.key).order_by(table.key).limit(1))
-    some = select(table.key).limit(MANY).subquery()
+    first = first_waiting()
+    some = select(table_of(WaitingEntry).c.key).limit(MANY).subquery()
     return State(
         size=log.size,
         waiting=connection().scalar(select(func.count()).select_from(some)) or 0,
-        oldest_waiting=max(0.0, seconds_since(first, now)) if first else 0.0,
+        oldest_waiting=max(0.0, *seconds_since([first], now)) if first else 0.0,
         age=max(0.0, (now - (log.signed_at or log.created_at)).total_seconds()),
     )
 
@@ -269,85 +233,3 @@ def _hashes(ranges: list[merkle.Range]) -> list[bytes]:
         return [merkle.range_hash(found, lambda level, number: tiles.get((level, number), b"")) for found in ranges]
     except merkle.InvalidTile as error:
         raise LogBroken(error.detail) from error
-
-
-def _take_turn() -> Any | None:
-    table = table_of(EvidenceLog)
-    # Whoever finds the row locked goes away instead of waiting: the one who has it takes what waits. There is one row.
-    # The statement must not begin with WITH: Python's sqlite3 opens no transaction for that, and what follows would be
-    # kept though the head is never signed.
-    free = select(table.c.origin).with_for_update(skip_locked=True)
-    turn = (
-        update(table)
-        .where(table.c.origin.in_(free))
-        .values(turn=table.c.turn + 1)
-        .returning(table.c.origin, table.c.size, table.c.root, table.c.wrapped_private)
-    )
-    return connection().execute(turn).one_or_none()
-
-
-def _take_waiting(limit: int) -> list[tuple[bytes, bytes]]:
-    """(key, entry) of those that wait, removed, in the order of their keys."""
-    table = table_of(WaitingEntry)
-    some = select(table.c.key).order_by(table.c.key).limit(limit).cte("some")
-    gone = delete(table).where(table.c.key.in_(select(some.c.key))).returning(table.c.key, table.c.entry)
-    return sorted((bytes(key), bytes(entry)) for key, entry in connection().execute(gone))
-
-
-def _edge(size: int, root: bytes) -> dict[int, bytes]:
-    """The partial tile of each level, once they have been found to lead to ``root``. Raises LogBroken."""
-    places = {(tile.level, tile.number): tile for tile in merkle.edge_of(size)}
-    tiles = read_tiles({*places, *merkle.tiles_for([(0, size)])})
-    try:
-        found = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
-    except merkle.InvalidTile as error:
-        raise LogBroken(error.detail) from error
-    edge = {level: tiles.get((level, number), b"") for level, number in places}
-    leaves = [merkle.leaf_hash(entry) for entry in _unbundle(edge.get(ENTRIES, b""))]
-    if found != root or b"".join(leaves) != edge.get(0, b""):
-        raise LogBroken("the tiles do not lead to the checkpoint")
-    return edge
-
-
-def _unbundle(bundle: bytes) -> list[bytes]:
-    try:
-        return merkle.unbundle(bundle)
-    except merkle.InvalidTile as error:
-        raise LogBroken(error.detail) from error
-
-
-def _bundles(size: int, edge: bytes, added: list[bytes]) -> dict[tuple[int, int], bytes]:
-    whole, first = edge + merkle.bundle(added), size // merkle.WIDTH
-    step = merkle.WIDTH * FRAME
-    return {(ENTRIES, first + at // step): whole[at : at + step] for at in range(0, len(whole), step)}
-
-
-def _store(changed: dict[tuple[int, int], bytes]) -> None:
-    link = connection()
-    make: Any = postgresql.insert if link.dialect.name == "postgresql" else sqlite.insert
-    new = make(table_of(EvidenceTile))
-    keep = new.on_conflict_do_update(index_elements=["level", "number"], set_={"content": new.excluded.content})
-    link.execute(keep, [{"level": at[0], "number": at[1], "content": tile} for at, tile in sorted(changed.items())])
-
-
-def _place(taken: list[tuple[bytes, bytes]], first: int) -> None:
-    rows = [{"key": key, "position": position} for position, (key, _entry) in enumerate(taken, first)]
-    connection().execute(insert(table_of(EvidencePosition)), rows)
-
-
-def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], now: dt.datetime, vault: Vault) -> None:
-    wanted = merkle.tiles_for([(0, size)])
-    tiles = read_tiles(wanted - changed.keys()) | changed
-    root = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
-    private = jwk.load_private_key(vault.unwrap(log.wrapped_private, identity=log.origin))
-    checkpoint = Checkpoint(origin=log.origin, size=size, root=root)
-    note = notes.sign(checkpoint, Signer(name=log.origin, private=private))  # type: ignore[arg-type]
-    table = table_of(EvidenceLog)
-    swapped = connection().execute(
-        update(table)
-        .where(table.c.origin == log.origin, table.c.size == log.size, table.c.root == log.root)
-        .values(size=size, root=root, note=bytes(note), signed_at=now)
-        .returning(table.c.size)
-    )
-    if swapped.one_or_none() is None:
-        raise LogBroken("somebody else has signed meanwhile")

@@ -23,6 +23,7 @@ from consent import (
     logos,
     person_codes,
     reminders,
+    sequencer,
 )
 from consent.evidence import LogBroken
 from consent.history import Registry
@@ -197,11 +198,11 @@ def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = N
         evidence.create(evidence.origin_of(registry.issuer), now, registry.vault)
         if files is not None:
             files.demand_behind()
-        total = taken = evidence.integrate(now, vault=registry.vault)
+        total = taken = sequencer.integrate(now, vault=registry.vault)
         db.session.commit()
-        while taken == evidence.BATCH:
+        while taken == sequencer.BATCH:
             later = now + dt.timedelta(seconds=time.monotonic() - began)  # a backlog has waited for the work before it
-            taken = evidence.integrate(later, vault=registry.vault)
+            taken = sequencer.integrate(later, vault=registry.vault)
             db.session.commit()
             total += taken
         if files is not None:

@@ -8,11 +8,12 @@ The entries wait here until :mod:`consent.evidence` takes them into the log.
 import datetime as dt
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import orjson
-from sqlalchemy import LargeBinary, insert
+from sqlalchemy import LargeBinary, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, connection, table_of
@@ -69,9 +70,16 @@ def append(entry: Entry) -> None:
     connection().execute(_APPEND, entry.row)
 
 
-def seconds_since(key: bytes, now: dt.datetime) -> float:
-    """How long ago it was, by its key, that an entry came about; below zero when the clock was set back."""
-    return now.timestamp() - int.from_bytes(key[:MOMENT], "big") / 1000
+def first_waiting() -> bytes | None:
+    """The key of what has waited longest; None when nothing waits. By the index: the table begins with what is gone."""
+    table = table_of(WaitingEntry).c
+    return cast("bytes | None", connection().scalar(select(table.key).order_by(table.key).limit(1)))
+
+
+def seconds_since(keys: Iterable[bytes], now: dt.datetime) -> list[float]:
+    """How long ago it was, by their keys, that entries came about; below zero when the clock was set back."""
+    at, number = now.timestamp(), int.from_bytes
+    return [at - number(key[:MOMENT], "big") / 1000 for key in keys]
 
 
 def stamp(at: dt.datetime) -> str:

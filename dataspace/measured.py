@@ -83,7 +83,7 @@ def note(kind: Measured, now: dt.datetime, *seconds: float) -> None:
     """
     found: dict[int, list[float]] = defaultdict(list)
     for duration in seconds:
-        found[bisect_left(BOUNDS, duration)].append(max(0.0, duration))
+        found[bisect_left(BOUNDS, duration)].append(duration if duration > 0 else 0.0)
     if not found:
         return
     link = connection()

@@ -22,7 +22,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent import endings, evidence, receipts, worker
+from consent import endings, evidence, receipts, sequencer, worker
 from consent.evidence import EvidenceLog, EvidenceTile, LogBroken, NotYet
 from consent.log_files import LogFiles
 from consent.receipts import Receipt
@@ -294,7 +294,7 @@ def test_several_sequencers_take_every_entry_once(app: Flask, client: FlaskClien
 
     def work() -> int:
         with app.app_context():
-            taken = evidence.integrate(clock.now(), vault=factories.registry().vault, limit=50)
+            taken = sequencer.integrate(clock.now(), vault=factories.registry().vault, limit=50)
             db.session.commit()
             return taken
 
@@ -392,7 +392,7 @@ def test_a_database_that_was_set_back_signs_nothing_more(app: Flask, tmp_path: P
     assert (tmp_path / "log" / "checkpoint").read_bytes() == published
     with pytest.raises(LogBroken, match="set back"):
         files.publish()
-    evidence.integrate(clock.now(), vault=factories.registry().vault)  # without the files nobody could know:
+    sequencer.integrate(clock.now(), vault=factories.registry().vault)  # without the files nobody could know:
     db.session.commit()
     with pytest.raises(LogBroken, match="no beginning"):
         files.publish()
