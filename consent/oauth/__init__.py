@@ -4,6 +4,7 @@ server                 authorization server on Authlib, client authentication (R
 registered_client      a client as Authlib sees it, read with one statement
 forms                  parameters as they arrive, each at most once (RFC 6749 section 3.1)
 requests               the checks of an authorization request, in order; PAR and /authorize run the same list
+request_checks         the checks themselves; drafts: a request while it is looked at
 request_objects        requests as a JWT that the client has signed (RFC 9101, OpenID Connect Core section 6)
 par                    pushed authorization requests (RFC 9126)
 device                 requests that are opened by a code on another screen, and fetched (RFC 8628)

@@ -10,6 +10,7 @@ from consent.clients import Standing
 from consent.history import Registry
 from consent.oauth import answers, par, registered_client, requests
 from consent.oauth.client_auth import ClientKeys
+from consent.oauth.drafts import Draft, Endpoint
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.response_modes import Answer
 from consent.records import Consent
@@ -26,8 +27,8 @@ def take(parameters: dict[str, str], *, keys: ClientKeys, now: dt.datetime, regi
     request_uri = parameters.get("request_uri", "")
     if request_uri.startswith(par.PREFIX):
         return request_uri
-    draft = requests.Draft(
-        endpoint=requests.Endpoint.AUTHORIZE,
+    draft = Draft(
+        endpoint=Endpoint.AUTHORIZE,
         client=registered_client.find(parameters.get("client_id", "")),
         parameters=parameters,
         sender=None,

@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 
 from consent import person_codes
 from consent.client_options import CIBA
-from consent.oauth import fetching, par, requests, tokens
+from consent.oauth import drafts, fetching, par, requests, tokens
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import HeldCode, first_tokens, use_up
 from consent.oauth.par import AuthorizationRequest
@@ -43,7 +43,7 @@ class BackchannelAuthentication(Endpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
-        draft = self.server.draft(request, requests.Endpoint.CIBA)
+        draft = self.server.draft(request, drafts.Endpoint.CIBA)
         checked = requests.check(draft)
         addressee = _addressee(draft, index=self.server.registry.index)
         auth_req_id = begin(checked, addressee, draft.life, request.now)
@@ -55,7 +55,7 @@ class BackchannelAuthentication(Endpoint):  # type: ignore[misc]
         return 200, body, default_json_headers
 
 
-def _addressee(draft: requests.Draft, *, index: BlindIndex) -> str:
+def _addressee(draft: drafts.Draft, *, index: BlindIndex) -> str:
     """Whom the request waits for: the client's name for a holder, or the id of the holder behind a code."""
     if not draft.get("login_hint"):
         return draft.persons[0] if draft.persons else NOBODY

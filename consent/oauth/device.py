@@ -16,7 +16,7 @@ from authlib.oauth2.rfc8628.errors import ExpiredTokenError
 from sqlalchemy import select
 
 from consent import short_codes
-from consent.oauth import fetching, par, requests, tokens
+from consent.oauth import drafts, fetching, par, requests, tokens
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import HeldCode, first_tokens, use_up
 from consent.oauth.par import AuthorizationRequest
@@ -36,7 +36,7 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
-        draft = self.server.draft(request, requests.Endpoint.DEVICE)
+        draft = self.server.draft(request, drafts.Endpoint.DEVICE)
         device_code, user_code = begin(requests.check(draft), request.now, index=self.server.registry.index)
         address = self.server.issuer + PAGE
         body = {

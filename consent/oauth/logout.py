@@ -13,7 +13,7 @@ from consent.clients import Standing
 from consent.history import Registry
 from consent.oauth import id_tokens, registered_client, sessions
 from consent.oauth.registered_client import RegisteredClient
-from consent.oauth.requests import MAX_STATE
+from consent.oauth.request_checks import MAX_STATE
 from consent.oauth.response_modes import Answer
 from dataspace.jose import InvalidToken
 from dataspace.mandates import Actor

@@ -14,8 +14,8 @@ from consent.oauth import (
     grant_management,
     registered_client,
     registration,
+    request_checks,
     request_objects,
-    requests,
     security_events,
 )
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
@@ -79,7 +79,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
 
 
 def _scopes() -> list[str]:
-    return sorted({scope for scopes in requests.SCOPES.values() for scope in scopes})
+    return sorted({scope for scopes in request_checks.SCOPES.values() for scope in scopes})
 
 
 def openid_provider(issuer: str) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def openid_provider(issuer: str) -> dict[str, Any]:
         "claim_types_supported": ["normal"],
         "userinfo_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.ID_TOKEN]),
         "display_values_supported": ["page", "popup", "touch"],
-        "prompt_values_supported": list(requests.PROMPTS),
+        "prompt_values_supported": list(request_checks.PROMPTS),
         "acr_values_supported": [ACR_PASSKEY],
         "ui_locales_supported": ["zh-Hans", "zh-Hant", "en"],
         "claims_parameter_supported": True,

@@ -15,7 +15,7 @@ from sqlalchemy import ForeignKey, Index, String, and_, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.asks import Ask
-from consent.oauth import requests, tokens
+from consent.oauth import drafts, requests, tokens
 from consent.oauth.forms import FormRequest
 from consent.records import APPROVAL_LAPSES
 from dataspace.db import Model, db, delete_some, new_id
@@ -245,7 +245,7 @@ class PushedRequests(Endpoint):  # type: ignore[misc]
 
     def create_endpoint_response(self, request: FormRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """Authenticate the client, run the checks, store the request. Raises OAuth2Error."""
-        draft = self.server.draft(request, requests.Endpoint.PAR)
+        draft = self.server.draft(request, drafts.Endpoint.PAR)
         checked = requests.check(draft)
         request_uri, _row = push(checked.client_id, checked.parameters, checked.ask, request.now, jkt=checked.jkt)
         body = {"request_uri": request_uri, "expires_in": int(PUSHED.total_seconds())}

@@ -22,7 +22,7 @@ from consent.clients import DATA_ALGORITHMS, Client, InvalidClientData, InvalidR
 from consent.history import Registry
 from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
-from consent.oauth import initial_access, requests
+from consent.oauth import initial_access, request_checks
 from consent.oauth.errors import plain
 from consent.oauth.registered_client import DEFAULT_ALGORITHM, RESPONSE_TYPES
 from dataspace.db import db
@@ -174,7 +174,7 @@ def describe(registered: Registered, *, issuer: str) -> dict[str, Any]:
         answer[proposals.MEMBER] = [proposals.document(purpose) for purpose in proposed]
         answer["data_space_purposes_approved"] = approved
     # A scope of its name stands for an approved purpose.
-    answer["scope"] = " ".join([*sorted(requests.SCOPES[Profile(client.profile)]), *approved])
+    answer["scope"] = " ".join([*sorted(request_checks.SCOPES[Profile(client.profile)]), *approved])
     if registered.secret is not None:
         answer |= {"client_secret": registered.secret, "client_secret_expires_at": 0}
     return answer

@@ -22,7 +22,6 @@ from consent.oauth import (  # noqa: F401
     initial_access,
     nonces,
     registered_client,
-    requests,
     resources,
     sessions,
     tokens,
@@ -30,6 +29,7 @@ from consent.oauth import (  # noqa: F401
 from consent.oauth.ciba import BackchannelAuthentication, CibaGrant
 from consent.oauth.client_auth import ClientKeys, InvalidClient
 from consent.oauth.device import DeviceAuthorization, DeviceGrant
+from consent.oauth.drafts import Draft, Endpoint
 from consent.oauth.errors import plain
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import CodeGrant, RefreshGrant, S256Challenge
@@ -114,9 +114,9 @@ class Server(AuthorizationServer):  # type: ignore[misc]
             nonces=expected_nonces,
         )
 
-    def draft(self, request: FormRequest, endpoint: requests.Endpoint) -> requests.Draft:
+    def draft(self, request: FormRequest, endpoint: Endpoint) -> Draft:
         """An authorization request that a client has posted and proved to be its own. Raises InvalidClientError."""
-        return requests.Draft(
+        return Draft(
             endpoint=endpoint,
             client=self.authenticate_client(request, (), endpoint.value),
             parameters=request.payload.data,

@@ -10,7 +10,7 @@ from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod, Profile
 from consent.oauth.ciba_request import MAX_MESSAGE
 from consent.oauth.client_auth import ASSERTION_TYPE
-from consent.oauth.requests import FOR_A_BROWSER, MAX_NONCE, MAX_STATE, SCOPES
+from consent.oauth.request_checks import FOR_A_BROWSER, MAX_NONCE, MAX_STATE, SCOPES
 from consent.oauth.resources import MAX_NAMED
 from consent.oauth.response_modes import ResponseMode
 from consent.oauth.security_events import ERRORS, MAX_TOLD

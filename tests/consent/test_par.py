@@ -12,7 +12,7 @@ from sqlalchemy import func, select, text
 
 from consent import clients
 from consent.clients import Profile
-from consent.oauth import par, requests
+from consent.oauth import par, request_checks, requests
 from consent.oauth.par import AuthorizationRequest
 from dataspace import clock
 from dataspace.db import db
@@ -143,8 +143,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     "a plain challenge": ({"code_challenge_method": "plain"}, "invalid_request", "S256"),
     "a challenge without method": ({"code_challenge_method": LEFT_OUT}, "invalid_request", "S256"),
     "a short challenge": ({"code_challenge": "abc"}, "invalid_request", "SHA-256"),
-    "a long state": ({"state": "s" * (requests.MAX_STATE + 1)}, "invalid_request", "state"),
-    "a long nonce": ({"nonce": "n" * (requests.MAX_NONCE + 1)}, "invalid_request", "nonce"),
+    "a long state": ({"state": "s" * (request_checks.MAX_STATE + 1)}, "invalid_request", "state"),
+    "a long nonce": ({"nonce": "n" * (request_checks.MAX_NONCE + 1)}, "invalid_request", "nonce"),
     "a control character": ({"state": "a\x00b"}, "invalid_request", "control"),
     "a line break in the nonce": ({"nonce": "a\nb"}, "invalid_request", "control"),
     "prompt none and login": ({"prompt": "none login"}, "invalid_request", "prompt"),
