@@ -20,7 +20,8 @@ from dataspace.jwk import KEY_TYPES
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628
 DEFAULT_GRANT_TYPES = ("authorization_code", "refresh_token")
 CIBA = "urn:openid:params:grant-type:ciba"  # OpenID Connect CIBA Core 1.0
-GRANT_TYPES = (*DEFAULT_GRANT_TYPES, DEVICE_CODE, CIBA)
+CLIENT_CREDENTIALS = "client_credentials"  # RFC 6749 section 4.4; here for reads by law and nothing else
+GRANT_TYPES = (*DEFAULT_GRANT_TYPES, DEVICE_CODE, CIBA, CLIENT_CREDENTIALS)
 EVENT_DELIVERIES = ("push", "poll")  # RFC 8935, RFC 8936
 NO_SIGNATURE = "none"  # OpenID Connect lets a client register that its request objects are not signed
 MAX_LIST = 20

@@ -306,6 +306,8 @@ def _option_flaws(client: Client, *, here: Installation) -> Iterator[InvalidClie
     for name, what in client_options.flaws(options, here=here):
         yield InvalidOption(what, field=name)
     yield from _certificate_flaws(client, options)
+    if client.profile != Profile.DATA and client_options.CLIENT_CREDENTIALS in options.grant_types:
+        yield InvalidOption("client_credentials is for clients that read data by law", field="grant_types")
     if client.profile == Profile.DATA:
         for name in (name for name in client_options.CHOICES if name.endswith("_alg")):
             if getattr(options, name) in ("RS256", client_options.NO_SIGNATURE):

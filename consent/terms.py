@@ -57,23 +57,28 @@ def whole(purpose_code: str) -> Terms:
 
 def parse(text: str | None) -> Terms:
     """Parse the ``authorization_details`` parameter. Raises InvalidTerms."""
+    return _terms(checked(text, _validator))
+
+
+def checked(text: str | None, validator: Draft202012Validator) -> dict[str, Any]:
+    """The one object of an ``authorization_details`` parameter that follows a schema. Raises InvalidTerms."""
     if not text:
         raise InvalidTerms("authorization_details is missing")
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise InvalidTerms("authorization_details is too large")
     try:
-        return _terms(_checked(text))
+        return _checked(text, validator)
     except ValueError:
         raise InvalidTerms("authorization_details is not JSON") from None
     except RecursionError:
         raise InvalidTerms("authorization_details is nested too deeply") from None
 
 
-def _checked(text: str) -> dict[str, Any]:
+def _checked(text: str, validator: Draft202012Validator) -> dict[str, Any]:
     details = json.loads(text)
     if isinstance(details, list) and len(details) > 1:
         raise InvalidTerms("one request has exactly one purpose: send one authorization_details object")
-    error = best_match(_validator.iter_errors(details))
+    error = best_match(validator.iter_errors(details))
     if error is not None:
         raise InvalidTerms(f"authorization_details{_pointer(error.absolute_path)}: {_said(error.message)}")
     detail: dict[str, Any] = details[0]

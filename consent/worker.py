@@ -28,8 +28,8 @@ from consent import (
 from consent.evidence import LogBroken
 from consent.history import Registry
 from consent.log_files import LogFiles
-from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, tokens
-from dataspace import ceremonies, mail, mandates, messages, outbox, passkeys, signins
+from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, statutory_tokens, tokens
+from dataspace import ceremonies, disclosure, mail, mandates, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
@@ -47,6 +47,8 @@ SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
         "requests": lambda now: par.sweep(now, BATCH),
         "person_codes": lambda now: person_codes.sweep(now, BATCH),
         "tokens": lambda now: tokens.sweep(now, BATCH),
+        "statutory_tokens": lambda now: statutory_tokens.sweep(now, BATCH),
+        "disclosures": lambda now: disclosure.sweep(now, BATCH),
         "replay": lambda now: replay.sweep(now, BATCH),
         "ceremonies": lambda now: ceremonies.sweep(now, BATCH),
         "enrolment_codes": lambda now: passkeys.sweep(now, BATCH),

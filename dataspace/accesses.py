@@ -12,13 +12,13 @@ from typing import Any
 from sqlalchemy import Index, LargeBinary, String, bindparam, func, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace import entries, messages
+from dataspace import by_law, entries, messages
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
 from dataspace.entries import Entry, WaitingEntry
 from dataspace.errors import Conflict, NotFound
 from dataspace.frequency import Frequency, Window
 from dataspace.messages import Group, Notice
-from dataspace.permission import Permission
+from dataspace.permission import ByLaw, Permission
 
 
 class Action(enum.StrEnum):
@@ -74,6 +74,10 @@ class Access(Model):
     salt: Mapped[bytes | None] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
     record_ids: Mapped[list[Any] | None]
     response_digest: Mapped[str | None] = mapped_column(String(64))
+    # Of a read by law, which names no consent (dataspace.by_law)
+    power_id: Mapped[str | None] = mapped_column(String(40))
+    power_version: Mapped[int | None]
+    case_id: Mapped[str | None] = mapped_column(String(40))
 
 
 class QuotaExhausted(Conflict):
@@ -118,6 +122,10 @@ def record_answered(
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
     row |= {"delivery_id": delivery_id, "response_digest": response_digest}
     row["record_ids"] = [record_id for record_id in record_ids if record_id]
+    if permission.law is not None:
+        by_law.count(permission, permission.law, now)
+        _write_by_law(row, permission.law, Notice.LAW_READ, Group.BY_LAW)
+        return delivery_id
     if permission.max_reads is None and permission.frequency is None:
         _write(row)
         return delivery_id
@@ -166,6 +174,10 @@ def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Wi
 def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
     """Write the row of a refused read, and tell the holder, once a day for each consent."""
     row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
+    if permission.law is not None:
+        by_law.count_refused(permission, permission.law, now)
+        _write_by_law(row, permission.law, Notice.READ_REFUSED, Group.READS)
+        return
     _write(row)
     if reason not in EXPECTED:
         once = f"{Notice.READ_REFUSED}:{permission.consent_id}:{now:%Y-%m-%d}"
@@ -185,19 +197,39 @@ def _write(row: dict[str, Any]) -> None:
         entries.append(entry)
 
 
+def _write_by_law(row: dict[str, Any], law: ByLaw, notice: Notice, group: Group) -> None:
+    """The same of a read by law; the holder is told in place of being asked, once a day for each case.
+
+    What is not to be shown yet waits elsewhere, and nobody is told; its entry is in the log of evidence from now on.
+    """
+    if law.hidden_until is None:
+        _write(row)
+        about = law.case_id or f"{row['space_id']}:{law.power_id}"
+        once = f"{notice}:{about}:{row['at']:%Y-%m-%d}"
+        messages.send(row["space_id"], notice, group, row["at"], about=law.case_id or "", once=once)
+        return
+    entry = _entry_of(row)
+    by_law.defer(row | {"salt": entry.salt}, law, law.hidden_until)
+    entries.append(entry)
+
+
 def entry_of(access: Access) -> Entry | None:
     """The entry of a row in the log of evidence; None when its salt is gone, or it is older than the log."""
     if access.salt is None:
         return None
-    said = {name: getattr(access, name) for name in _STATED}
+    said = {name: getattr(access, name) for name in _stated(access.power_id)}
     return Entry.of("access", access.at, access.salt, **said)
 
 
 def _entry_of(row: dict[str, Any]) -> Entry:
-    return Entry.new("access", row["at"], **{name: row.get(name) for name in _STATED})
+    return Entry.new("access", row["at"], **{name: row.get(name) for name in _stated(row.get("power_id"))})
 
 
-# What the log can prove of a row.
+def _stated(power_id: str | None) -> tuple[str, ...]:
+    """What the log can prove of a row; of a read by law also under which power and in which case."""
+    return _STATED if power_id is None else (*_STATED, "power_id", "power_version", "case_id")
+
+
 _STATED = ("space_id", "consent_id", "consent_version", "client_id", "recipient", "purpose", "reference_no", "item_ids",
            "action", "outcome", "reason", "delivery_id", "record_ids", "response_digest")  # fmt: skip
 
@@ -214,7 +246,12 @@ def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[
         "reference_no": permission.reference_no,
         "item_ids": item_ids,
         "action": Action.READ,
+        **(_by_law(permission.law) if permission.law is not None else {}),
     }
+
+
+def _by_law(law: ByLaw) -> dict[str, Any]:
+    return {"power_id": law.power_id, "power_version": law.power_version, "case_id": law.case_id}
 
 
 def answered(consent_id: str) -> int:
@@ -262,9 +299,14 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Which lines: of a consent, client, outcome, from ``since`` (inclusive) until ``until`` (exclusive); None: any."""
+    """Which lines: of a consent, client, outcome, from ``since`` (inclusive) until ``until`` (exclusive); None: any.
+
+    ``by_law``: only those that rest on a law (True) or on a consent (False); ``case_id``: of one case under a law.
+    """
 
     consent_id: str | None = None
+    case_id: str | None = None
+    by_law: bool | None = None
     client_id: str | None = None
     outcome: str | None = None
     since: dt.datetime | None = None
@@ -274,7 +316,9 @@ class Wanted:
 def log_of(space_id: str, wanted: Wanted = Wanted(), *, before: int | None = None, size: int = 25) -> Page:
     """The access log of one space, by keyset, so that page 4000 costs what page 1 costs."""
     query = select(Access).where(Access.space_id == space_id)
-    for column in (Access.consent_id, Access.client_id, Access.outcome):
+    if wanted.by_law is not None:
+        query = query.where(Access.power_id.is_not(None) if wanted.by_law else Access.power_id.is_(None))
+    for column in (Access.consent_id, Access.case_id, Access.client_id, Access.outcome):
         value = getattr(wanted, column.key)
         if value:
             query = query.where(column == value)

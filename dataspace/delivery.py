@@ -58,12 +58,12 @@ def envelope(delivery: Delivery) -> dict[str, Any]:
 
 
 def under(delivery_id: str, permission: Permission) -> dict[str, Any]:
-    """Which line of the access log this is, and under which version of which consent."""
-    return {
-        "delivery_id": delivery_id,
-        "consent": {"id": permission.consent_id, "version": permission.consent_version},
-        "reference_no": permission.reference_no,
-    }
+    """Which line of the access log this is, and under which version of which consent, or by which law."""
+    head: dict[str, Any] = {"delivery_id": delivery_id, "reference_no": permission.reference_no}
+    if permission.law is not None:
+        law = permission.law
+        return head | {"by_law": {"power": law.power_id, "version": law.power_version, "law": law.law}}
+    return head | {"consent": {"id": permission.consent_id, "version": permission.consent_version}}
 
 
 def _item(item: Delivered) -> dict[str, Any]:

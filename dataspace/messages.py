@@ -28,11 +28,12 @@ class Group(enum.StrEnum):
     APPROVALS = "approvals"
     REMINDERS = "reminders"
     READS = "reads"
+    BY_LAW = "by_law"
     CHILDREN = "children"
     SECURITY = "security"
 
 
-ALWAYS = frozenset({Group.CHILDREN, Group.SECURITY})
+ALWAYS = frozenset({Group.CHILDREN, Group.SECURITY, Group.BY_LAW})
 ADJUSTABLE = tuple(group for group in Group if group not in ALWAYS)
 
 
@@ -46,6 +47,8 @@ class Notice(enum.StrEnum):
     ADDRESS_CHANGED = "security:address_changed"
     DATA_CORRECTED = "data:corrected"
     READ_REFUSED = "read:refused"
+    LAW_READ = "law:read"  # read by law: the notice that stands in place of consent
+    LAW_DISCLOSED = "law:disclosed"  # the same of what was held back
     ARCHIVE_ASKED = "archive:asked"
     ARCHIVE_READY = "archive:ready"
     ERASURE_ASKED = "erasure:asked"

@@ -31,8 +31,27 @@ class GrantedItem:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ByLaw:
+    """What a read rests on that needs no consent: one version of a power, and under it one case about one holder.
+
+    ``hidden_until``: until when the holder is not shown what is read in this case; None: it is shown at once.
+    """
+
+    power_id: str
+    power_version: int
+    case_id: str | None  # None: refused before there was a case
+    law: str  # which law and article, as what is delivered names it
+    case_limit: int  # reads in this case
+    day_limit: int  # reads in one day, over all cases of the power
+    hidden_until: dt.datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Permission:
-    """Which client may read what from which space, under which version of which consent."""
+    """Which client may read what from which space, under which version of which consent; or by which law.
+
+    A permission by law names no consent: ``consent_id`` is empty and the version 0.
+    """
 
     client_id: str
     recipient: str  # the client's legal name, as the access log shows it
@@ -48,12 +67,16 @@ class Permission:
     auth_time: dt.datetime  # when and how the person signed in who agreed to this
     acr: str
     encryption: tuple[str, str] | None = None  # how everything is encrypted that leaves: JWE alg and enc
+    law: ByLaw | None = None
 
     def demand_sign_in(self, wanted: Iterable[str] | None, now: dt.datetime) -> None:
         """A sensitive item leaves only on a strong sign-in that is not too old. Raises ReadRefused (RFC 9470).
 
-        ``wanted``: item ids, None for all that are granted. A read without a sensitive item is not asked for more.
+        ``wanted``: item ids, None for all that are granted. A read without a sensitive item is not asked for more; one
+        by law rests on nobody's sign-in.
         """
+        if self.law is not None:
+            return
         names = None if wanted is None else set(wanted)
         if not any(item.sensitive and (names is None or item.item_id in names) for item in self.items):
             return

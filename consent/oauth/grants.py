@@ -131,8 +131,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
             demand_active(bound, self.request)
         if bound.revoked_at is not None or self.request.now >= bound.dies_at:
             raise InvalidGrantError("the refresh token has expired")
-        self.request.x5t = _shown_certificate(self.request, expected_x5t=None)
-        self.request.jkt = _proved_key(self.request, must=bound.jkt is not None, expected_jkt=None)
+        self.request.x5t = shown_certificate(self.request, expected_x5t=None)
+        self.request.jkt = proved_key_of(self.request, must=bound.jkt is not None, expected_jkt=None)
         self.request.resource = _narrowed(self.request, bound, self.server.issuer)
 
     def _only_manages(self, bound: BoundToken) -> bool:
@@ -161,8 +161,8 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
 
 def use_up(request: FormRequest, bound: BoundCode, *, issuer: str) -> None:
     """Look at certificate, key and resource; last, use the code up. Raises OAuth2Error."""
-    request.x5t = _shown_certificate(request, expected_x5t=bound.x5t)
-    request.jkt = _proved_key(request, must=bound.jkt is not None, expected_jkt=bound.jkt)
+    request.x5t = shown_certificate(request, expected_x5t=bound.x5t)
+    request.jkt = proved_key_of(request, must=bound.jkt is not None, expected_jkt=bound.jkt)
     request.resource = _narrowed(request, bound, issuer)
     if not tokens.use_code(bound, request.now):
         # Another request with the same code was faster by a moment.
@@ -215,7 +215,7 @@ def _narrowed(request: FormRequest, bound: Bound, issuer: str) -> str:
     return resources.narrowed(request.form.get("resource", ""), bound.resource, issuer=issuer)
 
 
-def _proved_key(request: FormRequest, *, must: bool, expected_jkt: str | None) -> str | None:
+def proved_key_of(request: FormRequest, *, must: bool, expected_jkt: str | None) -> str | None:
     """The key that the tokens will be bound to: required of data clients (FAPI 2.0), and where it ``must`` be.
 
     Others may prove one, and get bound tokens then (RFC 9449 section 5). A certificate stands in for it.
@@ -230,7 +230,7 @@ def _proved_key(request: FormRequest, *, must: bool, expected_jkt: str | None) -
         return proved_key(request.sender, now=request.now, expected_jkt=expected_jkt).jkt
 
 
-def _shown_certificate(request: FormRequest, *, expected_x5t: str | None) -> str | None:
+def shown_certificate(request: FormRequest, *, expected_x5t: str | None) -> str | None:
     """The certificate that the tokens will be bound to, of a client that is registered so (RFC 8705 section 3.4)."""
     if expected_x5t is None and not request.client.options.tls_client_certificate_bound_access_tokens:
         return None

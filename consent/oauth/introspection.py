@@ -11,8 +11,9 @@ from authlib.consts import default_json_headers
 from authlib.oauth2.rfc6749 import InvalidRequestError, TokenMixin
 from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
+from consent import powers
 from consent.keys import KeyUse
-from consent.oauth import authorization_details, resources, tokens
+from consent.oauth import authorization_details, resources, statutory_tokens, tokens
 from consent.oauth.forms import FormRequest
 from consent.oauth.id_tokens import subject
 from consent.oauth.registered_client import RegisteredClient
@@ -42,6 +43,35 @@ class AskedToken(TokenMixin):  # type: ignore[misc]
         return self.bound.revoked_at is not None
 
 
+class AskedByLaw(TokenMixin):  # type: ignore[misc]
+    """The same of a token for a read by law: dead when its power allows nothing. Only its own client hears of it."""
+
+    def __init__(self, bound: statutory_tokens.Bound, now: dt.datetime) -> None:
+        self.bound = bound
+        self.now = now
+
+    def is_expired(self) -> bool:
+        return self.now >= self.bound.expires_at or powers.why_void(self.bound, self.now) is not None
+
+    def is_revoked(self) -> bool:
+        return self.bound.revoked_at is not None
+
+    def said(self, issuer: str) -> dict[str, Any]:
+        """RFC 7662 section 2.2: nobody has signed in for it, so it has no ``sub``."""
+        bound = self.bound
+        said: dict[str, Any] = {
+            "active": True,
+            "iss": issuer,
+            "aud": issuer,
+            "client_id": bound.client_id,
+            "token_type": "DPoP" if bound.jkt else "Bearer",
+            "iat": int(bound.issued_at.timestamp()),
+            "exp": int(bound.expires_at.timestamp()),
+            "authorization_details": [authorization_details.by_law(bound, self.now)],
+        }
+        return said | ({"cnf": cnf} if (cnf := tokens.confirmation(bound)) else {})
+
+
 class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
     """Authlib's steps: authenticate the client, find the token, see whether the client may know, tell."""
 
@@ -54,10 +84,13 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         headers = [(name, value) for name, value in default_json_headers if name != "Content-Type"]
         return 200, self._signed(body, client, request.now), [("Content-Type", MEDIA_TYPE), *headers]
 
-    def authenticate_token(self, request: FormRequest, client: RegisteredClient) -> AskedToken | None:
+    def authenticate_token(self, request: FormRequest, client: RegisteredClient) -> AskedToken | AskedByLaw | None:
         """The token, when the client may know of it; the hint is not needed to find it (RFC 7662 section 2.1)."""
         if "token" not in request.form:
             raise InvalidRequestError("token is missing")
+        by_law = statutory_tokens.find(request.form["token"])
+        if by_law is not None:
+            return AskedByLaw(by_law, request.now) if by_law.client_id == client.client_id else None
         bound = tokens.find_token(request.form["token"])
         if bound is None:
             return None
@@ -67,8 +100,10 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         meant = set(resources.audience(bound.resource, issuer=self.server.issuer)) & resources.read_by(client.client_id)
         return AskedToken(bound, request.now, meant) if meant and bound.kind == Kind.ACCESS else None
 
-    def introspect_token(self, token: AskedToken) -> dict[str, Any]:
+    def introspect_token(self, token: AskedToken | AskedByLaw) -> dict[str, Any]:
         """RFC 7662 section 2.2, RFC 8705 section 3.2, RFC 9396 9.2, RFC 9449 section 6.2, RFC 9470 section 6.2."""
+        if isinstance(token, AskedByLaw):
+            return token.said(self.server.issuer)
         bound = token.bound
         audience = resources.audience(bound.resource, issuer=self.server.issuer)
         if token.asked_for is not None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from consent import claims, subjects
+from consent import claims, statutory_terms, subjects
 from consent.client_options import CHOICES, GRANT_TYPES
 from consent.clients import CERTIFICATE_METHODS, AuthMethod, offered_methods
 from consent.installation import Installation
@@ -25,6 +25,8 @@ from dataspace.signins import ACR_PASSKEY
 
 EVENTS_PATH = "/.well-known/consent-events"
 SCHEMA_PATH = f"/.well-known/authorization-details/{TYPE}"
+# The types of authorization_details, each with the very schema by which its requests are judged.
+SCHEMAS = {TYPE: SCHEMA, statutory_terms.TYPE: statutory_terms.SCHEMA}
 
 
 def authorization_server(issuer: str) -> dict[str, Any]:
@@ -54,7 +56,7 @@ def authorization_server(issuer: str) -> dict[str, Any]:
         "code_challenge_methods_supported": ["S256"],
         "require_pushed_authorization_requests": False,  # required of data clients, not of sign-in
         "authorization_response_iss_parameter_supported": True,
-        "authorization_details_types_supported": [TYPE],
+        "authorization_details_types_supported": list(SCHEMAS),
         "protected_resources": [issuer],
         "grant_management_endpoint": f"{issuer}/oauth/grants",
         "grant_management_actions_supported": list(grant_management.ACTIONS),
@@ -132,9 +134,11 @@ def with_certificates(document: dict[str, Any], settings: Settings) -> dict[str,
     )
 
 
-def authorization_details_schema(issuer: str) -> dict[str, Any]:
-    """The very schema by which :func:`consent.terms.parse` judges, under its public name."""
-    return {"$id": f"{issuer}{SCHEMA_PATH}", **SCHEMA}
+def authorization_details_schema(kind: str, issuer: str) -> dict[str, Any] | None:
+    """The schema of a type under its public name; None when there is no such type."""
+    if kind not in SCHEMAS:
+        return None
+    return {"$id": f"{issuer}{SCHEMA_PATH.removesuffix(TYPE)}{kind}", **SCHEMAS[kind]}
 
 
 def consent_events(issuer: str) -> dict[str, Any]:
@@ -164,5 +168,5 @@ def protected_resource(settings: Settings) -> dict[str, Any]:
         "dpop_bound_access_tokens_required": not by_certificate,
         "tls_client_certificate_bound_access_tokens": by_certificate,
         "resource_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.RECORDS]),
-        "authorization_details_types_supported": [TYPE],
+        "authorization_details_types_supported": list(SCHEMAS),
     }

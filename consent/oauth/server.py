@@ -40,6 +40,7 @@ from consent.oauth.par import PushedRequests
 from consent.oauth.possession import Sender
 from consent.oauth.registered_client import RegisteredClient
 from consent.oauth.revocation import Revocation
+from consent.oauth.statutory import StatutoryGrant
 from dataspace import clock
 from dataspace.settings import Settings
 from dataspace.tls import client_certificate
@@ -84,6 +85,7 @@ class Server(AuthorizationServer):  # type: ignore[misc]
         self.register_grant(RefreshGrant, [IDToken(registry)])
         self.register_grant(DeviceGrant, [IDToken(registry)])
         self.register_grant(CibaGrant, [IDToken(registry)])
+        self.register_grant(StatutoryGrant)
         for endpoint in (PushedRequests, DeviceAuthorization, BackchannelAuthentication, Introspection, Revocation):
             self.register_endpoint(endpoint)
 

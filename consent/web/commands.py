@@ -24,6 +24,7 @@ from consent.web.context import registry
 from consent.web.log import sequence
 from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
+from consent.web.power_commands import powers_group
 from consent.web.resource_commands import resources_group
 from consent.web.rule_commands import rules_group
 from consent.web.wrapping_commands import wrapping_group
@@ -41,7 +42,7 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 
 def register(app: Flask) -> None:
     """Add the commands to an application."""
-    groups = (clients_group, resources_group, scenarios_group, rules_group, keys_group, wrapping_group)
+    groups = (clients_group, resources_group, scenarios_group, rules_group, powers_group, keys_group, wrapping_group)
     for command in (*groups, worker_command):
         app.cli.add_command(command)
 

@@ -36,7 +36,7 @@ from consent.web.openapi_certificates import with_certificates
 from consent.web.visits import decided_page
 from dataspace import clock
 from dataspace.db import db
-from dataspace.errors import Conflict
+from dataspace.errors import Conflict, NotFound
 from dataspace.web.limits import limited
 from dataspace.web.shell import ask_language, csrf, services
 from dataspace.web.signin import browser_secret, current_actor
@@ -183,10 +183,13 @@ def consent_events() -> AnyResponse:
     return _published(metadata.consent_events(services().settings.issuer))
 
 
-@bp.get(metadata.SCHEMA_PATH)
-def authorization_details_schema() -> AnyResponse:
-    """What a client may write into ``authorization_details`` (RFC 9396), as a JSON Schema."""
-    response = _published(metadata.authorization_details_schema(services().settings.issuer))
+@bp.get("/.well-known/authorization-details/<kind>")
+def authorization_details_schema(kind: str) -> AnyResponse:
+    """What a client may write into ``authorization_details`` of a type (RFC 9396), as a JSON Schema."""
+    schema = metadata.authorization_details_schema(kind, services().settings.issuer)
+    if schema is None:
+        raise NotFound("no such type")
+    response = _published(schema)
     response.mimetype = "application/schema+json"
     return response
 

@@ -75,6 +75,14 @@ GATE: tuple[Step, ...] = (
         ("frequency_exceeded",),
     ),
     Step(
+        lazy_gettext("Does a law allow it instead?"),
+        lazy_gettext(
+            "An authority that reads by law needs a power that two administrators have approved, and a case number. "
+            "You are told, and you can object."
+        ),
+        ("power_ended", "power_suspended", "outside_power", "case_limit_reached", "day_limit_reached"),
+    ),
+    Step(
         lazy_gettext("Is it written down?"),
         lazy_gettext("The read is written into your log before the data leaves. Without that line nothing leaves."),
     ),

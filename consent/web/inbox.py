@@ -61,6 +61,8 @@ TITLES: dict[str, Label] = {
     ToGuardian.STOPPED: lazy_gettext("An authorization about a child whose guardian you are was stopped"),
     Notice.DATA_CORRECTED: lazy_gettext("A value in your space was corrected at its source"),
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
+    Notice.LAW_READ: lazy_gettext("An authority has read data of yours by law"),
+    Notice.LAW_DISCLOSED: lazy_gettext("An authority has read data of yours by law; you are told only now"),
     Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
     Notice.ARCHIVE_READY: lazy_gettext("The copy of everything is ready"),
     Notice.ERASURE_ASKED: lazy_gettext(
@@ -83,6 +85,10 @@ GROUPS: dict[Group, tuple[Label, Label]] = {
         lazy_gettext("What expires soon, what you have not looked at for long"),
     ),
     Group.READS: (lazy_gettext("Refused reads"), lazy_gettext("A third party tried to read what it may not")),
+    Group.BY_LAW: (
+        lazy_gettext("Read by law"),
+        lazy_gettext("An authority has read your data by law, without being asked; these always come"),
+    ),
     Group.CHILDREN: (
         lazy_gettext("Children"),
         lazy_gettext("Authorizations about children whose guardian you are; these always come"),
@@ -97,6 +103,7 @@ ICONS: dict[str, str] = {
     Group.APPROVALS: "clock",
     Group.REMINDERS: "bell",
     Group.READS: "eye",
+    Group.BY_LAW: "shield",
     Group.CHILDREN: "person",
     Group.SECURITY: "shield",
 }

@@ -5,7 +5,7 @@ What the code checks or tells by a constant stands here by that constant, so tha
 
 from typing import Any
 
-from consent import claims
+from consent import claims, statutory_terms
 from consent.client_options import GRANT_TYPES
 from consent.clients import AuthMethod, Profile
 from consent.oauth.ciba_request import MAX_MESSAGE
@@ -58,6 +58,7 @@ def schemas() -> dict[str, Schema]:
     """Every schema by its name."""
     return {
         "GrantedDetails": {"type": "array", "items": _granted_detail(), "description": "As granted (RFC 9396)."},
+        "LawDetails": {"type": "array", "items": _law_detail(), "description": "What is read by law (RFC 9396)."},
         "Problem": _problem(),
         "OAuthError": record({"error": TEXT}, {"error_description": {"type": "string", "maxLength": 300}}),
         "Nothing": {"type": "object", "maxProperties": 0},
@@ -151,6 +152,21 @@ def _granted_detail() -> Schema:
     )
 
 
+def _law_detail() -> Schema:
+    item = record({"item": ITEM_ID, "item_version": {"type": "integer"}, "fields": NAMES, "delivery": TEXT},
+                  {"period": record(dict.fromkeys(PERIOD, MONTH))})  # fmt: skip
+    return record(
+        {
+            "type": {"const": statutory_terms.TYPE},
+            "power": TEXT,
+            "version": {"type": "integer", "minimum": 1},
+            "case_no": TEXT,
+            "items": {"type": "array", "items": item},
+        },
+        {"notice_at": SECONDS | {"description": "When the holder is told, where that is later."}},
+    )
+
+
 def _delivery() -> Schema:
     return _delivery_like(delivery.SCHEMA, "DeliveredItem")
 
@@ -160,10 +176,14 @@ def _delivery_like(schema: str, item: str) -> Schema:
         {
             "schema": {"const": schema},
             "delivery_id": {"type": "string", "description": "Names this read in the holder's access log."},
-            "consent": record({"id": TEXT, "version": {"type": "integer", "minimum": 1}}),
             "reference_no": {"type": ["string", "null"]},
             "items": {"type": "array", "items": ref(item)},
-        }
+        },
+        {
+            "consent": record({"id": TEXT, "version": {"type": "integer", "minimum": 1}}),
+            "by_law": record({"power": TEXT, "version": {"type": "integer", "minimum": 1}, "law": TEXT}),
+        },
+        oneOf=[{"required": ["consent"]}, {"required": ["by_law"]}],
     )
 
 
@@ -279,7 +299,9 @@ def _active_token() -> Schema:
     }
     bound: Schema = {"type": "object", "properties": {"jkt": TEXT}, "description": "RFC 9449, RFC 8705."}
     optional = {"scope": SCOPE, "cnf": bound, "authorization_details": ref("GrantedDetails")}
-    return {"type": "object", "properties": said | optional, "required": list(said)}
+    granted = {"type": "object", "properties": said | optional, "required": list(said)}
+    by_law = {name: said[name] for name in ("active", "iss", "aud", "client_id", "token_type", "iat", "exp")}
+    return {"oneOf": [granted, record(by_law | {"authorization_details": ref("LawDetails")}, {"cnf": bound})]}
 
 
 def _credentials() -> dict[str, Schema]:
@@ -349,6 +371,9 @@ def _token_request() -> Schema:
     code = {"redirect_uri": TEXT, "code": TEXT, "code_verifier": TEXT, "device_code": TEXT, "auth_req_id": TEXT}
     properties = {"grant_type": {"enum": list(GRANT_TYPES)}, **code, "refresh_token": TEXT, "scope": SCOPE}
     properties["resource"] = {"type": "array", "items": {"type": "string", "format": "uri"}, "maxItems": MAX_NAMED}
+    properties["authorization_details"] = TEXT | {
+        "description": f"JSON of type {statutory_terms.TYPE}, for reads by law."
+    }
     return {"type": "object", "properties": properties | _credentials(), "required": ["grant_type"]}
 
 
@@ -362,7 +387,10 @@ def _tokens() -> Schema:
         "consent_version": {"type": "integer", "minimum": 1},
     }
     details = ref("GrantedDetails")
-    return record(required, {"refresh_token": TEXT, "id_token": TEXT, "scope": SCOPE, "authorization_details": details})
+    optional = {"refresh_token": TEXT, "id_token": TEXT, "scope": SCOPE, "authorization_details": details}
+    by_law = {name: required[name] for name in ("access_token", "token_type", "expires_in")}
+    by_law["authorization_details"] = ref("LawDetails")
+    return {"oneOf": [record(required, optional), record(by_law)]}
 
 
 def _user_info() -> Schema:

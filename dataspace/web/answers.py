@@ -58,5 +58,6 @@ def tag(body: dict[str, Any]) -> str:
     No value is in it but the salted digests of the records: a tag may stand in the log of a proxy.
     """
     items = [{k: v for k, v in item.items() if k not in ("fields", "rows")} for item in body["items"]]
-    said = orjson.dumps({"consent": body["consent"], "items": items}, option=orjson.OPT_SORT_KEYS)
+    rests_on = body.get("consent") or body["by_law"]
+    said = orjson.dumps({"rests_on": rests_on, "items": items}, option=orjson.OPT_SORT_KEYS)
     return b64encode(hashlib.sha256(said).digest())

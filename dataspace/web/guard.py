@@ -145,7 +145,7 @@ SENTENCES = {
     USE_NONCE: "The DPoP proof needs the nonce that comes with this answer.",
     STEP_UP: "A sensitive item needs a stronger or more recent sign-in of the person who agreed.",
     "insufficient_scope": "The access token is not one for reading data.",
-    "item_not_granted": "The consent does not cover an item that was asked for.",
+    "item_not_granted": "The consent, or the power, does not cover an item that was asked for.",
     "item_regraded": "The item was given before it became sensitive; the holder has to decide on it again.",
     "item_verify_only": "The consent allows only to compare this item with values that you bring.",
     "purpose_mismatch": "The consent is for another purpose than the one that was named.",
@@ -165,6 +165,11 @@ SENTENCES = {
     "client_suspended": "The client is suspended.",
     "mandate_ended": "The mandate under which the consent was given has ended.",
     "space_closed": "The data space is closed.",
+    "power_ended": "The power to read by law is not in force.",
+    "power_suspended": "An administrator has suspended the power to read by law.",
+    "outside_power": "This goes beyond what the power to read by law names.",
+    "case_limit_reached": "This case has had as many reads as the power allows.",
+    "day_limit_reached": "The power has been used as often as it allows in one day.",
 }
 
 

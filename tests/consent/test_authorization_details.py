@@ -42,7 +42,17 @@ def test_the_schema_is_published(client: FlaskClient) -> None:
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(DETAILS, schema)
     said = client.get("/.well-known/oauth-authorization-server").json
-    assert said["authorization_details_types_supported"] == [TYPE]
+    assert said["authorization_details_types_supported"][0] == TYPE
+
+
+def test_every_type_that_is_advertised_has_its_schema(client: FlaskClient) -> None:
+    said = client.get("/.well-known/oauth-authorization-server").json
+    for kind in said["authorization_details_types_supported"]:
+        schema = json.loads(client.get(f"/.well-known/authorization-details/{kind}").data)
+        assert schema["$id"] == f"{ISSUER}/.well-known/authorization-details/{kind}"
+        jsonschema.Draft202012Validator.check_schema(schema)
+        assert schema["items"]["properties"]["type"] == {"const": kind}
+    assert client.get("/.well-known/authorization-details/payment_initiation").status_code == 404
 
 
 REFUSED: dict[str, Any] = {

@@ -14,7 +14,9 @@ from flask import Flask
 
 from consent import announcements, worker
 from consent.oauth import initial_access, sessions, tokens
+from consent.powers import Power
 from dataspace import mail, messages, passkeys, signins
+from dataspace.by_law import LawCase
 from dataspace.db import UTCDateTime, db
 from dataspace.sources import quality
 from tests import factories
@@ -49,6 +51,7 @@ SWEPT = {
     "signins": Swept("signins", signins.KEPT),
     "source_days": Swept("source_days", quality.DAYS_KEPT, "day"),
     "source_rejections": Swept("source_rejections", quality.REJECTIONS_KEPT, "at"),
+    "statutory_tokens": Swept("statutory_tokens", tokens.REMEMBERED),
     "tokens": Swept("tokens", tokens.REMEMBERED),
 }
 # Kept, and why. What is here grows with people, clients and what they do, not with time that passes.
@@ -68,6 +71,7 @@ KEPT = {
     "consent_versions": "history: what was agreed",
     "consents": "history; the sweep of this name writes down their ends",
     "corrections": "history: which version of a record was wrong",
+    "deferred_accesses": "moved into the log of accesses by the sweep 'disclosures' when their time has come",
     "deletions": "history: who had to delete, and has",
     "data_items": "the catalogue, by version",
     "data_keys": "one a space",
@@ -80,11 +84,14 @@ KEPT = {
     "holder_roles": "who may do what",
     "holders": "the registry",
     "imports": "history: which files were brought in; one row a file",
+    "law_cases": "history: what authorities read by law",
+    "law_days": "history: how often; one row a power and day on which it was used",
     "mail_addresses": "one a space",
     "measured_times": "a few rows for each kind of duration",
     "mandates": "history: who could act for whom",
     "operator_events": "history",
     "passkeys": "removed by their person",
+    "powers": "history: what authorities may read by law",
     "purposes": "the registry",
     "quiet_groups": "a few choices a space",
     "receipts": "history, in the holder's hands",
@@ -100,7 +107,7 @@ KEPT = {
 def test_every_table_is_history_or_swept() -> None:
     assert set(SWEPT).isdisjoint(KEPT)
     assert sorted([*SWEPT, *KEPT]) == sorted(db.metadata.tables)
-    assert {swept.sweep for swept in SWEPT.values()} | {"keys"} == set(worker.SWEEPS)
+    assert {swept.sweep for swept in SWEPT.values()} | {"keys", "disclosures"} == set(worker.SWEEPS)
 
 
 @pytest.mark.parametrize("name", SWEPT)
@@ -166,6 +173,8 @@ def add(name: str, world: factories.World, moment: dt.datetime, rows: int, **val
     """Rows of a table that are over at ``moment``."""
     table = db.metadata.tables[name]
     already = count(name)
+    if name == "statutory_tokens":
+        _open_case(world, moment)
     for n in range(already, already + rows):
         found = {
             c.name: _value(c, n, world, moment) for c in table.columns if not (c.nullable or c.autoincrement is True)
@@ -174,9 +183,31 @@ def add(name: str, world: factories.World, moment: dt.datetime, rows: int, **val
     db.session.commit()
 
 
+def _open_case(world: factories.World, moment: dt.datetime) -> None:
+    """What tokens for reads by law point to."""
+    if db.session.get(Power, ("audit", 1)) is None:
+        texts: dict[str, Any] = {name: {} for name in ("law", "article", "sentence", "purpose", "objection")}
+        db.session.add(
+            Power(
+                power_id="audit", version=1, client_id="bank", holder_kinds=[], items=[], case_number="#", case_limit=1,
+                day_limit=1, valid_from=moment, valid_until=moment, digest="", entered_at=moment, entered_by="",
+                **texts,
+            )
+        )  # fmt: skip
+        db.session.add(
+            LawCase(
+                case_id="law", power_id="audit", power_version=1, client_id="bank", space_id=world.person.space_id,
+                case_no="1", reason="", opened_at=moment,
+            )
+        )  # fmt: skip
+        db.session.commit()
+
+
 def _value(column: sa.Column[Any], n: int, world: factories.World, moment: dt.datetime) -> Any:
     known = {"clients": "bank", "holders": world.person.holder_id, "consents": world.consent.consent_id}
-    known["data_keys"] = world.person.space_id
+    known |= {"data_keys": world.person.space_id, "law_cases": "law"}
+    if column.name in ("power_id", "power_version"):
+        return {"power_id": "audit", "power_version": 1}[column.name]
     for key in column.foreign_keys:
         return known[key.column.table.name]
     if isinstance(column.type, UTCDateTime):

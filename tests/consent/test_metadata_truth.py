@@ -16,13 +16,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from consent.client_options import CIBA, DEVICE_CODE
+from consent.client_options import CIBA, CLIENT_CREDENTIALS, DEVICE_CODE
 from consent.clients import AuthMethod, Client, Profile
 from consent.oauth.response_modes import ResponseMode
 from dataspace import clock, jose, jwk
 from dataspace.db import db
 from tests import factories
 from tests.conftest import ISSUER
+from tests.consent.authority import Authority, administrators, approved
 from tests.consent.relying_party import arrive, asks_to_sign_in, claims_of, signed_in, user_info
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, parameters_of, tokens_for
 from tests.consent.visitor import Visitor, answer_of
@@ -55,6 +56,13 @@ class Truth:
         shop = ThirdParty(party, self.http)
         shop.registers(**options)
         return shop
+
+    def tax(self) -> Authority:
+        """An authority that may read by law."""
+        now = clock.now()
+        tax = Authority.registered(self.http, now)
+        approved(administrators(now), now)
+        return tax
 
     def visitor(self) -> Visitor:
         return Visitor(self.http).sign_in(self.world.person, clock.now())
@@ -247,7 +255,9 @@ def claims(truth: Truth, value: list[str] | bool) -> None:
 
 @exercises("authorization_details_types_supported")
 def types_of_details(truth: Truth, value: list[str]) -> None:
-    assert [detail["type"] for detail in tokens_for(truth.bank(), truth.world.actor)["authorization_details"]] == value
+    by_consent = tokens_for(truth.bank(), truth.world.actor)
+    by_law = truth.tax().demands().json
+    assert [detail["type"] for body in (by_consent, by_law) for detail in body["authorization_details"]] == value
     assert truth.bank().push(authorization_details=json.dumps([DETAILS[0] | {"type": "other"}])).status_code == 400
 
 
@@ -322,7 +332,7 @@ def signed_backchannel_requests(truth: Truth, value: list[str]) -> None:
 
 @exercises("grant_types_supported")
 def grant_types(truth: Truth, value: list[str]) -> None:
-    assert set(value) == {"authorization_code", "refresh_token", DEVICE_CODE, CIBA}
+    assert set(value) == {"authorization_code", "refresh_token", DEVICE_CODE, CIBA, CLIENT_CREDENTIALS}
     bank = truth.bank(grant_types=value, backchannel_token_delivery_mode="poll")
     begun = bank.post("/oauth/device_authorization", {"authorization_details": json.dumps(DETAILS)}, proof=LEFT_OUT)
     asked = {"grant_type": DEVICE_CODE, "device_code": begun.json["device_code"]}
@@ -331,6 +341,8 @@ def grant_types(truth: Truth, value: list[str]) -> None:
     asked = {"grant_type": CIBA, "auth_req_id": begun.json["auth_req_id"]}
     assert bank.post("/oauth/token", asked).json["error"] == "authorization_pending", "the rest: test_ciba.py"
     assert bank.refresh(tokens_for(bank, truth.world.actor)["refresh_token"]).status_code == 200
+    tax = truth.tax()
+    assert tax.read(tax.token_for_case()).status_code == 200, "the rest: test_statutory.py"
 
 
 @exercises(

@@ -210,7 +210,7 @@ def test_metadata_of_the_resource(world: factories.World, client: FlaskClient) -
     assert said["resource_name#zh-Hans"]
     assert {"grant_management_query", "openid", "profile", "email"} <= set(said["scopes_supported"])
     assert said["bearer_methods_supported"] == ["header"]
-    assert said["authorization_details_types_supported"] == ["data_space_access"]
+    assert said["authorization_details_types_supported"] == ["data_space_access", "data_space_statutory_access"]
     assert client.get("/.well-known/oauth-authorization-server").json["protected_resources"] == [ISSUER]
 
 
