@@ -30,6 +30,7 @@ from consent.web import (
     origins,
     receipts,
     registration,
+    statutes,
     waiting,
 )
 from consent.web import commands as consent_commands
@@ -88,6 +89,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         erasures,
         explanation,
         origins,
+        statutes,
         admin,
     )
     for part in (doors, passkeys, pages, mail_address, api, *ours):

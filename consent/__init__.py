@@ -8,6 +8,9 @@ client_names  its names by language, as metadata writes them
 claims        the standard claims of OpenID Connect, by scope and by the claims parameter
 certificates  X.509 certificates of clients: what is registered, whether one fits (RFC 8705)
 rules         the rules in force: caps on what may be asked, templates of purposes; the specific rule wins
+powers        what authorities may read by law: versions that two administrators have made; power_files: from data files
+statutory_terms  what one request by law asks
+statutory_admission  whether its power allows it; refused attempts stand in the holder's log
 vouching      whether somebody here has made sure who a third party is
 pictures      what bytes are a picture, and how large, by their headers
 logos         logos of clients: fetched once through the guard, kept, tried again

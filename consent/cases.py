@@ -316,7 +316,7 @@ def _checked(about: About, space_id: str) -> About:
     """The same, when it is of this space; a line of the log brings its authorization. Raises NotFound."""
     consent_id = about.consent_id
     if about.access_id is not None:
-        consent_id = accesses.line_of(space_id, about.access_id).consent_id
+        consent_id = accesses.line_of(space_id, about.access_id).consent_id or None  # none of a read by law
     if consent_id is not None:
         consent = db.session.get(Consent, consent_id)
         if consent is None or consent.space_id != space_id:

@@ -124,9 +124,11 @@ def newest(space_id: str, now: dt.datetime, limit: int) -> list[tuple[str, Clien
 
 
 def asked_by(space_id: str) -> list[Client]:
-    """The clients that have ever asked this space, for a filter."""
-    theirs = select(Consent.client_id).where(Consent.space_id == space_id).distinct()
-    return list(db.session.scalars(select(Client).where(Client.client_id.in_(theirs)).order_by(Client.client_id)))
+    """The clients that have ever asked this space, or read it by law as far as it is shown, for a filter."""
+    theirs = select(Consent.client_id).where(Consent.space_id == space_id)
+    by_law = select(Access.client_id).where(Access.space_id == space_id, Access.power_id.is_not(None))
+    both = theirs.union(by_law)
+    return list(db.session.scalars(select(Client).where(Client.client_id.in_(both)).order_by(Client.client_id)))
 
 
 def parties_of(consent_ids: set[str]) -> dict[str, tuple[dict[str, str], dict[str, str]]]:

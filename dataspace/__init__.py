@@ -28,6 +28,8 @@ corrections   versions of records that say that the one before was wrong
 permission    Permission: the border value between the two packages
 demonstration loads the made-up holders, mandates and records from data files
 accesses      one row per answered or refused read
+by_law        reads that rest on a law: cases, how often, lines that are shown later
+disclosure    showing them when their time has come
 entries       what enters the log of evidence: salted digests, in the transaction of what they prove
 measured      how long things have taken, counted for administrators and monitoring
 comparisons   values that a third party brings, compared with a record: match or no match, and nothing else leaves

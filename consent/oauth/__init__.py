@@ -15,6 +15,7 @@ authorization          /authorize: from what a browser brings to a request that 
 answers                what the client is answered through the browser: a code or an error
 response_modes         how it gets there: in the address, by a form, signed (JARM); always with iss (RFC 9207)
 grants                 authorization code and refresh token grants (RFC 6749, 7636)
+statutory              client credentials for reads by law (RFC 6749 section 4.4); statutory_tokens: what they bring
 authorities            which authority brings records
 client_auth            private_key_jwt (RFC 7523), client_secret_basic and _post
 dpop                   proof of possession (RFC 9449)

@@ -104,7 +104,9 @@ PEOPLE: tuple[Label, ...] = (
 )
 NEVER: tuple[Label, ...] = (
     lazy_gettext("No machine agrees for you. Silence is never agreement."),
-    lazy_gettext("No third party reads anything without a line in your log."),
+    lazy_gettext(
+        "No third party reads anything without a line in your log. If a law has it shown later, a day is set."
+    ),
     lazy_gettext("Administrators do not see what your data says."),
     lazy_gettext("Nothing is calculated about you to rate you."),
     lazy_gettext("Your data is not sold, and it is not used for advertising."),

@@ -10,11 +10,13 @@ from sqlalchemy import or_, select
 from werkzeug.wrappers import Response
 
 from consent.clients import Client
+from consent.powers import Power
 from consent.records import Consent, Event
 from consent.telling import ToGuardian
-from consent.web import words
+from consent.web import reads, statutes, words
 from consent.web.words import Label
 from dataspace import clock, holders, messages
+from dataspace.by_law import LawCase
 from dataspace.catalogue import in_language
 from dataspace.db import db
 from dataspace.errors import NotFound
@@ -187,13 +189,16 @@ def choose() -> Response:
 def look(rows: list[Message], actor: Actor, locale: str) -> list[MessageView]:
     """Messages in the reader's language; one statement for all that they are about, one for the names of children."""
     known = _consents(rows, actor)
+    by_law = statutes.known([row.about for row in rows if row.about.startswith("law_")], actor.space_id, clock.now())
     children = {known[r.about][0].holder_id for r in rows if r.group == Group.CHILDREN and r.about in known}
     names = holders.profiles(children, vault=services().vault) if children else {}
     return [
         MessageView(
             message=row,
             title=title(row),
-            about=_about(row, known.get(row.about), locale, names),
+            about=_about_law(*by_law[row.about], locale)
+            if row.about in by_law
+            else _about(row, known.get(row.about), locale, names),
             icon=ICONS[row.group],
             leads_on=bool(_address(row, known)),
         )
@@ -240,6 +245,11 @@ def _about(row: Message, found: tuple[Consent, Client] | None, locale: str, name
     return " · ".join(parts)
 
 
+def _about_law(case: LawCase, power: Power, client: Client, locale: str) -> str:
+    """Who, by which law, in which case."""
+    return " · ".join([plain(client.name(locale)), reads.article(power, locale), plain(case.case_no)])
+
+
 def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
     """Where there is more to see; a consent of a company is looked at in the company's space."""
     if message.kind in (Notice.ARCHIVE_ASKED, Notice.ARCHIVE_READY):
@@ -254,6 +264,10 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
         return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):
         return url_for("passkeys.index")
+    if message.about.startswith("law_"):
+        return url_for("statutes.case", case_id=message.about)
+    if message.kind == Notice.READ_REFUSED and not message.about:
+        return url_for("dashboard.reads")
     found = known.get(message.about)
     if found is None or found[0].space_id != message.space_id:
         return ""

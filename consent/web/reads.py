@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -11,8 +11,10 @@ from flask import Response, render_template, request, stream_with_context, url_f
 from flask_babel import get_locale, to_user_timezone
 from flask_babel import gettext as _
 
-from consent import overview
+from consent import overview, powers
 from consent.asks import Texts
+from consent.clients import Client
+from consent.powers import Power
 from consent.web import asking, explanation, words
 from consent.web.days import between
 from dataspace import accesses
@@ -24,7 +26,8 @@ from dataspace.web.signin import the_actor
 from dataspace.web.values import plain
 
 BATCH = 500
-FILTERS = ("client", "outcome", "consent", "since", "until")
+FILTERS = ("client", "outcome", "basis", "consent", "since", "until")
+BASES = {"consent": False, "law": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +43,11 @@ class Line:
     reason: str
     because: str  # where on the page of explanation the reason stands; empty for an answered read
     reference_no: str
-    consent_id: str
+    consent_id: str  # empty of a read by law
     access_id: int
+    by_law: bool = False
+    law: str = ""  # which law and article; empty when it named none that gives it anything
+    case_id: str = ""  # where the holder reads more about it
 
     @property
     def day(self) -> dt.date:
@@ -63,6 +69,7 @@ def page() -> str:
         clients=[(c.client_id, plain(c.name(locale))) for c in overview.asked_by(actor.space_id)],
         chosen=chosen,
         filtered=chosen != Wanted(),
+        basis=next((name for name, by_law in BASES.items() if by_law == chosen.by_law), ""),
         since=request.args.get("since", "") if chosen.since else "",
         until=request.args.get("until", "") if chosen.until else "",
         older=url_for("dashboard.reads", **here, before=log.older) if log.older else "",
@@ -92,13 +99,19 @@ def export_json() -> Response:
 
 
 def lines(rows: list[Access], locale: str) -> list[Line]:
-    """Reads in words; two queries for all of them."""
+    """Reads in words; two queries for all of them, one more when some are by law."""
     asked = {i for row in rows for i in row.item_ids}
     known, unknown = asking.labels(asked, locale), str(_("something unknown"))
     # What a refused caller asked for may be no item at all; its own words are not shown.
     labels = {i: known.get(i, unknown) for i in asked}
-    parties = overview.parties_of({row.consent_id for row in rows})
-    return [_line(row, labels, parties.get(row.consent_id), locale) for row in rows]
+    parties = overview.parties_of({row.consent_id for row in rows if row.consent_id})
+    by_law = powers.named({(row.power_id, row.power_version or 0) for row in rows if row.power_id is not None})
+    return [
+        _line(row, labels, parties.get(row.consent_id), locale)
+        if row.power_id is None
+        else _line_by_law(row, labels, by_law.get((row.power_id, row.power_version or 0)), locale)
+        for row in rows
+    ]
 
 
 def _filters() -> Wanted:
@@ -107,6 +120,7 @@ def _filters() -> Wanted:
     return Wanted(
         client_id=plain(request.args.get("client", ""))[:80] or None,
         outcome=outcome if outcome in list(Outcome) else None,
+        by_law=BASES.get(request.args.get("basis", "")),
         consent_id=plain(request.args.get("consent", ""))[:40] or None,
         since=since,
         until=until,
@@ -138,6 +152,20 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
     )
 
 
+def _line_by_law(row: Access, labels: dict[str, str], known: tuple[Power, Client] | None, locale: str) -> Line:
+    """The same of a read that rests on a law, or claims to."""
+    texts = (known[1].legal_name, known[0].purpose) if known is not None else None
+    line = _line(row, labels, texts, locale)
+    law = article(known[0], locale) if known is not None else ""
+    return replace(line, by_law=True, law=law, case_id=row.case_id or "")
+
+
+def article(power: Power, locale: str) -> str:
+    """Law and article in one line, in the reader's language."""
+    law, number = in_language(power.law, locale), in_language(power.article, locale)
+    return str(_("%(law)s, %(article)s", law=plain(law), article=plain(number)))
+
+
 def _result(row: Access) -> str:
     if row.outcome != Outcome.ANSWERED:
         return str(_("Refused"))
@@ -146,7 +174,7 @@ def _result(row: Access) -> str:
 
 def csv_rows(space_id: str, locale: str, chosen: Wanted) -> Iterator[str]:
     """The reads of a space in words, as lines of CSV with a head."""
-    head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"))
+    head = (_("Time"), _("Who"), _("What for"), _("Data"), _("Result"), _("Why"), _("Case number"), _("Rests on"))
     yield tables.MARK + tables.line(head)
     comma = str(_(", "))
     for batch in _batches(space_id, locale, chosen):
@@ -182,9 +210,12 @@ def _object(line: Line) -> dict[str, Any]:
         "result": line.result,
         "why": line.reason or None,
         "case_number": line.reference_no or None,
+        "by_law": line.law if line.by_law else None,
     }
 
 
 def _cells(line: Line, comma: str) -> tuple[str, ...]:
     at = to_user_timezone(line.at).strftime("%Y-%m-%d %H:%M:%S")
-    return (at, line.party, line.purpose, comma.join(line.items), line.result, line.reason, line.reference_no)
+    rests_on = (line.law or str(_("Law"))) if line.by_law else str(_("Authorization"))
+    items = comma.join(line.items)
+    return (at, line.party, line.purpose, items, line.result, line.reason, line.reference_no, rests_on)

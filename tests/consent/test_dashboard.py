@@ -479,7 +479,7 @@ def test_c42_the_log_can_be_exported_without_formulas(desk: Desk) -> None:
     assert response.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert "attachment" in response.headers["Content-Disposition"]
     rows = list(csv.reader(io.StringIO(response.get_data(as_text=True).lstrip("\ufeff"))))
-    assert rows[0] == ["Time", "Who", "What for", "Data", "Result", "Why", "Case number"]
+    assert rows[0] == ["Time", "Who", "What for", "Data", "Result", "Why", "Case number", "Rests on"]
     assert [r[4] for r in rows[1:]] == ["Refused", "Read"]
     assert {r[1] for r in rows[1:]} == {f"'{name}"}
     assert {r[6] for r in rows[1:]} == {"'@SUM(1)"}
