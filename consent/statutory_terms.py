@@ -1,6 +1,6 @@
 """What one request by law asks: parsed from ``authorization_details`` (RFC 9396), type ``data_space_statutory_access``.
 
-Shape only; whether the authority may read it is decided in :mod:`consent.powers` and :mod:`consent.statutory_admission`.
+Shape only; whether the authority may read it is decided in :mod:`consent.statutory_admission`.
 """
 
 import json

@@ -40,5 +40,6 @@ wording     what the screens of a request call things: for grown-ups, and in sim
 explanation  how it is decided who may read what: the gate in order, from one table
 words       labels of states, reasons, capacities and items in the reader's language
 grounds     why an administrator stepped in, in the reader's language
-commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients; power_commands; wrapping_commands
+commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients;
+            power_commands; wrapping_commands
 """
