@@ -141,13 +141,13 @@ def count(permission: Permission, law: ByLaw, now: dt.datetime) -> None:
     Of several reads at once none gets through too many: each takes its place by a condition.
     """
     of_day = _day(law, permission.client_id, now)
-    within = of_day.values(reads=_DAYS.c.reads + 1, hidden=_DAYS.c.hidden + (law.hidden_until is not None))
+    within = of_day.values(reads=_DAYS.c.reads + 1, hidden=_DAYS.c.hidden + int(law.hidden_until is not None))
     if connection().execute(within.where(_DAYS.c.reads < law.day_limit)).rowcount == 0:
         raise ReadRefused("day_limit_reached", permission=permission)
     of_case = update(_CASES).where(_CASES.c.case_id == law.case_id, _CASES.c.reads < law.case_limit)
     if connection().execute(of_case.values(_one_more(law, now))).rowcount == 0:
         # The refusal is committed with its line, so what the day had counted is taken back.
-        back = of_day.values(reads=_DAYS.c.reads - 1, hidden=_DAYS.c.hidden - (law.hidden_until is not None))
+        back = of_day.values(reads=_DAYS.c.reads - 1, hidden=_DAYS.c.hidden - int(law.hidden_until is not None))
         connection().execute(back)
         raise ReadRefused("case_limit_reached", permission=permission)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+from flask import current_app
 from flask.cli import FlaskGroup
 
 from dataspace import clock, demonstration, guardians, passkeys
@@ -20,6 +21,7 @@ from dataspace.holders import Holder, HolderKind
 from dataspace.settings import Settings
 from dataspace.web.shell import services
 from examples.bank import keys
+from tools import law
 from tools.processes import ROOT, Command, DemonstrationError, granian
 from tools.registries import NAMES
 from wsgi import create_app
@@ -27,6 +29,7 @@ from wsgi import create_app
 DATA = ROOT / "demonstration"
 BANK_CLIENT_ID = "lingnan-bank"
 HOSPITAL_CLIENT_ID = "peoples-hospital"
+ADMINISTRATOR = "lin-jing"
 
 
 @dataclass(frozen=True)
@@ -120,12 +123,14 @@ def prepare(demo: Demonstration) -> None:
         ["scenarios", "load", str(scenarios)],
         ["sources", "load", str(_sources(demo))],
         ["rules", "load", str(DATA / "rules.toml")],
+        ["powers", "load", str(DATA / "powers.toml")],
         ["keys", "generate"],
         ["clients", "keys", BANK_CLIENT_ID, "--jwks", str(bank_jwks)],
         ["clients", "keys", HOSPITAL_CLIENT_ID, "--jwks", str(hospital_jwks)],
     ):
         _run(flask, arguments)
     with app.app_context():
+        _read_by_law()
         db.engine.dispose()
 
 
@@ -194,6 +199,16 @@ def registries(demo: Demonstration) -> list[Command]:
         )
         for n, name in enumerate(NAMES, start=1)
     ]
+
+
+def _read_by_law() -> None:
+    """The power of the data file is approved, and the tax bureau has used it once."""
+    now = clock.now()
+    found, _added = demonstration.add_holders(
+        demonstration.read(DATA, now.date()), now, vault=services().vault, index=services().index
+    )
+    law.play(found[ADMINISTRATOR], now, registry=current_app.extensions["consent"])
+    db.session.commit()
 
 
 def _sources(demo: Demonstration) -> Path:

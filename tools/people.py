@@ -20,7 +20,7 @@ from consent.installation import EVERYTHING
 from consent.oauth import answers, initial_access, par
 from consent.records import Consent, State
 from consent.web.way_back import Told
-from dataspace import passkeys
+from dataspace import by_law, passkeys
 from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.passkeys import Passkey
@@ -28,6 +28,7 @@ from dataspace.sources import registry
 from dataspace.sources.incoming import from_document
 from dataspace.sources.receiving import Reception
 from dataspace.web.shell import services
+from tools import law
 from tools.demonstration import DATA
 from tools.histories import LOGIN_CLIENT, asked_of_a_person, cases_of, of_a_holder, of_a_person
 from tools.stage import Stage
@@ -71,7 +72,7 @@ def _nobody(stage: Stage) -> Visitor:
         "enrol": Stop("/enrol"),
         "enrol-wrong-code": Stop("/enrol", sends("/enrol", code="ABCD-1234-EFGH-5678")),
         "enrol-create": Stop("/enrol", sends("/enrol", code=code)),
-        "explanation": Stop("/explanation"),
+        "explanation": Stop("/explanation"), "transparency": Stop("/transparency"),
         "check-a-receipt": Stop("/receipts/check"),
         "check-a-receipt-unreadable": Stop("/receipts/check", sends("/receipts/check", pasted="no receipt")),
         "signed-out": Stop("/signed-out"),
@@ -98,6 +99,9 @@ def _citizen(stage: Stage) -> Visitor:
     stops |= cases_of(stage, me)
     archives.ask(me.actor, "zh_Hans", stage.now)
     erasures.ask(me.actor, stage.now)
+    case = by_law.find_case(law.POWER, me.actor.space_id, law.DEMAND.case_no)
+    assert case is not None  # noqa: S101 - every demonstration begins with it
+    stops["by-law"] = Stop(f"/by-law/{case.case_id}")
     db.session.commit()
     return Visitor("citizen", stage.cookie(me), stops)
 

@@ -33,6 +33,7 @@ NO_PAGE = MappingProxyType(
         "shell.health": "for programs",
         "shell.ready": "for programs",
         "registration.read": "for programs",
+        "statutes.transparency_json": "for programs",
         **dict.fromkeys(
             (
                 "api.read_all", "api.read_one", "log.checkpoint", "log.key", "log.tile", "metrics.metrics",
