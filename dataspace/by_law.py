@@ -30,7 +30,7 @@ class LawCase(Model):
     __table_args__ = (
         UniqueConstraint("power_id", "space_id", "case_no"),
         Index(None, "space_id", "opened_at"),
-        Index(None, "opened_at"),
+        Index(None, "hidden_until"),
     )
     case_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     power_id: Mapped[str] = mapped_column(String(40))
@@ -130,6 +130,13 @@ def find_case(power_id: str, space_id: str, case_no: str) -> LawCase | None:
 def cases(case_ids: Sequence[str]) -> dict[str, LawCase]:
     """Several cases by their ids, in one query."""
     return {case.case_id: case for case in db.session.scalars(select(LawCase).where(LawCase.case_id.in_(case_ids)))}
+
+
+def hidden_cases(now: dt.datetime, limit: int = 100) -> list[LawCase]:
+    """Cases that their holders do not know of at ``now``, the one that is shown first at the top."""
+    hidden = (LawCase.hidden_until > now, LawCase.disclosed_at.is_(None))
+    query = select(LawCase).where(*hidden).order_by(LawCase.hidden_until, LawCase.case_id).limit(limit)
+    return list(db.session.scalars(query))
 
 
 _CASES, _DAYS = table_of(LawCase), table_of(LawDay)

@@ -1,7 +1,7 @@
 """The people of the tour, each with a browser: what they have done before, and where they stop to look."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from sqlalchemy import select
 
@@ -200,6 +200,9 @@ def _administrator(stage: Stage) -> Visitor:
         select(Access.delivery_id).where(Access.delivery_id.is_not(None)).order_by(Access.access_id)
     ).first()
     _sources(stage)
+    law.read(replace(law.DEMAND, case_no="示税稽〔2026〕18号", defer_days=30), "tax-bureau", stage.now,
+             registry=stage.registry)  # fmt: skip
+    db.session.commit()
     assert consent is not None and case is not None  # noqa: S101, PT018 - the citizen was here before
     rules = (DATA / "rules.toml").read_text("utf-8").replace("life_days = ", "life_days = 1 # ")
     client, other = "/admin/clients/lingnan-bank", "/admin/clients/suicai-recruit"
@@ -220,6 +223,8 @@ def _administrator(stage: Stage) -> Visitor:
         "rules": Stop("/admin/rules"),
         "rules-preview": Stop("/admin/rules", sends("/admin/rules/preview", rules=rules)),
         "rules-refused": Stop("/admin/rules", sends("/admin/rules/preview", rules="x = 1")),
+        "powers": Stop("/admin/powers"), "power": Stop(f"/admin/powers/{law.POWER}/1"),
+        "powers-refused": Stop("/admin/powers", sends("/admin/powers", powers="x = 1", text="")),
         "sources": Stop("/admin/sources"), "source": Stop("/admin/sources/population"),
         "delivery": Stop(f"/admin/deliveries?number={read}"),
         "erasures": Stop("/admin/erasures"), "deaths": Stop("/admin/deaths"), "act-as": Stop("/act-as"),

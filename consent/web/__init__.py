@@ -35,7 +35,8 @@ days        days in forms and addresses
 origins     where what was read came from, and who received a version of a record
 statutes    reads by law: one case for its holder, the numbers for everybody
 reads       who read my data, and the same as a file
-admin       search, revoke, suspend, the client registry, what happened lately, notices and mail that were not taken
+admin       search, revoke, suspend, the client registry, powers to read by law,
+            what happened lately, notices and mail that were not taken
 wording     what the screens of a request call things: for grown-ups, and in simpler words for the young
 explanation  how it is decided who may read what: the gate in order, from one table
 words       labels of states, reasons, capacities and items in the reader's language

@@ -97,7 +97,7 @@ def _cases() -> None:
         sa.UniqueConstraint("power_id", "space_id", "case_no", name="uq_law_cases_power_id_space_id_case_no"),
     )
     op.create_index("ix_law_cases_space_id_opened_at", "law_cases", ["space_id", "opened_at"])
-    op.create_index("ix_law_cases_opened_at", "law_cases", ["opened_at"])
+    op.create_index("ix_law_cases_hidden_until", "law_cases", ["hidden_until"])
     op.create_table(
         "law_days",
         sa.Column("row_id", ROW_ID, nullable=False),

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
-from consent import cases, clients, endings, lifecycle
+from consent import cases, clients, endings, lifecycle, power_files
 from consent.cases import About, CaseKind
 from consent.clients import ClientEvent
 from consent.interventions import OperatorEvent
@@ -28,6 +28,7 @@ from dataspace.holders import Holder
 from dataspace.identifiers import person_check
 from dataspace.permission import Permission
 from tests import factories
+from tests.consent.authority import Authority, entry
 from tests.consent.desk import Desk
 from tests.factories import World
 
@@ -73,6 +74,7 @@ def jwks(**more: Any) -> str:
 
 def concrete(rule: str, world: World, case_id: str = "none") -> str:
     rule = rule.replace("<consent_id>", world.consent.consent_id).replace("<client_id>", "bank")
+    rule = re.sub(r"<int[^>]*:version>", "1", rule.replace("<power_id>", "tax-audit"))
     return "/admin" + rule.replace("<case_id>", case_id).replace("<source_id>", "example")
 
 
@@ -178,6 +180,8 @@ def test_no_page_shows_a_record_or_a_holder_in_clear(desk: Desk, world: World, n
     about = About(consent_id=world.consent.consent_id)
     case = cases.open_case(CaseKind.COMPLAINT, about, "No.", world.actor, now, vault=factories.registry().vault)
     factories.source(now)
+    Authority.registered(desk.client, now)
+    power_files.enter([entry()], now, actor_id="command", text="")
     db.session.commit()
     pages = [concrete(rule, world, case.case_id) for method, rule, *_rest in ROUTES if method == "GET"]
     for path in pages:

@@ -36,6 +36,12 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "wrapping_keys:forgotten": (lazy_gettext("Wrapping key destroyed"), "caution"),
     "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
     "rules:cancelled": (lazy_gettext("Rules taken back before they were in force"), "caution"),
+    "power:entered": (lazy_gettext("A power to read by law was entered"), "waiting"),
+    "power:approved": (lazy_gettext("A power to read by law was approved"), "caution"),
+    "power:refused": (lazy_gettext("A power to read by law was not approved"), ""),
+    "power:suspended": (lazy_gettext("A power to read by law was suspended"), "suspended"),
+    "power:resumed": (lazy_gettext("A power to read by law goes on"), "caution"),
+    "power:ended": (lazy_gettext("A power to read by law was ended"), ""),
     "events:sent_again": (lazy_gettext("Notices to third parties sent again"), ""),
     "mails:sent_again": (lazy_gettext("Mail to holders sent again"), ""),
     "invitation:issued": (lazy_gettext("Leave to register issued"), ""),
@@ -95,6 +101,11 @@ OUTCOMES: dict[str, Label] = {"answered": lazy_gettext("Answered"), "refused": l
 REFUSALS: dict[str, Label] = {
     "item_not_granted": lazy_gettext("Asked for data that was not granted"),
     "data_erased": lazy_gettext("The data of the space is erased"),
+    "power_ended": lazy_gettext("The power to read by law is not in force"),
+    "power_suspended": lazy_gettext("The power to read by law is suspended"),
+    "outside_power": lazy_gettext("Asked for more than its power to read by law names"),
+    "case_limit_reached": lazy_gettext("The case has had its reads by law"),
+    "day_limit_reached": lazy_gettext("The power has had its reads of the day"),
 }
 
 
