@@ -2,6 +2,7 @@
 
 __main__    the run: databases, servers, measurements, tables
 operations  what is measured: reads, introspection, tokens by code and by refreshing, pushed requests, userinfo
+imports     bringing in a file of records: its pace and its memory
 seed        a world to read from, and the volume behind it
 requests    prepared requests: proofs and assertions signed before the clock starts
 load        the load generator: keep-alive sockets, latencies, no parsing beyond the status line

@@ -21,7 +21,7 @@ import click
 import sqlalchemy as sa
 from flask import Flask
 
-from bench import load, log, requests, seed
+from bench import imports, load, log, requests, seed
 from bench.operations import OPERATIONS
 from consent import keys
 from dataspace import clock
@@ -82,13 +82,14 @@ class Row:
 @click.option("--workers", default=2, show_default=True, help="Server processes on PostgreSQL; SQLite has one.")
 @click.option("--database", "databases", multiple=True, type=click.Choice(["sqlite", "postgresql"]),
               help="Only this database (both if left out).")  # fmt: skip
-@click.option("--operation", "operations", multiple=True, type=click.Choice([*OPERATIONS, LOG]),
+@click.option("--operation", "operations", multiple=True, type=click.Choice([*OPERATIONS, LOG, imports.NAME]),
               help="Only this operation (all if left out).")  # fmt: skip
 @click.option("--entries", default=200_000, show_default=True, help="To how many entries the log of evidence grows.")
+@click.option("--records", default=100_000, show_default=True, help="Length of the file that is imported.")
 @click.option("--quick", is_flag=True, help="A hundredth of the volume, short measurements: does it run?")
 def main(
-    seconds: float, rounds: int, workers: int, databases: tuple[str, ...], operations: tuple[str, ...], entries: int, *,
-    quick: bool,
+    seconds: float, rounds: int, workers: int, databases: tuple[str, ...], operations: tuple[str, ...], entries: int,
+    records: int, *, quick: bool,
 ) -> None:  # fmt: skip
     """Measure what programs ask most, each operation beside a bare Flask route, on both databases."""
     part = 100 if quick else 1
@@ -105,11 +106,25 @@ def main(
         _print(rows)
     if options.entries:
         print("\n".join([log.head(), *(line for name in names for line in _grow_log(name, options.entries))]))
+    if not operations or imports.NAME in operations:
+        _measure_imports(names, records // part)
     wrong = [row for row in rows if row.unexpected]
     for row in wrong:
         answers = f"{row.ours.statuses} and at the floor {row.floor.statuses}"
         print(f"unexpected answers: {row.database} {row.state} {row.operation} {answers}", file=sys.stderr)
     sys.exit(1 if wrong else 0)
+
+
+def _measure_imports(names: tuple[str, ...], records: int) -> None:
+    found = []
+    for name in names:
+        with _database(name) as url:
+            app = _application(url)
+            with app.app_context():
+                found.append(imports.measure(name, records, clock.now()))
+                db.session.remove()
+                db.engine.dispose()
+    print("\n".join([imports.heading(), *map(imports.told, found)]))
 
 
 def _measure_database(name: str, options: Options) -> list[Row]:

@@ -53,10 +53,10 @@ def world(readable: int, now: dt.datetime) -> World:
         "jwks": {"keys": [public]},
     }  # fmt: skip
     clients.register(values, now, actor_id=None, here=Installation(loopback=True))
-    item = _item(now)
+    data_item = item(now, ITEM)
     db.session.add(_purpose(now))
     db.session.flush()
-    consents = [consent_id for _space, _holder, consent_id in _holders_with_consents(readable, 1, now, item=item)]
+    consents = [consent_id for _space, _holder, consent_id in _holders_with_consents(readable, 1, now, item=data_item)]
     db.session.commit()
     public_proof = jwk.public_jwk(proof_key.private_key, kid=None, alg=None, use=None)
     return World(client_key=client_key, proof_key=proof_key, proof_jwk=public_proof, consents=consents)
@@ -72,6 +72,19 @@ def volume(holders: int, consents: int, accesses: int, now: dt.datetime) -> None
             _add(Access, rows)
             bar.update(len(rows))
     db.session.commit()
+
+
+def item(now: dt.datetime, item_id: str) -> DataItem:
+    """An item of five fields."""
+    made = DataItem(
+        item_id=item_id, version=1, subject="natural_person", labels=TEXT, authority=TEXT, system="bench",
+        fields=[{"id": f, "label": TEXT} for f in FIELDS], cardinality="one", period_field=None, pi_class="PI", level=2,
+        sensitive=False, impact=None, share="C", important=False, frequency="Y", rule_set="gd-demo-2026.1",
+        digest="0" * 64, loaded_at=now,
+    )  # fmt: skip
+    db.session.add(made)
+    db.session.flush()
+    return made
 
 
 def codes(world: World, count: int, now: dt.datetime) -> list[str]:
@@ -177,18 +190,6 @@ def _access(space_id: str, _holder: str, consent_id: str, n: int, now: dt.dateti
         "consent_version": 1, "client_id": requests.CLIENT, "recipient": "岭南示例银行", "purpose": TEXT["zh_hans"],
         "reference_no": "LN-1", "item_ids": [ITEM], "outcome": "answered", "delivery_id": new_id("dlv"),
     }  # fmt: skip
-
-
-def _item(now: dt.datetime) -> DataItem:
-    item = DataItem(
-        item_id=ITEM, version=1, subject="natural_person", labels=TEXT, authority=TEXT, system="bench",
-        fields=[{"id": f, "label": TEXT} for f in FIELDS], cardinality="one", period_field=None, pi_class="PI", level=2,
-        sensitive=False, impact=None, share="C", important=False, frequency="Y", rule_set="gd-demo-2026.1",
-        digest="0" * 64, loaded_at=now,
-    )  # fmt: skip
-    db.session.add(item)
-    db.session.flush()
-    return item
 
 
 def _purpose(now: dt.datetime) -> Purpose:

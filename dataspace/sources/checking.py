@@ -7,7 +7,6 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from dataspace import catalogue, identifiers
 from dataspace.catalogue import DataItem
@@ -102,13 +101,3 @@ def _moment(text: str) -> dt.datetime | None:
         return found.astimezone(dt.UTC) if found.tzinfo is not None and len(text) >= len("2026-01-01T00:00Z") else None
     except (ValueError, OverflowError):
         return None
-
-
-def entries_of(checker: Checker, entries: list[Incoming | Flawed]) -> tuple[list[Checked], list[Flawed]]:
-    """Those that may be stored, and those that may not."""
-    good: list[Checked] = []
-    bad: list[Flawed] = []
-    for entry in entries:
-        judged: Any = checker.check(entry) if isinstance(entry, Incoming) else entry
-        (good if isinstance(judged, Checked) else bad).append(judged)
-    return good, bad
