@@ -38,7 +38,7 @@ lint: set-up-dev  ## Check style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: set-up-dev  ## Measure what programs ask most, each beside its floor, and the log of evidence as it grows
+bench: set-up-dev  ## Measure what programs ask most, each beside its floor, the log of evidence as it grows, an import
 	$(VENV)/bin/python -m bench
 
 screenshots: set-up-dev  ## Take pictures of every kind of page into var/screenshots (LANGUAGES= WIDTHS= SCHEMES= take fewer)

@@ -130,12 +130,12 @@ def _add(model: Any, rows: list[dict[str, Any]]) -> None:
 def _run(database: str, path: Path, records: int) -> Imported:
     command = [sys.executable, "-m", "flask", "--app", "wsgi", "sources", "import", str(path), "--source", SOURCE]
     began = time.monotonic()
-    sampled: list[tuple[float, float]] = []
+    sizes: list[float] = []
     with path.with_suffix(".out").open("w+", encoding="utf-8") as out:
         process = subprocess.Popen(command, env=dict(os.environ), stdout=out, stderr=subprocess.STDOUT)
         while process.poll() is None:
-            sampled.append((time.monotonic(), _resident(process.pid)))
-            time.sleep(0.2)
+            sizes.append(_resident(process.pid))
+            time.sleep(0.1)
         seconds = time.monotonic() - began
         out.seek(0)
         said = out.read()
@@ -143,13 +143,13 @@ def _run(database: str, path: Path, records: int) -> Imported:
         raise RuntimeError(f"the import said: {said[-300:]}")
     # What the service itself says of its pace: without the start of the process.
     pace = re.search(r"; (\d+) a second", said)
-    first, last = began + seconds / 10, began + seconds * 9 / 10
+    tenth = max(len(sizes) // 10, 1)
     return Imported(
         database=database,
         records=records,
         seconds=records / max(int(pace[1]), 1) if pace else seconds,
-        early=max(size for at, size in sampled if at <= first),
-        late=max(size for at, size in sampled if at >= last),
+        early=max(sizes[:tenth]),
+        late=max(sizes[-tenth:]),
     )
 
 
