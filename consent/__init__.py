@@ -40,6 +40,8 @@ amendments    withdraw an item, shorten: changes of what a living consent allows
 pauses        pause and resume, suspend and reinstate
 endings       withdraw, give back, revoke, expire: how it ends
 receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
+proof_check   a proof from the log that somebody brings: where it leads, or what of it does not match
+programs      the programs that check without us, as files
 regrading     items that became sensitive after they were given: the holder decides on them again
 person_codes  codes by which a holder lets a third party ask, once; short_codes: letters that people read out
 refusals      how long a third party waits after a refusal before it may ask again

@@ -15,7 +15,7 @@ from sqlalchemy import func, or_, select, tuple_, update
 
 from consent import cases
 from consent.cases import Case
-from consent.receipts import Receipt, Signed
+from consent.receipts import Receipt, Signed, evidence_of
 from consent.records import Consent, ConsentEvent, ConsentNotice, ConsentVersion
 from dataspace import mail
 from dataspace.accesses import Access
@@ -70,7 +70,7 @@ def parts(space_id: str, vault: Vault) -> Iterator[Part]:
     yield Part("authorizations/authorizations.json", array(_consents(space_id, key)), 1)
     for receipt in _receipts(space_id):
         signed = Signed.unpack(unseal(key, receipt.sealed, identity=receipt.receipt_id))
-        yield Part(f"authorizations/receipts/{receipt.receipt_id}.json", [signed.file], 1)
+        yield Part(f"authorizations/receipts/{receipt.receipt_id}.json", [signed.file_with(evidence_of(receipt))], 1)
     yield Part("cases/cases.json", array(_cases(space_id, vault)))
     yield Part("reads/reads.json", array(_reads(space_id)), 1)
 
@@ -187,7 +187,7 @@ def _of(model: Any, consent_id: str, key: Any) -> Any:
 
 
 def _receipts(space_id: str) -> Iterator[Any]:
-    own = select(Receipt.receipt_id, Receipt.sealed).join(Consent, Consent.consent_id == Receipt.consent_id)
+    own = select(*_columns(Receipt)).join(Consent, Consent.consent_id == Receipt.consent_id)
     return pages(own.where(Consent.space_id == space_id), Receipt.receipt_id)
 
 

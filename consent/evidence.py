@@ -212,6 +212,12 @@ def proof_at(index: int, log: Head) -> Proof:
     return Proof(index=index, hashes=_hashes(ranges), note=log.note)
 
 
+def shown(entry: Entry) -> dict[str, str | dict[str, Any]]:
+    """What whoever holds the thing can prove to anybody: {entry, statement, salt, proof}. Raises NotYet."""
+    proof = proof_of(entry).text
+    return {"entry": entry.digest.hex(), "statement": entry.statement, "salt": entry.salt.hex(), "proof": proof}
+
+
 def consistency(old: int, size: int) -> list[bytes]:
     """That the tree of ``old`` entries is the beginning of that of ``size`` (RFC 6962 section 2.1.2)."""
     return _hashes(merkle.consistency_ranges(old, size))

@@ -54,9 +54,7 @@ class Receipt(Model):
     @property
     def entry(self) -> Entry | None:
         """Its entry in the log of evidence; None when its salt is gone, or it is older than the log."""
-        if self.salt is None:
-            return None
-        return Entry.of("receipt", self.issued_at, self.salt, receipt_id=self.receipt_id, digest=self.digest)
+        return entry_of(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,11 +78,12 @@ class Signed:
 
     @property
     def file(self) -> bytes:
-        """As a JSON file that people can read: {evidence, receipt, signature}, canonical.
+        """As a JSON file that people can read: {evidence, receipt, signature}, canonical."""
+        return self.file_with(None)
 
-        ``evidence`` is for the proof that a public log has it; the receipt is signed before there can be one.
-        """
-        return jose.canonical({"receipt": self.content, "signature": self.signature, "evidence": None})
+    def file_with(self, evidence: dict[str, Any] | None) -> bytes:
+        """The same with the proof that the log of evidence has it: it is signed before there can be one."""
+        return jose.canonical({"receipt": self.content, "signature": self.signature, "evidence": evidence})
 
     @classmethod
     def sign(cls, content: dict[str, Any], key: jose.SigningKey) -> "Signed":
@@ -156,12 +155,12 @@ def of_space(receipt_id: str, space_id: str) -> Receipt:
     return found
 
 
-def was_issued(unverified_id: str, unverified_digest: str) -> bool:
-    """Whether there is a receipt of this number with this fingerprint (SHA-256, hex)."""
+def issued(unverified_id: str, unverified_digest: str) -> Receipt | None:
+    """The receipt of this number with this fingerprint (SHA-256, hex), if there is one."""
     if not _NUMBER.fullmatch(unverified_id) or not _FINGERPRINT.fullmatch(unverified_digest):
-        return False
-    query = select(Receipt.receipt_id).where(Receipt.receipt_id == unverified_id, Receipt.digest == unverified_digest)
-    return db.session.scalar(query) is not None
+        return None
+    query = select(Receipt).where(Receipt.receipt_id == unverified_id, Receipt.digest == unverified_digest)
+    return db.session.scalar(query)
 
 
 def signed(receipt: Receipt, *, vault: Vault) -> Signed:
@@ -177,11 +176,26 @@ def in_log(receipt: Receipt) -> bool:
 
 def proof_of(receipt: Receipt) -> dict[str, Any]:
     """That a receipt is in the log of evidence, for whoever has it: {entry, statement, salt, proof}. Raises NotYet."""
-    entry = receipt.entry
-    if entry is None:
+    if receipt.entry is None:
         raise evidence.NotYet("older than the log, or its salt is gone")
-    proof = evidence.proof_of(entry).text
-    return {"entry": entry.digest.hex(), "statement": entry.statement, "salt": entry.salt.hex(), "proof": proof}
+    return evidence.shown(receipt.entry)
+
+
+def evidence_of(receipt: Any) -> dict[str, Any] | None:
+    """The same of a row of receipts; None when there is no proof yet, or never will be."""
+    entry = entry_of(receipt)
+    try:
+        return evidence.shown(entry) if entry is not None else None
+    except (evidence.NotYet, evidence.LogBroken):  # a receipt is worth having also while the log stands still
+        return None
+
+
+def entry_of(receipt: Any) -> Entry | None:
+    """The entry of a row of receipts; None when its salt is gone, or it is older than the log."""
+    if receipt.salt is None:
+        return None
+    about = {"receipt_id": receipt.receipt_id, "digest": receipt.digest}
+    return Entry.of("receipt", receipt.issued_at, receipt.salt, **about)
 
 
 def _all_about(consent_id: str) -> Any:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import verify_log
 from flask import Flask
 
 from consent import evidence, worker
@@ -31,7 +32,6 @@ from dataspace.entries import Entry, WaitingEntry
 from dataspace.errors import NotFound
 from tests import factories
 from tests.conftest import make_settings
-from verifier import verify_log
 from wsgi import create_app
 
 KILLED = 9

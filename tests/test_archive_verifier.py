@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import verify_archive
-import verify_receipt
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from signed import Refused, load_keys
 
 from consent import archives, endings, worker
 from consent.keys import KeyUse
@@ -53,8 +53,8 @@ def said(raw: bytes, keys: Path, now: dt.datetime) -> list[str]:
     path = keys.with_name("archive.zip")
     path.write_bytes(raw)
     try:
-        _list, wrong = verify_archive.check(path, verify_receipt.load_keys(keys), now)
-    except verify_receipt.Refused as refused:
+        _list, wrong = verify_archive.check(path, load_keys(keys), now)
+    except Refused as refused:
         return [refused.sentence["en"]] if refused.status == 1 else []
     assert all(chinese for _english, chinese in wrong)
     return [english for english, _chinese in wrong]
@@ -109,7 +109,7 @@ def test_any_changed_byte_is_refused_or_changes_nothing(archive: bytes, keys: Pa
 def test_anything_else_is_refused_with_a_sentence(raw: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.getbasetemp() / "something.zip"
     path.write_bytes(raw)
-    with pytest.raises(verify_receipt.Refused):
+    with pytest.raises(Refused):
         verify_archive.check(path, {}, dt.datetime.now(dt.UTC))
 
 
@@ -229,7 +229,7 @@ def test_as_a_program(archive: bytes, keys: Path, tmp_path: Path) -> None:
     assert "Exit status: 0" in run("--help").stdout
 
 
-@pytest.mark.parametrize("name", ["verify_receipt.py", "verify_archive.py"])
+@pytest.mark.parametrize("name", sorted(path.name for path in PROGRAM.parent.glob("*.py")))
 def test_anybody_fetches_the_programs(app: Flask, name: str) -> None:
     answer = app.test_client().get(f"/receipts/programs/{name}")
     assert answer.status_code == 200
@@ -240,3 +240,24 @@ def test_anybody_fetches_the_programs(app: Flask, name: str) -> None:
 @pytest.mark.parametrize("name", ["wsgi.py", "..%2Fwsgi.py", "%2Fetc%2Fpasswd", "verify_receipt.pyc"])
 def test_and_nothing_else(app: Flask, name: str) -> None:
     assert app.test_client().get(f"/receipts/programs/{name}").status_code == 404
+
+
+def test_all_of_them_run_from_one_file(app: Flask, archive: bytes, keys: Path, tmp_path: Path) -> None:
+    """In isolated mode, from a folder where nothing of ours is."""
+    (tmp_path / "archive.zip").write_bytes(archive)
+    (tmp_path / "verifier.pyz").write_bytes(app.test_client().get("/receipts/programs/verifier.pyz").data)
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-I", "-X", "utf8", "verifier.pyz", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
+        )  # fmt: skip
+
+    assert run("archive", "archive.zip", "--keys", "keys.json").returncode == 0
+    helped = run("--help")
+    assert (helped.returncode, helped.stderr) == (0, "")
+    for path in sorted(PROGRAM.parent.glob("verify_*.py")):
+        what = path.stem.removeprefix("verify_")
+        assert f"  {what} " in helped.stdout
+    assert "usage: verifier receipt" in run("receipt", "--help").stdout
+    assert run("nonsense").returncode == run().returncode == 2

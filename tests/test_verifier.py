@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import verify_receipt
 from flask import Flask
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from signed import Refused, load_keys
 
 from consent import amendments, endings, lifecycle, pauses, receipts
 from consent.documents import Choices
@@ -21,8 +23,6 @@ from consent.records import Consent
 from dataspace import jose
 from tests import factories
 from tests.consent.test_records import company_world
-from verifier import verify_receipt
-from verifier.verify_receipt import Refused
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = ROOT / "verifier" / "verify_receipt.py"
@@ -106,7 +106,7 @@ def keys(app: Flask, now: dt.datetime, tmp_path: Path) -> Path:
 
 
 def test_what_a_change_has_changed_is_said(keys: Path, now: dt.datetime) -> None:
-    known, lines = verify_receipt.load_keys(keys), {}
+    known, lines = load_keys(keys), {}
     for receipt in signed(amended(now)):
         content = verify_receipt.check(receipt.file, known, now)
         lines[content["kind"]] = [
@@ -134,7 +134,7 @@ def test_what_a_change_has_changed_is_said(keys: Path, now: dt.datetime) -> None
 def test_good_receipts_of_every_kind_hold_in_both_forms(
     make: Callable[[dt.datetime], Consent], keys: Path, now: dt.datetime
 ) -> None:
-    found, known = signed(make(now)), verify_receipt.load_keys(keys)
+    found, known = signed(make(now)), load_keys(keys)
     now += 100 * DAY
     for receipt in found:
         content = verify_receipt.check(receipt.file, known, now)
@@ -165,7 +165,7 @@ def altered(content: dict[str, Any], path: tuple[str | int, ...]) -> dict[str, A
 
 
 def test_every_altered_field_fails_and_is_named(keys: Path, now: dt.datetime) -> None:
-    (receipt,), known = signed(refused(now)), verify_receipt.load_keys(keys)
+    (receipt,), known = signed(refused(now)), load_keys(keys)
     for path in leaves(receipt.content):
         content = altered(receipt.content, path)
         file = jose.canonical({"receipt": content, "signature": receipt.signature, "evidence": None})
@@ -195,12 +195,12 @@ def test_what_was_altered_is_said_in_words(
     content = altered(receipt.content, path)
     file = jose.canonical({"receipt": content, "signature": receipt.signature, "evidence": None})
     with pytest.raises(Refused) as caught:
-        verify_receipt.check(file, verify_receipt.load_keys(keys), now)
+        verify_receipt.check(file, load_keys(keys), now)
     assert caught.value.sentence["en"].endswith(f" What does not match: {named}.")
 
 
 def test_any_changed_byte_is_refused(keys: Path, now: dt.datetime) -> None:
-    (receipt,), known = signed(refused(now)), verify_receipt.load_keys(keys)
+    (receipt,), known = signed(refused(now)), load_keys(keys)
 
     @settings(max_examples=300, deadline=None)
     @given(
@@ -235,11 +235,11 @@ def test_a_file_saved_anew_is_told_from_an_altered_one(keys: Path, now: dt.datet
     (receipt,) = signed(refused(now))
     pretty = json.dumps(json.loads(receipt.file), indent=2, ensure_ascii=False).encode()
     with pytest.raises(Refused, match="saved anew"):
-        verify_receipt.check(pretty, verify_receipt.load_keys(keys), now)
+        verify_receipt.check(pretty, load_keys(keys), now)
 
 
 def test_a_receipt_of_the_future_and_one_of_another_service_are_refused(keys: Path, now: dt.datetime) -> None:
-    (receipt,), known = signed(refused(now)), verify_receipt.load_keys(keys)
+    (receipt,), known = signed(refused(now)), load_keys(keys)
     with pytest.raises(Refused, match="dates"):
         verify_receipt.check(receipt.file, known, now - DAY)
     stranger = jose.SigningKey(kid=next(iter(known)), alg="ES256", private_key=jose.generate_key("ES256"))
@@ -251,7 +251,7 @@ def test_a_receipt_of_the_future_and_one_of_another_service_are_refused(keys: Pa
 
 
 def test_signed_contradictions_are_found(keys: Path, now: dt.datetime) -> None:
-    (receipt,), known = signed(refused(now)), verify_receipt.load_keys(keys)
+    (receipt,), known = signed(refused(now)), load_keys(keys)
     ours = factories.registry().keyring.signing_key("records", now)
     for path, named in (
         (("consent_digest",), "consent"),
@@ -266,21 +266,24 @@ def test_signed_contradictions_are_found(keys: Path, now: dt.datetime) -> None:
         verify_receipt.check(Signed.sign(altered(receipt.content, ("schema",)), ours).file, known, now)
 
 
-def test_it_shares_nothing_with_the_service() -> None:
-    tree = ast.parse(PROGRAM.read_text("utf-8"))
-    names = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or "."] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
-    }
-    assert names - set(sys.stdlib_module_names) == {"cryptography"}
+PROGRAMS = sorted((ROOT / "verifier").glob("*.py"))
+
+
+def test_no_program_shares_anything_with_the_service() -> None:
+    found = set()
+    for program in PROGRAMS:
+        for node in ast.walk(ast.parse(program.read_text("utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [node.module or "."] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+                found |= {name.split(".")[0] for name in names}
+    own = {program.stem for program in PROGRAMS}
+    assert found - set(sys.stdlib_module_names) - own == {"cryptography"}
 
 
 def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """As a person runs it, in a folder where nothing of ours is."""
     return subprocess.run(
-        [sys.executable, "-I", "-X", "utf8", str(PROGRAM), *arguments],
+        [sys.executable, "-E", "-s", "-X", "utf8", str(PROGRAM), *arguments],
         cwd=cwd, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
     )  # fmt: skip
 

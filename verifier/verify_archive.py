@@ -10,8 +10,8 @@ What is checked: the signature of the list of files, that the archive holds thes
 digest, and every receipt. Everything that does not match is said in a sentence of its own.
 
 Exit status: 0 all of it is genuine and unchanged; 1 it is not; 2 it could not be checked (a file is missing, or is not
-what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py beside it; shares no code with
-the service.
+what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py, signed.py and tlog.py beside
+it; shares no code with the service.
 """
 
 import argparse
@@ -27,11 +27,20 @@ from pathlib import Path
 from typing import Any
 
 import verify_receipt
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from verify_receipt import LEEWAY, Refused, moment, parse, unbase64
+from signed import (
+    LANGUAGES,
+    LEEWAY,
+    WRONG,
+    Keys,
+    Refused,
+    Sentence,
+    UnknownKey,
+    check_jws,
+    load_keys,
+    moment,
+    parse,
+    unbase64,
+)
 
 SCHEMA, TYP = "gd-dsa-archive/1", "dsa-archive+json"
 LIST, SIGNED, SUMS = "manifest.json", "manifest.jws", "SHA256SUMS"
@@ -41,8 +50,6 @@ CHUNK = 1024 * 1024
 DESCRIPTORS = {0, 12, 16, 20, 24}  # what may stand between two files of a zip (APPNOTE 4.3.9)
 # What reading a damaged zip file raises; RuntimeError: it wants a password.
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
-Keys = dict[str, ec.EllipticCurvePublicKey]
-Sentence = tuple[str, str]  # English, Chinese
 
 
 def altered_list() -> Refused:
@@ -92,20 +99,16 @@ def signed_list(file: zipfile.ZipFile, keys: Keys, now: dt.datetime) -> tuple[di
         )
     try:
         header64, payload64, signature64 = raw.decode("ascii").split(".")
-        header, payload, signature = parse(unbase64(header64)), unbase64(payload64), unbase64(signature64)
-        if header["alg"] != "ES256" or header["typ"] != TYP or len(signature) != 64:
-            raise altered_list()
-        key = keys.get(header["kid"])
-        if key is None:
-            raise Refused(
-                "The list is signed with a key that is not in the key file: it is not from this service, or the key "
-                "file is old.",
-                "清单签名所用的密钥不在密钥文件里：副本不是本平台签发的，或者密钥文件太旧。",
-            )
-        number = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
-        key.verify(encode_dss_signature(*number), f"{header64}.{payload64}".encode(), ec.ECDSA(hashes.SHA256()))
+        payload = unbase64(payload64)
+        check_jws(header64, payload, signature64, keys=keys, typ=TYP)
         said: dict[str, Any] = parse(payload)
-    except (ValueError, KeyError, TypeError, RecursionError, InvalidSignature):
+    except UnknownKey:
+        raise Refused(
+            "The list is signed with a key that is not in the key file: it is not from this service, or the key file "
+            "is old.",
+            "清单签名所用的密钥不在密钥文件里：副本不是本平台签发的，或者密钥文件太旧。",
+        ) from None
+    except WRONG:
         raise altered_list() from None
     if said.get("schema") != SCHEMA:
         raise Refused("Signed, but of another form: take a newer verifier.", "签名有效，但格式不同，请用新版程序核对。")
@@ -200,11 +203,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("archive", type=Path, help="the copy as it was downloaded (a zip file)")
     parser.add_argument("--keys", type=Path, required=True, help="the service's public keys, as a JWK set")
-    parser.add_argument("--language", choices=verify_receipt.LANGUAGES, default="zh", help="default: zh")
+    parser.add_argument("--language", choices=LANGUAGES, default="zh", help="default: zh")
     options = parser.parse_args(arguments)
     started, zh = time.perf_counter(), options.language == "zh"
     try:
-        said, wrong = check(options.archive, verify_receipt.load_keys(options.keys), dt.datetime.now(dt.UTC))
+        said, wrong = check(options.archive, load_keys(options.keys), dt.datetime.now(dt.UTC))
     except Refused as refused:
         print(refused.sentence[options.language], file=sys.stderr)
         return refused.status

@@ -1,33 +1,52 @@
 #!/usr/bin/env python3
 """Checks a receipt of the data space authorization service, without the service and without a network.
 
-    python verify_receipt.py receipt.json --keys keys.json
+    python verify_receipt.py receipt.json --keys keys.json --log-key KEY
 
-receipt.json is a receipt as its holder downloads it (the readable JSON file, or the compact JWS). keys.json is the
-service's public key set, from /receipts/keys; get it once, from the service itself, and keep it.
+receipt.json is a receipt as its holder downloads it: the readable JSON file, the PDF (which carries that file), or
+the compact JWS. keys.json is the service's public key set, from /receipts/keys. KEY is the verifier key of the
+service's public log, one line, from /log/key, or a file that holds it. Get both once, from the service itself, and
+keep them.
 
-Exit status: 0 the receipt is genuine and unchanged; 1 it is not; 2 it could not be checked (a file is missing, or is
-not what it should be). Needs Python 3.11 and the package "cryptography"; shares no code with the service.
+The file brings the proof that the receipt is in the log, or --proof names it (proof.json beside a JWS). One that was
+downloaded within a second or two of being written has none yet: it is there with the next download. Without --log-key
+the proof is not checked, and the program says so.
+
+Exit status: 0 the receipt is genuine and unchanged, and in the log if --log-key is given; 1 it is not; 2 it could not
+be checked (a file is missing, is not what it should be, or has no proof yet). Needs Python 3.11, the package
+"cryptography", and signed.py and tlog.py beside it; shares no code with the service.
 """
 
 import argparse
-import base64
 import datetime as dt
-import hashlib
-import json
+import re
 import sys
 import time
+import zlib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+import tlog
+from signed import (
+    LANGUAGES,
+    LEEWAY,
+    WRONG,
+    Keys,
+    Refused,
+    Sentence,
+    UnknownKey,
+    canonical,
+    check_jws,
+    load_keys,
+    moment,
+    parse,
+    read_file,
+    sha256,
+    unbase64,
+)
 
 SCHEMA, TYP, MAX_BYTES = "gd-dsa-receipt/1", "dsa-receipt+json", 256 * 1024
-LEEWAY = dt.timedelta(minutes=5)  # how far the clock of this computer may be behind
-LANGUAGES = {"zh": "zh_hans", "en": "en"}
+_CARRIED = re.compile(rb"/Type /EmbeddedFile[^<>]{0,200}>>\s{1,4}stream\r?\n")  # as the service writes it
 # What the parts of a receipt are called: (English, Chinese).
 PARTS = {
     "head": ("its number, date or state", "凭据的编号、日期或状态"),
@@ -56,123 +75,69 @@ KINDS = {
 OTHER_PART = ("a part of the consent ({name})", "授权中的一部分（{name}）")
 
 
-class Refused(Exception):
-    """Why a receipt is not to be believed, or could not be read; one sentence in two languages."""
+class Brought(NamedTuple):
+    """A receipt as it lies in a file; header and signature still in base64url. Nothing of it is checked."""
 
-    def __init__(self, english: str, chinese: str, *, status: int = 1) -> None:
-        super().__init__(english)
-        self.sentence, self.status = {"en": english, "zh": chinese}, status
-
-
-def canonical(value: Any) -> bytes:
-    """RFC 8785, for what receipts consist of: no fractions, and names in ASCII."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return text.encode()
+    header: str
+    payload: bytes
+    signature: str
+    evidence: Any
 
 
-def sha256(value: Any) -> str:
-    return hashlib.sha256(value if isinstance(value, bytes) else canonical(value)).hexdigest()
-
-
-def parse(raw: bytes) -> Any:
-    """JSON in which nothing can hide: no fraction, no number that is none, no name twice."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _value in pairs}) != len(pairs) or not all(name.isascii() for name, _ in pairs):
-            raise ValueError("a name twice, or not in ASCII")
-        return dict(pairs)
-
-    def never(text: str) -> NoReturn:
-        raise ValueError(text)
-
-    return json.loads(raw.decode(), object_pairs_hook=once, parse_float=never, parse_constant=never)
-
-
-def unbase64(text: str) -> bytes:
-    """base64url without padding, in the one spelling that each value has."""
-    value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if base64.urlsafe_b64encode(value).rstrip(b"=").decode() != text:
-        raise ValueError("not base64url")
-    return value
-
-
-def load_keys(path: Path) -> dict[str, ec.EllipticCurvePublicKey]:
-    """The keys of a JWK set by which receipts can be signed: ES256, by kid."""
-    try:
-        found = {}
-        for jwk in json.loads(path.read_bytes())["keys"]:
-            if jwk.get("kty") == "EC" and jwk.get("crv") == "P-256" and jwk.get("use", "sig") == "sig":
-                point = b"\x04" + unbase64(jwk["x"]) + unbase64(jwk["y"])
-                found[jwk["kid"]] = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    except OSError:
-        raise Refused(f"The key file {path} cannot be opened.", f"无法打开密钥文件 {path}。", status=2) from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Refused(f"{path} is not a set of public keys.", f"{path} 不是公钥文件。", status=2) from None
-    return found
-
-
-def load_receipt(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError:
-        raise Refused(f"The file {path} cannot be opened.", f"无法打开文件 {path}。", status=2) from None
-
-
-def take_apart(raw: bytes) -> tuple[str, bytes, str]:
-    """(header, payload, signature) of either form; header and signature still in base64url."""
+def take_apart(raw: bytes) -> Brought:
+    """A receipt in any of its forms. Raises Refused."""
     damaged = Refused("The file is damaged, or is no receipt.", "文件已损坏，或者不是凭据。")
     if len(raw) > MAX_BYTES:
         raise damaged
     try:
-        text = raw.strip()
+        text = carried(raw) if raw.startswith(b"%PDF-") else raw.strip()
         if not text.startswith(b"{"):
             header, payload, signature = text.decode("ascii").split(".")
-            return header, unbase64(payload), signature
+            return Brought(header, unbase64(payload), signature, None)
         whole = parse(text)
         header, nothing, signature = whole["signature"].split(".")
-        if set(whole) != {"receipt", "signature", "evidence"} or nothing or whole["evidence"] is not None:
+        if set(whole) != {"receipt", "signature", "evidence"} or nothing:
             raise damaged
         if canonical(whole) != text:
             raise Refused(
                 "The file was saved anew in another form. Check the file as it was downloaded.",
                 "文件被另存成了别的格式。请核对下载时的原文件。",
             )
-        return header, canonical(whole["receipt"]), signature
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return Brought(header, canonical(whole["receipt"]), signature, whole["evidence"])
+    except WRONG:
         raise damaged from None
 
 
-def check_signature(raw: bytes, keys: dict[str, ec.EllipticCurvePublicKey]) -> bytes:
-    """The payload that is signed. Says which part was altered, if one was."""
-    header64, payload, signature64 = take_apart(raw)
-    altered = Refused(*(a.format(parts=b) for a, b in zip(ALTERED, altered_parts(payload), strict=True)))
+def carried(pdf: bytes) -> bytes:
+    """The signed file that a PDF of the service carries. Raises ValueError when there is none, or not one only."""
+    places = [match.end() for match in _CARRIED.finditer(pdf)]
+    if len(places) != 1:
+        raise ValueError("not one file in it")
+    opened = zlib.decompressobj()
     try:
-        header, signature = parse(unbase64(header64)), unbase64(signature64)
-        key = keys.get(header["kid"])
-        if header["alg"] != "ES256" or header["typ"] != TYP or len(signature) != 64:
-            raise altered
-        if key is None:
-            raise Refused(
-                "It is signed with a key that is not in the key file: it is not from this service, or the key file is "
-                "old.",
-                "签名所用的密钥不在密钥文件里：凭据不是本平台签发的，或者密钥文件太旧。",
-            )
-        number = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
-        key.verify(encode_dss_signature(*number), f"{header64}.{_base64(payload)}".encode(), ec.ECDSA(hashes.SHA256()))
-    except (ValueError, KeyError, TypeError, RecursionError, InvalidSignature):
-        raise altered from None
-    return payload
+        return opened.decompress(pdf[places[0] :], MAX_BYTES)
+    except zlib.error:
+        raise ValueError("damaged") from None
+
+
+def check_signature(brought: Brought, keys: Keys) -> None:
+    """Says which part was altered, if one was. Raises Refused."""
+    try:
+        check_jws(brought.header, brought.payload, brought.signature, keys=keys, typ=TYP)
+    except UnknownKey:
+        raise Refused(
+            "It is signed with a key that is not in the key file: it is not from this service, or the key file is old.",
+            "签名所用的密钥不在密钥文件里：凭据不是本平台签发的，或者密钥文件太旧。",
+        ) from None
+    except ValueError:
+        parts = altered_parts(brought.payload)
+        raise Refused(*(a.format(parts=b) for a, b in zip(ALTERED, parts, strict=True))) from None
 
 
 ALTERED = (
     "The signature does not match: the receipt was altered, or is not from this service.{parts}",
     "签名不符：凭据被改动过，或者不是本平台签发的。{parts}",
 )
-
-
-def _base64(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
 def parts_of(content: dict[str, Any]) -> dict[str, Any]:
@@ -195,7 +160,7 @@ def altered_parts(payload: bytes) -> tuple[str, str]:
         parts, digests = parts_of(content), content["digests"]
         wrong = [name for name in sorted({*parts, *digests}) if sha256(parts.get(name)) != digests.get(name)]
         named = [[part_name(name, parts.get(name), which) for name in wrong] for which in (0, 1)]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except WRONG:
         return "", ""
     if not wrong:
         return "", ""
@@ -209,9 +174,15 @@ def part_name(name: str, part: Any, which: int) -> str:
     return PARTS.get(name, OTHER_PART)[which].format(name=name.removeprefix("consent/"))
 
 
-def check(raw: bytes, keys: dict[str, ec.EllipticCurvePublicKey], now: dt.datetime) -> dict[str, Any]:
-    """What the receipt says, when all of it holds. Raises Refused."""
-    payload = check_signature(raw, keys)
+def check(raw: bytes, keys: Keys, now: dt.datetime) -> dict[str, Any]:
+    """What the receipt says, when all of it holds but for the proof from the log. Raises Refused."""
+    return check_content(take_apart(raw), keys, now)
+
+
+def check_content(brought: Brought, keys: Keys, now: dt.datetime) -> dict[str, Any]:
+    """The same, of a file that is open. Raises Refused."""
+    check_signature(brought, keys)
+    payload = brought.payload
     content: dict[str, Any] = parse(payload)
     if content.get("schema") != SCHEMA:
         raise Refused("Signed, but of another form: take a newer verifier.", "签名有效，但格式不同，请用新版程序核对。")
@@ -234,8 +205,48 @@ def check(raw: bytes, keys: dict[str, ec.EllipticCurvePublicKey], now: dt.dateti
     return content
 
 
-def moment(text: str) -> dt.datetime:
-    return dt.datetime.fromisoformat(text)
+def check_in_log(brought: Brought, evidence: Any, log_key: str | None) -> Sentence:
+    """That this very receipt is in the log, or why that was not checked, in words. Raises Refused."""
+    if evidence is None and log_key is None:
+        return (
+            "It carries no proof from the public log: that comes a second or two later, with the next download.",
+            "文件里还没有存证链的证明：凭据写成一两秒后才有，再下载一次即可。",
+        )
+    if evidence is None:
+        raise Refused(
+            "The receipt is genuine, but it carries no proof from the public log. Download it again.",
+            "凭据真实，但文件里没有存证链的证明，请重新下载。",
+            status=2,
+        )
+    statement, _entry, _proof = tlog.check_statement(evidence)
+    about = {"kind": "receipt", "receipt_id": parse(brought.payload)["receipt_id"], "digest": sha256(brought.payload)}
+    if {name: statement.get(name) for name in about} != about:
+        raise Refused(
+            "The receipt is genuine, but the proof from the log is about something else.",
+            "凭据真实，但所附的存证链证明说的是另一件事。",
+        )
+    if log_key is None:
+        return (
+            "It carries a proof from the public log, which was not checked: name the log's key with --log-key.",
+            "文件附有存证链的证明，但没有核对：请用 --log-key 指定存证链公钥。",
+        )
+    try:
+        return tlog.in_words(tlog.check_evidence(evidence, log_key))
+    except Refused as refused:
+        said = refused.sentence
+        raise Refused(
+            f"The receipt is genuine, but its proof from the log does not hold. {said['en']}",
+            f"凭据真实，但存证链证明不成立。{said['zh']}",
+        ) from None
+
+
+def load_evidence(path: Path) -> Any:
+    """The proof of a file of its own. Raises Refused."""
+    raw = read_file(path, tlog.MAX_PROOF)
+    try:
+        return parse(raw)
+    except WRONG:
+        raise Refused(f"{path} is no proof.", f"{path} 不是存证链证明。", status=2) from None
 
 
 def describe(content: dict[str, Any], language: str, now: dt.datetime) -> list[str]:
@@ -281,21 +292,26 @@ def changes(content: dict[str, Any], which: int) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("receipt", type=Path, help="the receipt, as JSON file or compact JWS")
+    parser.add_argument("receipt", type=Path, help="the receipt, as JSON file, PDF or compact JWS")
     parser.add_argument("--keys", type=Path, required=True, help="the service's public keys, as a JWK set")
+    parser.add_argument("--log-key", help="the verifier key of the service's log, or a file with it")
+    parser.add_argument("--proof", type=Path, help="the proof from the log, when the receipt is a compact JWS")
     parser.add_argument("--language", choices=LANGUAGES, default="zh", help="of what is said (default: zh)")
     parser.add_argument("--text", action="store_true", help="also print the text as it was shown")
     options = parser.parse_args(arguments)
-    started, now, zh = time.perf_counter(), dt.datetime.now(dt.UTC), options.language == "zh"
+    started, now, which = time.perf_counter(), dt.datetime.now(dt.UTC), int(options.language == "zh")
     try:
-        keys = load_keys(options.keys)
-        content = check(load_receipt(options.receipt), keys, now)
+        brought = take_apart(read_file(options.receipt, MAX_BYTES))
+        content = check_content(brought, load_keys(options.keys), now)
+        evidence = load_evidence(options.proof) if options.proof else brought.evidence
+        in_log = check_in_log(brought, evidence, tlog.load_key(options.log_key) if options.log_key else None)
     except Refused as refused:
         print(refused.sentence[options.language], file=sys.stderr)
         return refused.status
     took = (time.perf_counter() - started) * 1000
-    print(f"凭据真实，内容未被改动（核对用时 {took:.0f} 毫秒）。" if zh else f"Genuine and unchanged ({took:.0f} ms).")
+    print((f"Genuine and unchanged ({took:.0f} ms).", f"凭据真实，内容未被改动（核对用时 {took:.0f} 毫秒）。")[which])
     print("\n".join(describe(content, options.language, now)))
+    print(f"  {in_log[which]}")
     if options.text:
         print("", content["notice"]["text"], sep="\n")
     return 0

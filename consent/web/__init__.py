@@ -22,7 +22,8 @@ metrics     figures of operation as monitoring systems read them
 logos       logos of third parties at an address of ours
 logout      signing out at the wish of a client; messenger: telling the others at once
 dashboard   my authorizations, one consent, stopping it, the second person's approval
-receipts    receipts as page and as files; checking one
+receipts    receipts as page and as files
+check       checking what anybody holds
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 living      what a holder does with a living authorization; stopping many at once
 cards       what the dashboard shows of a consent

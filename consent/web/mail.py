@@ -72,7 +72,8 @@ def _words(one: Mail, registry: Registry, settings: Settings) -> Letter:
         text = _signed(paragraphs, settings)
         attached: tuple[tuple[str, bytes], ...] = ()
         if receipt is not None and row.with_receipts:
-            attached = ((f"{receipt.receipt_id}.json", receipts.signed(receipt, vault=registry.vault).file),)
+            signed = receipts.signed(receipt, vault=registry.vault)
+            attached = ((f"{receipt.receipt_id}.json", signed.file_with(receipts.evidence_of(receipt))),)
         return Letter(to=where["address"], subject=title, text=text, attached=attached)
 
 

@@ -1,7 +1,7 @@
 """A receipt on paper: a PDF that carries its own letters and a QR code that leads to the check.
 
-Everything on it is in the receipt; what makes it proof is the signed file, which the last lines name by its
-fingerprint.
+Everything on it is in the receipt; what makes it proof is the signed file, which the PDF carries inside and the last
+lines name by its fingerprint.
 """
 
 from io import BytesIO
@@ -74,11 +74,17 @@ class Paper(FPDF):
                 self.set_y(max(self.get_y(), below))
 
 
-def write(receipt: ReceiptView, *, digest: str, check_url: str, language: str) -> bytes:
-    """The PDF. ``digest``: of what was signed; ``check_url``: what the QR code says; ``language``: a BCP 47 tag."""
+def write(receipt: ReceiptView, *, digest: str, check_url: str, language: str, file: bytes) -> bytes:
+    """The PDF.
+
+    ``digest``: of what was signed; ``check_url``: what the QR code says; ``language``: a BCP 47 tag; ``file``: the
+    signed file.
+    """
     paper = Paper(receipt.receipt_id)
     paper.set_lang(language)
     paper.set_title(_("Receipt"))
+    # One file, compressed: this is what receipt_check and the published program look for.
+    paper.embed_file(bytes=file, basename=f"{receipt.receipt_id}.json", mime_type="application/json", compress=True)
     paper.add_page()
     _top(paper, receipt, check_url)
     if receipt.changes:

@@ -55,8 +55,8 @@ class ReceiptView:
     shown: str
 
     @classmethod
-    def of(cls, content: dict[str, Any], locale: str) -> "ReceiptView":
-        """What a receipt says, in the reader's language."""
+    def of(cls, content: dict[str, Any], locale: str, *, own: bool = True) -> "ReceiptView":
+        """What a receipt says, in the reader's language; ``own``: the reader is its holder."""
         document, said = content["consent"], content["words"]
         purpose = document["purpose"]
         return cls(
@@ -71,7 +71,7 @@ class ReceiptView:
             reference_no=plain(purpose["reference_no"] or ""),
             items=_items(document, locale),
             terms=_terms(document, locale),
-            event=_event(content, locale),
+            event=_event(content, locale, own=own),
             changes=_changes(content, locale),
             proof=_proof(content),
             shown=plain(content["notice"]["text"]),
@@ -151,12 +151,12 @@ def _terms(document: dict[str, Any], locale: str) -> Pairs:
     )
 
 
-def _event(content: dict[str, Any], locale: str) -> Pairs:
+def _event(content: dict[str, Any], locale: str, *, own: bool) -> Pairs:
     event = content["event"]
     said = " · ".join(filter(None, (grounds.label(event["reason_code"]), plain(event["text"]))))
     return _said(
         (_("When"), moment(event["at"])),
-        (_("By whom"), _by(event, content["consent"], locale)),
+        (_("By whom"), _by(event, content["consent"], locale, own=own)),
         (_("Reason"), said),
     )
 
@@ -173,10 +173,10 @@ def _changes(content: dict[str, Any], locale: str) -> Pairs:
     return changes.told(found, items, locale)
 
 
-def _by(event: dict[str, Any], document: dict[str, Any], locale: str) -> str:
+def _by(event: dict[str, Any], document: dict[str, Any], locale: str, *, own: bool) -> str:
     """In which capacity somebody acted; who it was, the text as it was shown says."""
     if event["capacity"] == Capacity.SELF:
-        return str(_("by yourself"))
+        return str(_("by yourself") if own else _("by the holder"))
     if event["capacity"]:
         return str(words.CAPACITIES[event["capacity"]])
     if event["channel"] == "client":

@@ -1,50 +1,28 @@
-"""Receipts in their holder's hands: the page, the files; and checking one, which anybody may do with what they hold."""
+"""Receipts in their holder's hands: the page, the files; and what it takes to check them without us."""
 
 import threading
-from pathlib import Path
-from typing import Any
 from urllib.parse import urlencode
 
 import segno
-from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, Response, current_app, jsonify, redirect, render_template, url_for
 from flask.blueprints import BlueprintSetupState
-from flask_babel import format_datetime, get_locale, lazy_gettext
-from flask_babel import gettext as _
+from flask_babel import format_datetime, get_locale
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import lifecycle, receipt_check, receipts
+from consent import lifecycle, programs, receipts
 from consent.keys import JWKS_MAX_AGE, KeyUse
-from consent.receipt_check import Finding, Verdict
 from consent.receipts import Receipt, Signed
 from consent.web import receipt_pdf, words
 from consent.web.context import registry
 from consent.web.receipt_view import ReceiptView
 from dataspace import clock, jose
-from dataspace.catalogue import in_language
 from dataspace.errors import NotFound
 from dataspace.web.limits import limited
 from dataspace.web.shell import LANGUAGES, services
 from dataspace.web.signin import require_holder, the_actor
-from dataspace.web.values import one
 
 bp = Blueprint("receipts", __name__)
-PROGRAMS = ("verify_receipt.py", "verify_archive.py")
 ONE_AT_A_TIME = "receipts.one_at_a_time"
-
-# The parts of a receipt, as far as a page has a word for them: what does not fit is named by it.
-PARTS: dict[str, Any] = {
-    "head": lazy_gettext("number, date or state of the receipt"),
-    "words": lazy_gettext("the sentence that says what happened"),
-    "event": lazy_gettext("when, by whom and in which way it happened"),
-    "notice": lazy_gettext("the text as it was shown"),
-    "consent/head": lazy_gettext("number, version or date of the authorization"),
-    "consent/recipient": lazy_gettext("who receives the data"),
-    "consent/purpose": lazy_gettext("what for"),
-    "consent/use": lazy_gettext("how long and how often it may be read"),
-    "consent/retention": lazy_gettext("how long the data is kept"),
-    "consent/third_parties": lazy_gettext("to whom else it is given"),
-    "consent/cross_border": lazy_gettext("where abroad it goes"),
-}
 
 
 @bp.record_once
@@ -81,15 +59,15 @@ def page(receipt_id: str) -> str:
 @bp.get("/receipts/<receipt_id>/receipt.json")
 @require_holder
 def as_json(receipt_id: str) -> Response:
-    """The readable file: what the receipt says, and the signature over it."""
-    _row, signed = _own(receipt_id)
-    return _file(signed.file, "application/json", f"{receipt_id}.json")
+    """The readable file: what the receipt says, the signature over it, and the proof that the public log has it."""
+    row, signed = _own(receipt_id)
+    return _file(signed.file_with(receipts.evidence_of(row)), "application/json", f"{receipt_id}.json")
 
 
 @bp.get("/receipts/<receipt_id>/receipt.jws")
 @require_holder
 def as_jws(receipt_id: str) -> Response:
-    """The compact JWS, for programs."""
+    """The compact JWS, for programs; ``proof.json`` is beside it."""
     _row, signed = _own(receipt_id)
     return _file(signed.compact.encode(), "application/jose", f"{receipt_id}.jws")
 
@@ -106,46 +84,17 @@ def proof(receipt_id: str) -> Response:
 @limited("30/minute")
 @require_holder
 def as_pdf(receipt_id: str) -> Response:
-    """For paper, with a QR code that leads to the check."""
+    """For paper, with a QR code that leads to the check; as a file it carries the signed one."""
     row, signed = _own(receipt_id)
     return _file(_pdf(row, signed), "application/pdf", f"{receipt_id}.pdf")
-
-
-@bp.get("/receipts/check")
-@limited("60/minute")
-def check_page() -> str:
-    """Where a receipt can be checked; with the number and fingerprint of a QR code, whether there is such a receipt."""
-    number, fingerprint = request.args.get("receipt", ""), request.args.get("digest", "")
-    known = receipts.was_issued(number, fingerprint) if number and fingerprint else None
-    return render_template("receipts/check.html", known=known, finding=None)
-
-
-@bp.post("/receipts/check")
-@limited("30/minute")
-def check() -> str:
-    """Check what was brought: a file, or pasted text. It is not kept."""
-    file = request.files.get("file")
-    brought = (file.read() if file else b"") or request.form.get("pasted", "").encode("utf-8", "replace")
-    finding = receipt_check.check(brought, clock.now(), keyring=registry().keyring)
-    view = ReceiptView.of(finding.content, _locale()) if finding.content else None
-    return render_template(
-        "receipts/check.html",
-        known=None,
-        finding=finding,
-        receipt=view,
-        wrong=_names(finding),
-        verdict=Verdict,
-    )
 
 
 @bp.get("/receipts/programs/<name>")
 @limited("60/minute")
 def program(name: str) -> Response:
-    """One of the programs that check without us, to be kept by whoever wants to check. Raises NotFound."""
-    if name not in PROGRAMS:
-        raise NotFound("no such program")
-    content = (Path(current_app.root_path) / "verifier" / name).read_bytes()
-    return _file(content, "text/x-python", name)
+    """One of the programs that check without us, or all in one, to be kept by whoever wants to check."""
+    content = programs.read(name)
+    return _file(content, "application/zip" if name == programs.ALL else "text/x-python", name)
 
 
 @bp.get("/receipts/keys")
@@ -167,7 +116,13 @@ def _pdf(row: Receipt, signed: Signed) -> bytes:
     locale = _locale()
     view = ReceiptView.of(signed.content, locale)
     with current_app.extensions[ONE_AT_A_TIME]:
-        return receipt_pdf.write(view, digest=row.digest, check_url=_check_url(row), language=LANGUAGES[locale])
+        return receipt_pdf.write(
+            view,
+            digest=row.digest,
+            check_url=_check_url(row),
+            language=LANGUAGES[locale],
+            file=signed.file_with(receipts.evidence_of(row)),
+        )
 
 
 def _own(receipt_id: str) -> tuple[Receipt, Signed]:
@@ -183,20 +138,7 @@ def _link(row: Receipt) -> tuple[str, str, str, str]:
 def _check_url(row: Receipt) -> str:
     # Ours by setting, not by the request's Host header: it is printed.
     query = urlencode({"receipt": row.receipt_id, "digest": row.digest})
-    return f"{registry().issuer}/receipts/check?{query}"
-
-
-def _names(finding: Finding) -> list[str]:
-    """What does not fit, in words. A label may be anybody's: it is cut, and escaped where it is shown."""
-    return [_name(name, part) for name, part in sorted((finding.wrong or {}).items())]
-
-
-def _name(name: str, part: Any) -> str:
-    if name.startswith("consent/items/"):
-        label = part.get("label") if isinstance(part, dict) else None
-        known = label if isinstance(label, dict) and "zh_hans" in label else {"zh_hans": "?"}
-        return str(_("the data item “%(label)s”", label=one(in_language(known, _locale()))))
-    return str(PARTS.get(name) or _("another part of the authorization"))
+    return f"{registry().issuer}/check?{query}"
 
 
 def _file(body: bytes, media_type: str, name: str) -> Response:

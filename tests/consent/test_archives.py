@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import verify_receipt
 from flask import Flask, current_app
 from sqlalchemy import func, select, update
 
@@ -28,7 +29,6 @@ from dataspace.vault import DataKey
 from dataspace.web.shell import services
 from tests import factories
 from tests.consent.visitor import Visitor
-from verifier import verify_receipt
 
 MINUTE = dt.timedelta(minutes=1)
 

@@ -114,8 +114,8 @@ def test_it_is_signed_with_a_key_that_is_published_for_ever(app: Flask, now: dt.
     verified = jose.verify_bytes(token, key, algorithms={"ES256"}, expected_typ=receipts.TYP)
     assert verified.payload == signed.payload == jose.canonical(signed.content)
     assert row.digest == hashlib.sha256(signed.payload).hexdigest()
-    assert receipts.was_issued(row.receipt_id, row.digest)
-    assert not receipts.was_issued(row.receipt_id, "0" * 64)
+    assert receipts.issued(row.receipt_id, row.digest) is row
+    assert receipts.issued(row.receipt_id, "0" * 64) is None
 
 
 def test_it_belongs_to_its_space(app: Flask, now: dt.datetime) -> None:
