@@ -10,6 +10,7 @@ import base64
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, func, select, tuple_
