@@ -14,7 +14,7 @@ from typing import Any
 from consent.history import Registry
 from consent.oauth.tokens import Bound
 from consent.oauth.validator import permission_of
-from dataspace import holders, spaces
+from dataspace import accesses, holders, spaces
 from dataspace.accesses import QuotaExhausted
 from dataspace.delivery import Delivered
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -85,6 +85,9 @@ def values(names: Collection[str], bound: Bound, now: dt.datetime, *, registry: 
         found["name"] = profile[bound.holder_id].name
     asked = _granted(names, permission) if by_items else {name: SOURCES[name] for name in names if name in SOURCES}
     delivered = _read(asked, permission, now, registry)
+    if "name" in found and IDENTITY not in delivered:
+        # The name by which the holder is registered leaves without a record: it is written down as what it is.
+        accesses.record_answered(permission, [IDENTITY], now)
     for name, (item_id, field, make) in asked.items():
         rows = delivered[item_id].rows if item_id in delivered else []
         value = make(rows[0][field]) if rows and field in rows[0] else None
