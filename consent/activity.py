@@ -43,6 +43,7 @@ OPERATOR_EVENTS = (
     "holder:died",
     "holder:alive",
     "space:erased",
+    "record:erased",
     "space:kept",
     "events:sent_again",
     "mails:sent_again",

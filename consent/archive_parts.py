@@ -66,7 +66,7 @@ def parts(space_id: str, vault: Vault) -> Iterator[Part]:
     yield Part("space/mail.json", [_json(_mail(space_id, vault))])
     yield Part("space/messages.json", array(_messages(space_id)), 1)
     yield Part("data/items.json", array(_items(space_id)))
-    yield Part("data/records.json", array(_records(space_id, key)), 1)
+    yield Part("data/records.json", array(_records(space_id, vault.records_key(space_id))), 1)
     yield Part("authorizations/authorizations.json", array(_consents(space_id, key)), 1)
     for receipt in _receipts(space_id):
         signed = Signed.unpack(unseal(key, receipt.sealed, identity=receipt.receipt_id))
@@ -149,7 +149,7 @@ def _items(space_id: str) -> Iterator[dict[str, Any]]:
 
 
 def _records(space_id: str, key: bytes) -> Iterator[dict[str, Any]]:
-    mine = select(*_columns(Record)).where(Record.space_id == space_id)
+    mine = select(*_columns(Record)).where(Record.space_id == space_id, Record.erased_at.is_(None))
     for row in pages(mine, Record.item_id, Record.version):
         content = orjson.loads(unseal(key, row.sealed, identity=row.record_id))
         yield _row(row, "sealed", "space_id") | {"salt": content["salt"], "rows": content["rows"]}

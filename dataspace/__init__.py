@@ -19,6 +19,7 @@ catalogue     data items, fields, classification under a versioned rule set
 sealing       authenticated encryption of values at rest, each bound to its row
 wrapping      wrapping keys: the interface of who keeps them, and keys in memory; key_file: in a file
 vault         envelope encryption: one data key per space, wrapped; erasure by key
+record_erasure deleting one record for good: the others of its space get another key
 rewrapping    changing the wrapping key under a running service
 spaces        Space, Record (versions, source, digest); what one permission may read
 frequency     so many times in a day, a week, a month, a quarter, a year

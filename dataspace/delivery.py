@@ -2,7 +2,8 @@
 
 import datetime as dt
 import functools
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from typing import Any
 
 from dataspace.permission import Permission
@@ -44,6 +45,8 @@ class Delivery:
     permission: Permission
     items: list[Delivered]
     at: dt.datetime
+    # Leaves with the answer and is kept nowhere: without it nobody can guess what the digest in the access log covers.
+    salt: str = field(default_factory=lambda: secrets.token_hex(16))
 
     @functools.cached_property
     def body(self) -> dict[str, Any]:
@@ -53,7 +56,7 @@ class Delivery:
 
 def envelope(delivery: Delivery) -> dict[str, Any]:
     """The JSON body of an answered read."""
-    head = {"schema": SCHEMA, **under(delivery.delivery_id, delivery.permission)}
+    head = {"schema": SCHEMA, **under(delivery.delivery_id, delivery.permission), "salt": delivery.salt}
     return head | {"items": [_item(item) for item in delivery.items]}
 
 

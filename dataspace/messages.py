@@ -46,6 +46,7 @@ class Notice(enum.StrEnum):
     NEW_BROWSER = "security:new_browser"
     ADDRESS_CHANGED = "security:address_changed"
     DATA_CORRECTED = "data:corrected"
+    RECORD_ERASED = "data:erased"
     READ_REFUSED = "read:refused"
     LAW_READ = "law:read"  # read by law: the notice that stands in place of consent
     LAW_DISCLOSED = "law:disclosed"  # the same of what was held back

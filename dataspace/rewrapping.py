@@ -30,6 +30,7 @@ class Wrapped:
 
 
 DATA_KEYS = Wrapped(DataKey, "space_id", "wrapped")
+RECORD_KEYS = Wrapped(DataKey, "space_id", "records_wrapped")
 
 
 def look(place: Wrapped, keys: KeyProvider) -> Iterator[Counter[str]]:

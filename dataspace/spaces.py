@@ -25,7 +25,7 @@ from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 from dataspace.sealing import Unreadable, seal, unseal
 from dataspace.sources.registry import Source
-from dataspace.vault import DataKey, Vault
+from dataspace.vault import OF_RECORDS, DataKey, Vault
 
 Row = dict[str, Any]  # field id -> string, integer, boolean or None
 
@@ -34,7 +34,7 @@ class Record(Model):
     """``sealed``: JSON {salt, rows} under the space's key; ``digest``: SHA-256 over the same canonical JSON (RFC 8785).
 
     ``as_of``: the moment for which the source has first vouched for these values, ``confirmed_as_of`` the last one;
-    ``corrects``: the version before was wrong, not only older.
+    ``corrects``: the version before was wrong, not only older. Once it is ``erased_at``, nothing is ``sealed`` here.
     """
 
     __tablename__ = "records"
@@ -57,6 +57,7 @@ class Record(Model):
     source_id: Mapped[str | None] = mapped_column(String(40))
     confirmed_as_of: Mapped[dt.datetime | None]
     corrects: Mapped[bool] = mapped_column(default=False)
+    erased_at: Mapped[dt.datetime | None]
 
     @property
     def latest_as_of(self) -> dt.datetime:
@@ -68,15 +69,15 @@ def deposit(
     holder: Holder, item: DataItem, rows: list[Row], *, as_of: dt.datetime, now: dt.datetime, vault: Vault
 ) -> Record:
     """Add a version of an item to a holder's space; the current record itself when nothing has changed."""
-    current = db.session.scalar(
-        select(Record).filter_by(space_id=holder.space_id, item_id=item.item_id, superseded_at=None)
-    )
-    key = vault.key(holder.space_id)
+    key = vault.hold_records_key(holder.space_id)
+    mine = select(Record).filter_by(space_id=holder.space_id, item_id=item.item_id)
+    newest = db.session.scalar(mine.order_by(Record.version.desc()).limit(1))
+    current = newest if newest is not None and newest.superseded_at is None else None
     if current is not None:
         if current.as_of == as_of and open_rows(current, key) == rows:
             return current
         db.session.execute(update(Record).filter_by(record_id=current.record_id).values(superseded_at=now))
-    number = 1 if current is None else current.version + 1
+    number = 1 if newest is None else newest.version + 1
     record = Record(**new_version(holder.space_id, item, rows, version=number, as_of=as_of, now=now, key=key))
     db.session.add(record)
     db.session.flush()
@@ -154,7 +155,7 @@ def holdings(space_id: str, *, vault: Vault, item_ids: Iterable[str] | None = No
     )
     if item_ids is not None:
         query = query.where(Record.item_id.in_(list(item_ids)))
-    key = vault.key(space_id)
+    key = vault.records_key(space_id)
     return [Held(record=r, item=i, rows=open_rows(r, key)) for r, i in db.session.execute(query)]
 
 
@@ -237,7 +238,8 @@ def _current(count: int) -> Any:
             _item.item_id, _item.version, _item.authority, _item.system, _item.fields, _item.cardinality,
             _item.period_field, _item.rule_set, _item.pi_class, _item.level,
             _record.record_id, _record.digest,
-            func.coalesce(_record.confirmed_as_of, _record.as_of).label("as_of"), _record.sealed, _key.wrapped,
+            func.coalesce(_record.confirmed_as_of, _record.as_of).label("as_of"), _record.sealed,
+            OF_RECORDS.label("wrapped"),
             _latest.c.sensitive.label("now_sensitive"), _latest.c.level.label("now_level"),
             _latest.c.fields.label("now_fields"), _source.failing_since.label("silent_since"),
         )

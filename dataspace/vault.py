@@ -5,7 +5,7 @@ import pkgutil
 import secrets
 from pathlib import Path
 
-from sqlalchemy import LargeBinary, String
+from sqlalchemy import LargeBinary, String, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, db
@@ -17,13 +17,21 @@ from dataspace.wrapping import KeyProvider, Keys, WrappingKey
 
 
 class DataKey(Model):
-    """The wrapped data key of one space; ``wrapped`` is NULL once the key is destroyed."""
+    """The wrapped data key of one space; ``wrapped`` is NULL once the key is destroyed.
+
+    ``records_wrapped``: of the key of its records, once they have one of their own (:mod:`dataspace.record_erasure`).
+    """
 
     __tablename__ = "data_keys"
     space_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
+    records_wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[dt.datetime]
     destroyed_at: Mapped[dt.datetime | None]
+
+
+# What opens the records of a space.
+OF_RECORDS = func.coalesce(DataKey.records_wrapped, DataKey.wrapped)
 
 
 class Vault:
@@ -51,12 +59,30 @@ class Vault:
     def destroy_key(self, space_id: str, now: dt.datetime) -> None:
         """Destroy the data key of a space: nothing sealed under it opens any more. That it was there stays."""
         row = db.session.get_one(DataKey, space_id, populate_existing=True)
-        row.wrapped, row.destroyed_at = None, row.destroyed_at or now
+        row.wrapped, row.records_wrapped, row.destroyed_at = None, None, row.destroyed_at or now
 
     def key(self, space_id: str) -> bytes:
         """The data key of a space. Raises Unreadable when it was destroyed or never existed."""
         row = db.session.get(DataKey, space_id)
         return self.unwrap(row.wrapped if row else None, identity=space_id)
+
+    def records_key(self, space_id: str) -> bytes:
+        """The key of the records of a space, looked up anew. Raises Unreadable as :meth:`key` does."""
+        found = db.session.scalar(select(OF_RECORDS).where(DataKey.space_id == space_id))
+        return self.unwrap(found, identity=space_id)
+
+    def hold_records_key(self, space_id: str) -> bytes:
+        """The same for whoever writes records: nobody changes it before the end of the transaction."""
+        # An UPDATE, because SQLite takes its lock no other way.
+        db.session.execute(update(DataKey).where(DataKey.space_id == space_id).values(space_id=space_id))
+        return self.records_key(space_id)
+
+    def change_records_key(self, space_id: str) -> bytes:
+        """Another key for the records of a space, in place of the one that the caller holds; in clear."""
+        key = secrets.token_bytes(32)
+        wrapped = self.wrap(key, identity=space_id)
+        db.session.execute(update(DataKey).where(DataKey.space_id == space_id).values(records_wrapped=wrapped))
+        return key
 
 
 def provider(settings: Settings) -> KeyProvider:

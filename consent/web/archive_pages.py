@@ -44,7 +44,7 @@ def _encoded(texts: Iterable[str]) -> Iterator[bytes]:
 
 def _records(space_id: str, language: str, vault: Vault) -> Iterator[dict[str, Any]]:
     """The current records, one at a time."""
-    key = vault.key(space_id)
+    key = vault.records_key(space_id)
     current = select(Record.record_id, Record.item_id).where(
         Record.space_id == space_id, Record.superseded_at.is_(None)
     )

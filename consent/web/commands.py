@@ -25,6 +25,7 @@ from consent.web.log import sequence
 from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
 from consent.web.power_commands import powers_group
+from consent.web.record_commands import records_group
 from consent.web.resource_commands import resources_group
 from consent.web.rule_commands import rules_group
 from consent.web.wrapping_commands import wrapping_group
@@ -42,8 +43,8 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 
 def register(app: Flask) -> None:
     """Add the commands to an application."""
-    groups = (clients_group, resources_group, scenarios_group, rules_group, powers_group, keys_group, wrapping_group)
-    for command in (*groups, worker_command):
+    ours = (clients_group, resources_group, scenarios_group, rules_group, powers_group, keys_group, wrapping_group)
+    for command in (*ours, records_group, worker_command):
         app.cli.add_command(command)
 
 

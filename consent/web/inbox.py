@@ -62,6 +62,7 @@ TITLES: dict[str, Label] = {
     ToGuardian.CHANGED: lazy_gettext("An authorization about a child whose guardian you are was changed"),
     ToGuardian.STOPPED: lazy_gettext("An authorization about a child whose guardian you are was stopped"),
     Notice.DATA_CORRECTED: lazy_gettext("A value in your space was corrected at its source"),
+    Notice.RECORD_ERASED: lazy_gettext("A record in your space was deleted for good"),
     Notice.READ_REFUSED: lazy_gettext("A third party tried to read what it may not; it got nothing"),
     Notice.LAW_READ: lazy_gettext("An authority has read data of yours by law"),
     Notice.LAW_DISCLOSED: lazy_gettext("An authority has read data of yours by law; you are told only now"),
@@ -258,7 +259,7 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
         return url_for("erasures.index")
     if message.kind in (Notice.CASE_ANSWERED, Notice.CASE_CORRECTED):
         return url_for("cases.show", case_id=message.about)
-    if message.kind == Notice.DATA_CORRECTED:
+    if message.kind in (Notice.DATA_CORRECTED, Notice.RECORD_ERASED):
         return url_for("origins.version", record_id=message.about)
     if message.kind == Notice.ADDRESS_CHANGED:
         return url_for("mail_address.index")

@@ -181,6 +181,10 @@ def _delivery_like(schema: str, item: str) -> Schema:
         },
         {
             "consent": record({"id": TEXT, "version": {"type": "integer", "minimum": 1}}),
+            "salt": {
+                "type": "string",
+                "description": "Of a read: random, so that nobody can guess the answer's digest.",
+            },
             "by_law": record({"power": TEXT, "version": {"type": "integer", "minimum": 1}, "law": TEXT}),
         },
         oneOf=[{"required": ["consent"]}, {"required": ["by_law"]}],

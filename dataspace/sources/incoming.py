@@ -35,6 +35,7 @@ class Reason(enum.StrEnum):
     INVALID_VALUE = "invalid_value"  # against the JSON Schema of the item
     UNKNOWN_HOLDER = "unknown_holder"  # nobody with this identifier has a space here
     OLDER = "older"  # than what is there
+    ERASED = "erased"  # the record was deleted here, and this one is not of later
     CONTRADICTS = "contradicts"  # another value for the same moment, and it does not say that it corrects
 
 

@@ -8,10 +8,10 @@ import datetime as dt
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from dataspace import corrections, spaces
 from dataspace.db import connection, table_of
@@ -21,7 +21,7 @@ from dataspace.sealing import unseal
 from dataspace.sources.checking import Checked
 from dataspace.sources.incoming import Reason
 from dataspace.spaces import Record, Row
-from dataspace.vault import DataKey, Vault
+from dataspace.vault import OF_RECORDS, DataKey, Vault
 
 
 class Outcome(enum.StrEnum):
@@ -53,6 +53,15 @@ class _Current:
     rows: list[Row]
 
 
+@dataclass(frozen=True, slots=True)
+class _Erased:
+    version: int
+    as_of: dt.datetime  # what is not of later was deleted with it
+
+
+_NOTHING = _Erased(0, dt.datetime.min.replace(tzinfo=dt.UTC))
+
+
 def store(
     records: Sequence[Checked], now: dt.datetime, *, source_id: str, vault: Vault, index: BlindIndex
 ) -> list[Verdict]:
@@ -78,13 +87,13 @@ def store(
 def _spaces(indexes: set[str]) -> dict[str, tuple[str, bytes]]:
     """By blind index: space and wrapped key of the holders that have a living space; locked against its erasure."""
     rows = connection().execute(
-        select(Holder.identifier_index, DataKey.space_id, DataKey.wrapped)
+        select(Holder.identifier_index, DataKey.space_id, OF_RECORDS)
         .join(DataKey, DataKey.space_id == Holder.space_id)
         .where(Holder.identifier_index.in_(indexes), Holder.closed_at.is_(None), DataKey.wrapped.is_not(None))
         .order_by(DataKey.space_id)
         .with_for_update(of=DataKey)
     )
-    return {row[0]: (row[1], cast("bytes", row[2])) for row in rows}
+    return {row[0]: (row[1], row[2]) for row in rows}
 
 
 def _waves(records: list[tuple[Checked, str]]) -> Iterable[list[tuple[Checked, str]]]:
@@ -105,6 +114,7 @@ def _store_wave(
     wave: list[tuple[Checked, str]], keys: dict[str, bytes], now: dt.datetime, source_id: str
 ) -> list[Verdict]:
     there = _current({space for _r, space in wave}, {r.item.item_id for r, _space in wave}, keys)
+    gone = _erased({space_id for r, space_id in wave if (space_id, r.item.item_id) not in there})
     verdicts: list[Verdict] = []
     added: list[dict[str, Any]] = []
     superseded: list[str] = []
@@ -112,15 +122,17 @@ def _store_wave(
     corrected: list[dict[str, Any]] = []
     for record, space_id in wave:
         current = there.get((space_id, record.item.item_id))
-        judged = _judge(record, current)
+        erased = gone.get((space_id, record.item.item_id)) if current is None else None
+        judged = _judge(record, current, erased)
         verdicts.append(judged)
         if judged.outcome == Outcome.CONFIRMED and current is not None:
             confirmed.append({"b_record_id": current.record_id, "confirmed_as_of": record.as_of})
         if judged.outcome not in (Outcome.ADDED, Outcome.CORRECTED):
             continue
         values = spaces.new_version(
-            space_id, record.item, record.rows, version=current.version + 1 if current else 1, as_of=record.as_of,
-            now=now, key=keys[space_id], source_id=source_id, corrects=judged.outcome == Outcome.CORRECTED,
+            space_id, record.item, record.rows, version=(current or erased or _NOTHING).version + 1,
+            as_of=record.as_of, now=now, key=keys[space_id], source_id=source_id,
+            corrects=judged.outcome == Outcome.CORRECTED,
         )  # fmt: skip
         added.append(values)
         if current is not None:
@@ -132,7 +144,9 @@ def _store_wave(
     return verdicts
 
 
-def _judge(record: Checked, current: _Current | None) -> Verdict:
+def _judge(record: Checked, current: _Current | None, erased: "_Erased | None") -> Verdict:
+    if erased is not None and record.as_of <= erased.as_of:
+        return _rejected(record, Reason.ERASED)
     if current is None:
         outcome = Outcome.ADDED
     elif record.as_of < current.as_of:
@@ -169,6 +183,18 @@ def _current(space_ids: set[str], item_ids: set[str], keys: dict[str, bytes]) ->
         )
         for row in rows
     }
+
+
+def _erased(space_ids: set[str]) -> dict[tuple[str, str], _Erased]:
+    """The last versions that were deleted here, of spaces that lack a record that is brought."""
+    table = table_of(Record).c
+    latest = func.max(func.coalesce(table.confirmed_as_of, table.as_of)).label("as_of")
+    rows = connection().execute(
+        select(table.space_id, table.item_id, func.max(table.version), latest)
+        .where(table.space_id.in_(space_ids), table.erased_at.is_not(None))
+        .group_by(table.space_id, table.item_id)
+    )
+    return {(row[0], row[1]): _Erased(row[2], row.as_of) for row in rows} if space_ids else {}
 
 
 def _write(

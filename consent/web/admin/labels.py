@@ -48,6 +48,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "invitation:revoked": (lazy_gettext("Leave to register revoked"), "caution"),
     "holder:died": (lazy_gettext("A death was written down"), "danger"),
     "holder:alive": (lazy_gettext("A death was written down by mistake"), "caution"),
+    "record:erased": (lazy_gettext("A record was deleted for good"), "danger"),
     "space:erased": (lazy_gettext("A whole space was deleted"), "danger"),
     "space:kept": (lazy_gettext("Deleting a space was refused"), ""),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
