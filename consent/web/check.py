@@ -145,8 +145,8 @@ def _standing(content: dict[str, Any], now: dt.datetime) -> Standing:
 
 
 def _names(finding: Finding) -> list[str]:
-    """What does not fit, in words. A label may be anybody's: it is cut, and escaped where it is shown."""
-    return [_name(name, part) for name, part in sorted((finding.wrong or {}).items())]
+    """What does not fit, in words, each once. A label may be anybody's: it is cut, and escaped where it is shown."""
+    return list(dict.fromkeys(_name(name, part) for name, part in sorted((finding.wrong or {}).items())))
 
 
 def _name(name: str, part: Any) -> str:
