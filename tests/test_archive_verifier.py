@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from dataspace import jose
 from dataspace.db import db
 from dataspace.web.shell import services
 from tests import factories
+from tests.conftest import ISSUER
 
 PROGRAM = Path(__file__).parent.parent / "verifier" / "verify_archive.py"
 Contents = dict[str, bytes]
@@ -253,7 +255,11 @@ def test_all_of_them_run_from_one_file(app: Flask, archive: bytes, keys: Path, t
             cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
         )  # fmt: skip
 
-    assert run("archive", "archive.zip", "--keys", "keys.json").returncode == 0
+    guide = contents(archive)["README.txt"].decode()
+    assert f"{ISSUER}/receipts/programs/verifier.pyz\n" in guide
+    (command,) = re.findall(r"^ *python verifier\.pyz (archive .+)$", guide, flags=re.MULTILINE)
+    _what, copy, *rest = command.split()
+    assert run("archive", copy.replace("副本", "archive"), *rest).returncode == 0  # as the guide in the copy says
     helped = run("--help")
     assert (helped.returncode, helped.stderr) == (0, "")
     for path in sorted(PROGRAM.parent.glob("verify_*.py")):
