@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from consent import documents, receipts, telling
+from consent import data_certificates, documents, receipts, telling
 from consent.differences import Difference
 from consent.keys import Keyring
 from consent.records import (
@@ -181,10 +181,14 @@ def _follow(
     by: str | None,
     new_version: bool,
 ) -> None:
-    """What every change brings with it, in its transaction: a receipt for the holder, and word to whom it concerns."""
+    """What every change brings with it, in its transaction.
+
+    A receipt for the holder, word to whom it concerns; certificates that it does not carry any more are frozen.
+    """
     if event not in receipts.WITHOUT:
         receipts.issue(consent_id, now, vault=registry.vault, keyring=registry.keyring, issuer=registry.issuer)
     telling.tell(consent_id, event, now, channel=channel, by=by, new_version=new_version)
+    data_certificates.follow(consent_id, now, vault=registry.vault)
 
 
 def _detached(payload: bytes, registry: Registry, now: dt.datetime) -> str:

@@ -1,8 +1,8 @@
 """Server signing keys: what each is for, rotation without a restart, the public JWK set.
 
 A key is published before it signs and stays published until its last signature is worth nothing. Keys that sign
-consent records are published for ever: a record must verify for as long as somebody keeps it. The private half is
-stored wrapped, bound to its kid, and destroyed once the key has retired.
+consent records or certificates are published for ever: these must verify for as long as somebody keeps them. The
+private half is stored wrapped, bound to its kid, and destroyed once the key has retired.
 
 While the clock is behind every key nothing is signed but records: a withdrawal is written down, whatever time it is.
 """
@@ -30,6 +30,7 @@ class KeyUse(enum.StrEnum):
     TOKENS = "tokens"  # what we sign often: access tokens, introspection answers, responses
     ID_TOKEN = "id_token"  # noqa: S105 - the name of a use
     RECORDS = "records"  # consent records and receipts
+    CERTIFICATES = "certificates"  # certificates over delivered data, and the lists of their statuses
 
 
 # The first algorithm of each use is its default. RS256 for ID tokens because every relying party's library knows it
@@ -40,12 +41,18 @@ ALGORITHMS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         KeyUse.TOKENS: ("ES256", "PS256", "RS256"),
         KeyUse.ID_TOKEN: ("RS256", "ES256", "PS256"),
         KeyUse.RECORDS: ("ES256",),
+        KeyUse.CERTIFICATES: ("ES256",),
     }
 )
 # How long a retired key stays published. Access tokens live 10 minutes at most; an ID token 5 minutes, but it comes
 # back as id_token_hint for as long as a session may last.
 KEPT: Mapping[str, dt.timedelta | None] = MappingProxyType(
-    {KeyUse.TOKENS: dt.timedelta(hours=1), KeyUse.ID_TOKEN: dt.timedelta(days=1), KeyUse.RECORDS: None}
+    {
+        KeyUse.TOKENS: dt.timedelta(hours=1),
+        KeyUse.ID_TOKEN: dt.timedelta(days=1),
+        KeyUse.RECORDS: None,
+        KeyUse.CERTIFICATES: None,  # one that was used stays evidence of what was shown
+    }
 )
 # What is signed although the clock was set back behind its keys: by the earliest of those that can.
 AT_ANY_TIME = frozenset({KeyUse.RECORDS})

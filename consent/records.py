@@ -19,6 +19,7 @@ from dataspace.db import Model, RowId, db
 from dataspace.entries import SALT
 from dataspace.holders import Holder
 from dataspace.mandates import Mandate
+from dataspace.permission import GrantedItem
 
 SCHEMA = "gd-dsa-consent/1"
 COUNTER = "counter"  # the channel of what a holder has asked for at a counter or by phone (check C-39)
@@ -185,6 +186,22 @@ class ConsentVersion(Model):
     signature: Mapped[str] = mapped_column(Text)
     granted: Mapped[list[Any]]
     created_at: Mapped[dt.datetime]
+
+
+def granted_items(granted: list[Any]) -> tuple[GrantedItem, ...]:
+    """What :attr:`ConsentVersion.granted` says, as a read takes it."""
+    return tuple(
+        GrantedItem(
+            item_id=i["item"],
+            item_version=i["version"],
+            fields=tuple(i["fields"]),
+            period_from=i["from"],
+            period_to=i["to"],
+            sensitive=i.get("sensitive", False),
+            delivery=i.get("delivery", "raw"),
+        )
+        for i in granted
+    )
 
 
 class ConsentEvent(Model):

@@ -1,12 +1,12 @@
 """SD-JWT (RFC 9901): a signed document of which each field can be shown alone. Made here, shown by whoever holds it.
 
-Only what the certificates need: every disclosable member stands at one place of the document, as a member of an object;
+Only what the certificates need: every member that can be shown stands in one of the objects at the top of the document;
 no array elements, no nesting. SHA-256 throughout.
 """
 
 import hashlib
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from dataspace.jwk import SigningKey, b64decode, b64encode
 
 ALGORITHM = "sha-256"
 SALT = 16  # bytes: 128 bits (section 9.3)
-RESERVED = frozenset({"_sd", "...", "_sd_alg"})
+RESERVED = frozenset({"_sd", "..."})  # section 4.2.1
 
 
 @dataclass(frozen=True)
@@ -68,35 +68,43 @@ class SdJwt:
             raise jose.InvalidToken("not an SD-JWT")
         return cls(signed, tuple(Disclosure.read(encoded) for encoded in shown[:-1]))
 
-    def show(self, names: Collection[str] | None = None) -> str:
-        """The presentation that shows the named members, or all; what is not named stays hidden."""
-        shown = [d.encoded for d in self.disclosures if names is None or d.name in names]
-        return "~".join([self.signed, *shown, ""])
+    @property
+    def unverified(self) -> dict[str, Any]:
+        """What the signed part says: to be believed of what we have signed and kept ourselves. Raises InvalidToken."""
+        return jose.unverified_claims(jose.read(self.signed))
+
+    @property
+    def places(self) -> dict[str, dict[str, Disclosure]]:
+        """Everything that can be shown, by the object it stands in and its name. Raises InvalidToken."""
+        by_digest = {disclosure.digest: disclosure for disclosure in self.disclosures}
+        return {
+            place: {d.name: d for digest in members["_sd"] if (d := by_digest.get(digest)) is not None}
+            for place, members in self.unverified.items()
+            if isinstance(members, dict) and "_sd" in members
+        }
+
+    def show(self, chosen: Mapping[str, Collection[str]] | None = None) -> str:
+        """The presentation that shows the members chosen by place and name, or all; the others stay hidden."""
+        shown = self.disclosures
+        if chosen is not None:
+            shown = tuple(
+                disclosure
+                for place, members in self.places.items()
+                for name, disclosure in members.items()
+                if name in chosen.get(place, ())
+            )
+        return "~".join([self.signed, *(disclosure.encoded for disclosure in shown), ""])
 
 
 def issue(claims: Mapping[str, Any], hidden: Mapping[str, Mapping[str, Any]], key: SigningKey, *, typ: str) -> SdJwt:
-    """Sign ``claims``, in which each object named in ``hidden`` holds digests in place of these members.
+    """Sign ``claims`` and, for each place in ``hidden``, an object that holds nothing but digests of its members.
 
-    ``hidden``: where (a top-level name, "" for the top itself) -> member -> value. Digests are sorted, so that their
-    order tells nothing (section 4.2.4.1). Names are unique over the whole document, so that one names what to show.
+    Digests are sorted, so that their order tells nothing (section 4.2.4.1).
     """
-    document = dict(claims)
-    disclosures: list[Disclosure] = []
+    document, disclosures = dict(claims), []
     for place, members in hidden.items():
         made = [Disclosure.of(name, value) for name, value in members.items()]
         disclosures += made
-        digests = {"_sd": sorted(d.digest for d in made)}
-        if place:
-            document[place] = {**document.get(place, {}), **digests}
-        else:
-            document |= digests
-    if len({d.name for d in disclosures}) != len(disclosures):
-        raise ValueError("a name twice")
+        document[place] = {"_sd": sorted(disclosure.digest for disclosure in made)}
     document["_sd_alg"] = ALGORITHM
     return SdJwt(jose.sign(document, key, typ=typ), tuple(disclosures))
-
-
-def hidden_in(digests: Iterable[str], disclosures: Iterable[Disclosure]) -> list[Disclosure]:
-    """Those of the disclosures that a list of digests vouches for."""
-    vouched = set(digests)
-    return [d for d in disclosures if d.digest in vouched]

@@ -45,6 +45,7 @@ MAX_BATCHES = 100  # of one sweep in one pass, so that a backlog of one does not
 SWEEPS: Mapping[str, Callable[[dt.datetime], int]] = MappingProxyType(
     {
         "requests": lambda now: par.sweep(now, BATCH),
+        "presentations": lambda now: presentations.sweep(now, BATCH),
         "person_codes": lambda now: person_codes.sweep(now, BATCH),
         "tokens": lambda now: tokens.sweep(now, BATCH),
         "statutory_tokens": lambda now: statutory_tokens.sweep(now, BATCH),
@@ -225,9 +226,11 @@ def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
         "expiry_notices": lambda now: reminders.announce_ends(now, BATCH, registry=registry),
         "reminders": lambda now: reminders.remind(now, BATCH, registry=registry),
         "corrections": lambda now: corrected.sweep(now, BATCH),
+        "certificate_contents": lambda now: data_certificates.empty(now, BATCH),
         "deletions": lambda now: deletions.sweep(now, BATCH, registry=registry),
         **SWEEPS,
         **ENDED,
+        "ended_certificates": lambda now: data_certificates.note_ends(now, BATCH, vault=registry.vault),
     }
 
 

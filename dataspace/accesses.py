@@ -24,6 +24,7 @@ from dataspace.permission import ByLaw, Permission
 class Action(enum.StrEnum):
     READ = "read"
     COMPARE = "compare"  # values that the caller brought were compared; none left
+    SHOW = "show"  # the holder has shown a certificate to somebody, and it was opened
 
 
 class Outcome(enum.StrEnum):
@@ -277,7 +278,8 @@ class Usage:
 
 def usage(consent_ids: list[str], now: dt.datetime) -> dict[str, Usage]:
     """The usage of many consents in two queries; consents never read are left out."""
-    mine = (Access.consent_id.in_(consent_ids), Access.outcome == Outcome.ANSWERED)
+    # What the holder has shown to somebody is no use of the consent by its client.
+    mine = (Access.consent_id.in_(consent_ids), Access.outcome == Outcome.ANSWERED, Access.action != Action.SHOW)
     last = db.session.execute(select(Access.consent_id, func.max(Access.at)).where(*mine).group_by(Access.consent_id))
     lasts: dict[str, Any] = {row[0]: row[1] for row in last}
     recent = db.session.execute(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import String, cast, select
 
 from dataspace import corrections
-from dataspace.accesses import Access, Outcome
+from dataspace.accesses import Access, Action, Outcome
 from dataspace.catalogue import DataItem
 from dataspace.db import db
 from dataspace.errors import NotFound
@@ -87,10 +87,15 @@ def recipients(record: Record, *, before: int | None = None, size: int = PAGE) -
 
 
 def consents_that_received(space_id: str, record_id: str) -> dict[str, dt.datetime]:
-    """The consents under which a version was read, and when last."""
+    """The consents under which a version was read, and when last; not those from which it was only shown."""
     rows = db.session.execute(
         select(Access.consent_id, Access.at)
-        .where(Access.space_id == space_id, Access.outcome == Outcome.ANSWERED, _has(record_id))
+        .where(
+            Access.space_id == space_id,
+            Access.outcome == Outcome.ANSWERED,
+            Access.action != Action.SHOW,
+            _has(record_id),
+        )
         .order_by(Access.access_id)
     )
     return {row.consent_id: row.at for row in rows}

@@ -54,6 +54,11 @@ class Notice(enum.StrEnum):
     ARCHIVE_READY = "archive:ready"
     ERASURE_ASKED = "erasure:asked"
     ERASURE_REFUSED = "erasure:refused"
+    CERTIFICATE_MADE = "certificate:made"  # by a third party
+    CERTIFICATE_USED = "certificate:used"
+    CERTIFICATE_FROZEN = "certificate:frozen"  # by an administrator, as the next two
+    CERTIFICATE_THAWED = "certificate:thawed"
+    CERTIFICATE_REVOKED = "certificate:revoked"
     CASE_ANSWERED = "case:answered"
     CASE_CORRECTED = "case:corrected"  # answered, and the authority has corrected the record
 

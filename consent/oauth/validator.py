@@ -13,10 +13,10 @@ from consent.oauth.nonces import Nonces
 from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession, check_shown, look_at
 from consent.oauth.reading import Readable
 from consent.oauth.tokens import Bound, Kind
-from consent.records import why_inactive
+from consent.records import granted_items, why_inactive
 from dataspace import by_law, jwe
 from dataspace.frequency import Frequency
-from dataspace.permission import ByLaw, GrantedItem, Permission, ReadRefused
+from dataspace.permission import ByLaw, Permission, ReadRefused
 from dataspace.tls import ClientCertificate
 
 
@@ -105,7 +105,7 @@ def permission_by_law(bound: statutory_tokens.Bound, now: dt.datetime) -> Permis
     return statutory_admission.permission(
         law, client_id=bound.client_id, recipient=bound.legal_name["zh_hans"], space_id=bound.space_id,
         purpose=bound.purpose["zh_hans"], case_no=bound.case_no, at=bound.issued_at,
-        items=tuple(_granted(i | {"sensitive": True}) for i in bound.items), encryption=_encryption(bound.options),
+        items=granted_items([i | {"sensitive": True} for i in bound.items]), encryption=_encryption(bound.options),
     )  # fmt: skip
 
 
@@ -120,24 +120,12 @@ def permission_of(bound: Bound | Readable) -> Permission:
         purpose=bound.purpose_text["zh_hans"],
         purpose_code=bound.purpose_code,
         reference_no=bound.reference_no,
-        items=tuple(_granted(i) for i in bound.granted),
+        items=granted_items(bound.granted),
         max_reads=bound.max_reads,
         frequency=Frequency.of(bound.frequency),
         auth_time=bound.auth_time,
         acr=bound.acr,
         encryption=_encryption(bound.client_options),
-    )
-
-
-def _granted(item: dict[str, Any]) -> GrantedItem:
-    return GrantedItem(
-        item_id=item["item"],
-        item_version=item["version"],
-        fields=tuple(item["fields"]),
-        period_from=item["from"],
-        period_to=item["to"],
-        sensitive=item.get("sensitive", False),
-        delivery=item.get("delivery", "raw"),
     )
 
 
