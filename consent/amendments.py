@@ -55,10 +55,7 @@ def shorten(consent_id: str, expires_at: dt.datetime, actor: Actor, now: dt.date
         raise NotAllowed("the end can be brought forward, not put off")
     document, _digest = history.current_document(consent)
     use = document["use"] | {"expires_at": documents.stamp(expires_at)}
-    amended = _amend(consent, Event.SHORTENED, {"use": use}, actor, now, registry)
-    amended.ends(expires_at, since=now)
-    db.session.flush()
-    return amended
+    return _amend(consent, Event.SHORTENED, {"use": use}, actor, now, registry, ends=expires_at)
 
 
 def _held(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
@@ -71,13 +68,26 @@ def _held(consent_id: str, actor: Actor, now: dt.datetime) -> Consent:
 
 
 def _amend(
-    consent: Consent, event: Event, blocks: dict[str, Any], actor: Actor, now: dt.datetime, registry: Registry
+    consent: Consent,
+    event: Event,
+    blocks: dict[str, Any],
+    actor: Actor,
+    now: dt.datetime,
+    registry: Registry,
+    *,
+    ends: dt.datetime | None = None,
 ) -> Consent:
-    """The event and the version that it makes, linked to the one before. Raises Conflict."""
+    """The event and the version that it makes, linked to the one before. Raises Conflict.
+
+    ``ends``: its new end, which has to stand before what follows from the change looks at it.
+    """
     before, digest = history.current_document(consent)
     after = documents.next_version(before, digest, now, **blocks)
     changes = differences.compare(before, after)
     history.append(consent.consent_id, event, now, actor=actor, channel="dashboard", changes=changes, registry=registry)
     db.session.refresh(consent)
+    if ends is not None:
+        consent.ends(ends, since=now)
+        db.session.flush()
     history.add_version(consent, after, now, registry)
     return consent
