@@ -33,6 +33,11 @@ announcements what a client is told of its consents, and whether it has taken it
 corrected     who has read what a source has taken back since is told
 telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
+data_certificates certificates over delivered data: their life, what they are worth now
+certificate_issue making one from a living consent; certificate_status: their lists of statuses, as published
+presentations showing one to a named receiver, by a link that opens once
+sd_jwt        SD-JWT (RFC 9901): each field of a signed document can be shown alone
+status_lists  Token Status List: places given away in shuffled order, the signed list
 receipts      signed receipts of what happened to a consent, kept sealed; receipt_words: what they say first
 approvals     who of a company has to agree: one, or two
 lifecycle     ask, give, refuse, replace, approve: how a consent comes about

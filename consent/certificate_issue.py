@@ -36,9 +36,7 @@ CERTIFIABLE = frozenset({"raw", "derived"})  # a certificate is a copy: none of 
 
 class NotCertifiable(Conflict):
     code = "not_certifiable"
-    sentence = (
-        "No certificate can be made over this data: the space holds none, or it may only be looked at or compared."
-    )
+    sentence = "No certificate can be made of this data: there is none, or it may only be looked at or compared."
 
 
 class TooManyCertificates(Conflict):

@@ -36,6 +36,8 @@ NO_PAGE = MappingProxyType(
         "statutes.transparency_json": "for programs",
         **dict.fromkeys(
             (
+                "certificate_api.index", "certificate_api.show", "certificate_api.status", "certificate_api.keys",
+                "certificate_api.issuer",
                 "api.read_all", "api.read_one", "log.checkpoint", "log.key", "log.tile", "metrics.metrics",
                 "oauth.authorization_details_schema", "oauth.authorization_server",
                 "oauth.consent_events", "oauth.jwks", "oauth.openapi_description", "oauth.openid_configuration",

@@ -2,7 +2,7 @@
 
 endpoints   thin routes of the OAuth and OpenID Connect endpoints
 openapi     the OpenAPI description; its parts: openapi_schemas, openapi_answers, openapi_registration,
-            openapi_certificates
+            openapi_certificates, openapi_data_certificates
 registration  client registration and management (RFC 7591, 7592)
 context     what wsgi built for this side
 authorize   the consent page, screen by screen
@@ -24,6 +24,8 @@ logout      signing out at the wish of a client; messenger: telling the others a
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 receipts    receipts as page and as files
 check       checking what anybody holds
+certificate_api certificates for programs; keys, status lists and issuer metadata for everybody
+receipts    receipts as page and as files; checking one
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 living      what a holder does with a living authorization; stopping many at once
 cards       what the dashboard shows of a consent

@@ -45,7 +45,7 @@ def make() -> Response:
     now = clock.now()
     item_id = _text(_body({"item"}), "item", MAX_NAME)
     g.wanted = [item_id]
-    permission = guard.permission(now)
+    permission = _permission()
     permission.demand_sign_in([item_id], now)
     try:
         made = certificate_issue.for_client(permission, item_id, now, key=_key_of_proof(), registry=registry())
@@ -63,7 +63,7 @@ def make() -> Response:
 @bp.get(PATH)
 def index() -> Response:
     """The newest certificates that this client has had made from the consent of its token."""
-    permission = guard.permission(clock.now())
+    permission = _permission()
     db.session.commit()  # the proof stays used
     found = data_certificates.of_consent(permission.consent_id, made_by=By.CLIENT)
     return _json({"certificates": [_described(certificate) for certificate in found]})
@@ -72,7 +72,7 @@ def index() -> Response:
 @bp.get(f"{PATH}/<certificate_id>")
 def show(certificate_id: str) -> Response:
     """What became of one."""
-    permission = guard.permission(clock.now())
+    permission = _permission()
     db.session.commit()  # the proof stays used
     return _json(_described(_own(certificate_id, permission)))
 
@@ -83,7 +83,7 @@ def use(certificate_id: str) -> Response:
     """Report that a certificate has served a decision; the holder sees it."""
     now, body = clock.now(), _body({"case_no"})
     case_no = _text(body, "case_no", MAX_CASE_NO)
-    certificate = _own(certificate_id, guard.permission(now))
+    certificate = _own(certificate_id, _permission())
     data_certificates.append(
         certificate_id, Step.USED, now, by=By.CLIENT, note={"case_no": case_no}, vault=services().vault
     )
@@ -119,6 +119,14 @@ def issuer() -> Response:
     """JWT VC issuer metadata (SD-JWT VC section 5)."""
     name = registry().issuer
     return _published({"issuer": name, "jwks_uri": f"{name}/certificates/keys"})
+
+
+def _permission() -> Permission:
+    """That of a consent: a certificate is made of what a holder has given. Raises ReadRefused."""
+    permission = guard.permission(clock.now())
+    if permission.law is not None:
+        raise ReadRefused("insufficient_scope", permission=permission, detail="a read by law")
+    return permission
 
 
 def _own(certificate_id: str, permission: Permission) -> DataCertificate:

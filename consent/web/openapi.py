@@ -9,6 +9,7 @@ from typing import Any
 from consent.oauth import grant_management, introspection, security_events
 from consent.oauth.forms import FORM
 from consent.oauth.metadata import SCHEMA_PATH
+from consent.web import openapi_data_certificates as certificates
 from consent.web import openapi_registration as registration
 from consent.web.openapi_answers import JSON, PROBLEM, answer, oauth, problems, refusal, token_refusals, with_proof
 from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
@@ -34,13 +35,17 @@ def document(issuer: str) -> dict[str, Any]:
         "servers": [{"url": issuer}],
         "tags": [
             {"name": "data", "description": "Reading what a holder has lent."},
+            {"name": "certificates", "description": "SD-JWT VC over what was delivered (RFC 9901)."},
             {"name": "grants", "description": "Grant Management for OAuth 2.0."},
             {"name": "tokens", "description": "RFC 9126, RFC 6749, RFC 7662, RFC 9701, RFC 7009."},
             {"name": "registration", "description": "RFC 7591, RFC 7592."},
             {"name": "sign-in", "description": "OpenID Connect Core section 5.3."},
         ],
         "paths": _paths(),
-        "components": {"schemas": schemas() | registration.schemas(), "securitySchemes": _security_schemes()},
+        "components": {
+            "schemas": schemas() | registration.schemas() | certificates.schemas(),
+            "securitySchemes": _security_schemes(),
+        },
     }
 
 
@@ -50,6 +55,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/data/{item_id}": {"parameters": [_in_path("item_id", ITEM_ID)], "get": _read_one()},
         "/api/v1/comparisons": {"post": _compare()},
         "/api/v1/records": {"post": _bring()},
+        **certificates.paths(),
         "/oauth/grants": {"get": _no_grant()},
         "/oauth/grants/{grant_id}": {
             "parameters": [_in_path("grant_id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"})],

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from consent import announcements, worker
+from consent import announcements, presentations, status_lists, worker
+from consent.data_certificates import DataCertificate
 from consent.oauth import initial_access, sessions, tokens
 from consent.powers import Power
 from dataspace import mail, messages, passkeys, signins
@@ -46,6 +47,7 @@ SWEPT = {
     "mails": Swept("mails", mail.KEPT, "created_at"),
     "messages": Swept("messages", messages.KEPT, "at"),
     "logout_notices": Swept("logout_notices", sessions.NOTICES_KEPT, "created_at"),
+    "presentations": Swept("presentations", presentations.KEPT),
     "person_codes": Swept("person_codes", NONE),
     "seen_jtis": Swept("replay", NONE),
     "signins": Swept("signins", signins.KEPT),
@@ -60,6 +62,7 @@ KEPT = {
     "archive_pieces": "gone with their archive",
     "case_events": "history: what was demanded and answered",
     "cases": "history: what was demanded",
+    "certificate_steps": "history: the lives of certificates",
     "client_events": "history",
     "client_logos": "one a client, gone with its address or the client",
     "clients": "the registry",
@@ -73,6 +76,7 @@ KEPT = {
     "corrections": "history: which version of a record was wrong",
     "deferred_accesses": "moved into the log of accesses by the sweep 'disclosures' when their time has come",
     "deletions": "history: who had to delete, and has",
+    "data_certificates": "history: the sweep 'certificate_contents' destroys what they say, a year after their end",
     "data_items": "the catalogue, by version",
     "data_keys": "one a space",
     "deaths": "history: whose space was closed, and why",
@@ -100,6 +104,7 @@ KEPT = {
     "rule_sets": "the catalogue, by version",
     "server_keys": "what was signed must verify; the sweep 'keys' destroys the private halves",
     "sources": "the registry",
+    "status_lists": "small; what was issued must find its status",
     "user_handles": "one a person",
 }
 
@@ -175,6 +180,8 @@ def add(name: str, world: factories.World, moment: dt.datetime, rows: int, **val
     already = count(name)
     if name == "statutory_tokens":
         _open_case(world, moment)
+    if name == "presentations" and db.session.get(DataCertificate, "crt_kept") is None:
+        _keep_certificate(world, moment)
     for n in range(already, already + rows):
         found = {
             c.name: _value(c, n, world, moment) for c in table.columns if not (c.nullable or c.autoincrement is True)
@@ -203,9 +210,22 @@ def _open_case(world: factories.World, moment: dt.datetime) -> None:
         db.session.commit()
 
 
+def _keep_certificate(world: factories.World, moment: dt.datetime) -> None:
+    """What links point to; it has not ended."""
+    list_id, index = status_lists.take_place(moment)
+    row = DataCertificate(
+        certificate_id="crt_kept", space_id=world.person.space_id, consent_id=world.consent.consent_id,
+        consent_version=1, client_id="bank", made_by="holder", item_id="p.edu.degree", item_version=1, field_ids=[],
+        digest="", list_id=list_id, status_index=index, stage="stored", last_seq=0, uses=0, issued_at=moment,
+        expires_at=moment + dt.timedelta(days=400),
+    )  # fmt: skip
+    db.session.add(row)
+    db.session.commit()
+
+
 def _value(column: sa.Column[Any], n: int, world: factories.World, moment: dt.datetime) -> Any:
     known = {"clients": "bank", "holders": world.person.holder_id, "consents": world.consent.consent_id}
-    known |= {"data_keys": world.person.space_id, "law_cases": "law"}
+    known |= {"data_keys": world.person.space_id, "law_cases": "law", "data_certificates": "crt_kept"}
     if column.name in ("power_id", "power_version"):
         return {"power_id": "audit", "power_version": 1}[column.name]
     for key in column.foreign_keys:

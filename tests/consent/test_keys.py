@@ -48,7 +48,7 @@ def in_use(ring: Keyring, purpose: str, now: dt.datetime) -> str | None:
 def test_the_first_keys_are_those_that_clients_expect(bare: None) -> None:
     made = keys.generate_missing(NOW, VAULT)
     ring = Keyring(VAULT)
-    assert len(made) == 7
+    assert len(made) == 8
     assert ring.signing_key("tokens", NOW).alg == "ES256"
     assert ring.signing_key("tokens", NOW, "RS256").alg == "RS256"
     assert ring.signing_key("records", NOW).alg == "ES256"
