@@ -102,19 +102,22 @@ def keys_of(document: Any) -> Keys:
     return found
 
 
-def check_jws(header64: str, payload: bytes, signature64: str, *, keys: Keys, typ: str) -> None:
+def check_jws(
+    header64: str, payload: bytes, signature64: str, *, keys: Keys | ec.EllipticCurvePublicKey, typ: str
+) -> None:
     """The signature over a payload (RFC 7515 section 5.2), ES256 only. Raises ValueError when it does not match.
 
-    Raises UnknownKey.
+    ``keys``: by kid, or the one key that it has to be, whatever the header says. Raises UnknownKey.
     """
     try:
         header, signature = parse(unbase64(header64)), unbase64(signature64)
         if header["alg"] != "ES256" or header["typ"] != typ or len(signature) != 64:
             raise ValueError("another kind of signature")
-        if header["kid"] not in keys:
+        key = keys.get(header["kid"]) if isinstance(keys, dict) else keys
+        if key is None:
             raise UnknownKey
         number = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
         signed = f"{header64}.{base64url(payload)}".encode()
-        keys[header["kid"]].verify(encode_dss_signature(*number), signed, ec.ECDSA(hashes.SHA256()))
+        key.verify(encode_dss_signature(*number), signed, ec.ECDSA(hashes.SHA256()))
     except (*WRONG, InvalidSignature):
         raise ValueError("the signature does not match") from None

@@ -9,30 +9,38 @@ statuses, from the address that stands in the certificate; without it, whether t
 is not known. If whoever showed it to you was to sign that it is their own, --nonce and --audience say what for.
 
 Exit status: 0 the certificate is genuine and, as far as was asked, valid; 1 it is not; 2 it could not be checked (a
-file is missing, or is not what it should be). Needs Python 3.11 and the package "cryptography"; shares no code with the
-service.
+file is missing, or is not what it should be). Needs Python 3.11, the package "cryptography", and
+signed.py beside it; shares no code with the service.
 """
 
 import argparse
-import base64
 import datetime as dt
 import hashlib
-import json
 import sys
 import time
 import zlib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from signed import (
+    LEEWAY,
+    WRONG,
+    Keys,
+    Refused,
+    Sentence,
+    UnknownKey,
+    base64url,
+    check_jws,
+    keys_of,
+    load_keys,
+    parse,
+    read_file,
+    unbase64,
+)
 
 VCT, TYP, STATUS_TYP, BINDING_TYP = "urn:dataspace:certificate:1", "dc+sd-jwt", "statuslist+jwt", "kb+jwt"
 MAX_BYTES, MAX_LIST = 1024 * 1024, 1024 * 1024
-LEEWAY = dt.timedelta(minutes=5)  # how far the clock of this computer may be behind
-Keys = dict[str, ec.EllipticCurvePublicKey]
 # What stands in a certificate beside the data: (English, Chinese).
 ABOUT = {
     "subject": ("About whom", "关于谁"),
@@ -51,93 +59,27 @@ STATUSES = {
 }
 
 
-class Refused(Exception):
-    """Why a certificate is not to be believed, or could not be read; one sentence in two languages."""
-
-    def __init__(self, english: str, chinese: str, *, status: int = 1) -> None:
-        super().__init__(english)
-        self.sentence, self.status = {"en": english, "zh": chinese}, status
-
-
-def parse(raw: bytes) -> Any:
-    """JSON in which nothing can hide: no number that is none, no name twice."""
-
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        if len({name for name, _value in pairs}) != len(pairs):
-            raise ValueError("a name twice")
-        return dict(pairs)
-
-    def never(text: str) -> NoReturn:
-        raise ValueError(text)
-
-    return json.loads(raw.decode(), object_pairs_hook=once, parse_constant=never)
-
-
-def unbase64(text: str) -> bytes:
-    """base64url without padding, in the one spelling that each value has."""
-    value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    if _base64(value) != text:
-        raise ValueError("not base64url")
-    return value
-
-
-def _base64(value: bytes) -> str:
-    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
-
-
-def public_key(jwk: dict[str, Any]) -> ec.EllipticCurvePublicKey:
-    if jwk["kty"] != "EC" or jwk["crv"] != "P-256":
-        raise ValueError("another kind of key")
-    point = b"\x04" + unbase64(jwk["x"]) + unbase64(jwk["y"])
-    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-
-
-def load_keys(path: Path) -> Keys:
-    """The keys of a JWK set by which certificates can be signed: ES256, by kid."""
-    try:
-        jwks = json.loads(read(path))["keys"]
-        return {k["kid"]: public_key(k) for k in jwks if (k.get("kty"), k.get("crv")) == ("EC", "P-256")}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise Refused(f"{path} is not a set of public keys.", f"{path} 不是公钥文件。", status=2) from None
-
-
-def read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except OSError:
-        raise Refused(f"The file {path} cannot be opened.", f"无法打开文件 {path}。", status=2) from None
-
-
-def signed(token: str, typ: str, key: Any) -> dict[str, Any]:
-    """The claims of a compact JWS. ``key``: of its header. Raises ValueError, KeyError, InvalidSignature."""
-    header64, payload64, signature64 = token.split(".")
-    header, signature = parse(unbase64(header64)), unbase64(signature64)
-    if header["alg"] != "ES256" or header["typ"] != typ or "crit" in header or len(signature) != 64:
-        raise ValueError("another kind of signature")
-    number = [int.from_bytes(half, "big") for half in (signature[:32], signature[32:])]
-    key(header).verify(encode_dss_signature(*number), f"{header64}.{payload64}".encode(), ec.ECDSA(hashes.SHA256()))
-    claims: dict[str, Any] = parse(unbase64(payload64))
+def claims_of(token: str, keys: Keys | ec.EllipticCurvePublicKey, typ: str) -> dict[str, Any]:
+    """What a JWT says that one of the keys has signed. Raises UnknownKey, ValueError, TypeError."""
+    header, payload, signature = token.split(".")
+    check_jws(header, unbase64(payload), signature, keys=keys, typ=typ)
+    claims: dict[str, Any] = parse(unbase64(payload))
     if not isinstance(claims, dict):
         raise TypeError("not an object")
     return claims
 
 
-def of_service(token: str, typ: str, keys: Keys, what: tuple[str, str]) -> dict[str, Any]:
-    """The claims of what the service has signed. Raises Refused; ``what`` it is, in two languages."""
-
-    def named(header: dict[str, Any]) -> ec.EllipticCurvePublicKey:
-        if header["kid"] not in keys:
-            raise Refused(
-                f"The {what[0]} is signed with a key that is not in the key file: it is not from this service, or the "
-                "key file is old.",
-                f"{what[1]}签名所用的密钥不在密钥文件里：它不是本平台签发的，或者密钥文件太旧。",
-            )
-        return keys[header["kid"]]
-
+def of_service(token: str, keys: Keys, typ: str, what: Sentence) -> dict[str, Any]:
+    """What the service has signed. Raises Refused; ``what`` it is, in two languages."""
     try:
-        return signed(token, typ, named)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidSignature):
+        return claims_of(token, keys, typ)
+    except UnknownKey:
+        raise Refused(
+            f"The {what[0]} is signed with a key that is not in the key file: it is not from this service, or the key "
+            "file is old.",
+            f"{what[1]}签名所用的密钥不在密钥文件里：它不是本平台签发的，或者密钥文件太旧。",
+        ) from None
+    except WRONG:
         raise Refused(
             f"The signature of the {what[0]} does not match: it was altered, is not from this service, or is something "
             "else.",
@@ -157,7 +99,7 @@ def check(
     if len(raw) > MAX_BYTES or text.count("~") < 1:
         raise damaged
     first, *disclosures, binding = text.split("~")
-    said = of_service(first, TYP, keys, ("certificate", "凭证"))
+    said = of_service(first, keys, TYP, ("certificate", "凭证"))
     try:
         if said["vct"] != VCT or said.get("_sd_alg", "sha-256") != "sha-256":
             raise Refused(
@@ -166,7 +108,7 @@ def check(
         shown = disclosed(said, disclosures)
         _check_times(said, now)
         shown["_binding"] = _check_binding(said, text, binding, now, nonce, audience)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except WRONG:
         raise damaged from None
     return shown
 
@@ -185,7 +127,7 @@ def disclosed(said: dict[str, Any], disclosures: list[str]) -> dict[str, Any]:
     }
     for encoded in disclosures:
         salt, name, value = parse(unbase64(encoded))
-        digest = _base64(hashlib.sha256(encoded.encode()).digest())
+        digest = base64url(hashlib.sha256(encoded.encode()).digest())
         place = places.pop(digest, "")
         if not isinstance(salt, str) or not isinstance(name, str) or not place:
             raise Refused(
@@ -241,14 +183,14 @@ def _check_binding(
         "出示方的签名不符：凭证不属于对方，或者签名不是为这份凭证、不是为您做的。",
     )
     try:
-        key = public_key(said["cnf"]["jwk"])
-        proof = signed(binding, BINDING_TYP, lambda _header: key)
+        (key,) = keys_of({"keys": [said["cnf"]["jwk"] | {"kid": ""}]}).values()
+        proof = claims_of(binding, key, BINDING_TYP)
         covered = text[: len(text) - len(binding)]
-        fits = proof["sd_hash"] == _base64(hashlib.sha256(covered.encode()).digest())
+        fits = proof["sd_hash"] == base64url(hashlib.sha256(covered.encode()).digest())
         for_you = (nonce is None or proof["nonce"] == nonce) and (audience is None or proof["aud"] == audience)
         if not fits or not for_you or moment(proof["iat"]) > now + LEEWAY:
             raise wrong
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidSignature):
+    except (*WRONG, UnknownKey):
         raise wrong from None
     return True
 
@@ -256,7 +198,7 @@ def _check_binding(
 def check_status(raw: bytes, shown: dict[str, Any], keys: Keys, now: dt.datetime) -> dt.datetime:
     """Of when the list is that says that the certificate is valid. Raises Refused (Token Status List section 8.3)."""
     token = raw[:MAX_BYTES].decode("ascii", "replace").strip()
-    said = of_service(token, STATUS_TYP, keys, ("list of statuses", "状态列表"))
+    said = of_service(token, keys, STATUS_TYP, ("list of statuses", "状态列表"))
     try:
         place, packed = shown["status"]["status_list"], said["status_list"]
         if said["sub"] != place["uri"]:
@@ -276,7 +218,7 @@ def check_status(raw: bytes, shown: dict[str, Any], keys: Keys, now: dt.datetime
             other = ("Its status is not valid: do not rely on it.", "凭证状态不是有效，请勿采信。")
             raise Refused(*STATUSES.get(value, other))
         return moment(said["iat"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, zlib.error):
+    except (*WRONG, zlib.error):
         raise Refused(
             "The list of statuses is damaged, or is none.", "状态列表已损坏，或者不是状态列表。", status=2
         ) from None
@@ -365,8 +307,10 @@ def main(arguments: list[str] | None = None) -> int:
     started, now, zh = time.perf_counter(), dt.datetime.now(dt.UTC), options.language == "zh"
     try:
         keys = load_keys(options.keys)
-        shown = check(read(options.certificate), keys, now, nonce=options.nonce, audience=options.audience)
-        listed_at = check_status(read(options.status), shown, keys, now) if options.status else None
+        shown = check(
+            read_file(options.certificate, MAX_BYTES), keys, now, nonce=options.nonce, audience=options.audience
+        )
+        listed_at = check_status(read_file(options.status, MAX_BYTES), shown, keys, now) if options.status else None
     except Refused as refused:
         print(refused.sentence[options.language], file=sys.stderr)
         return refused.status
