@@ -84,6 +84,7 @@ def test_what_can_no_longer_be_used_is_removed(app: Flask, now: dt.datetime) -> 
     assert not db.session.scalars(select(AuthorizationRequest)).all()
     assert not db.session.scalars(select(SignIn)).all()
     ours = {"consents", "expiry_notices", "reminders", "deletions", "corrections"}
+    ours |= {"certificate_contents", "ended_certificates"}
     assert set(done) == {*ours, *worker.SWEEPS, *worker.ENDED}
 
 
