@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "20261126_certificates"
-down_revision = "20261126_statutory"
+down_revision = "20261126_erased"
 branch_labels = None
 depends_on = None
 
