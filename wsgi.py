@@ -8,6 +8,7 @@ import functools
 from flask import Flask
 from flask_migrate import Migrate
 
+from consent import witnesses
 from consent.history import Registry
 from consent.keys import Keyring
 from consent.oauth import authorities, nonces, server, validator
@@ -50,6 +51,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     """Build the application. Without ``settings`` they are read from the environment, or it says what they lack."""
     try:
         settings = settings or Settings.from_environment()
+        asked = witnesses.all_of(
+            settings.witnesses, quorum=settings.witness_quorum, allow_loopback=settings.fetch_loopback
+        )
     except SettingsError as error:
         # For a person at a command line or a log: what is missing, without a trace.
         raise SystemExit(f"The service cannot start: {error.detail}") from None
@@ -100,6 +104,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
     push.init_push(app, authorities.authority_of_request)
+    app.extensions[log.WITNESSES] = asked
     app.extensions["carrier"] = Smtp.of(settings)  # of mail; any dataspace.mail.Carrier may stand here
     messenger.init_messengers(app)
     dataspace_commands.register(app)

@@ -25,6 +25,8 @@ keys          server signing keys, rotation, the public JWK set
 merkle        RFC 6962 hashing and proofs, C2SP tile arithmetic: bytes in, bytes out
 evidence      the log of evidence: its tiles and signed head, proofs
 sequencer     takes what waits into the log of evidence and signs its new head
+cosignatures  what witnesses have said of the log of evidence, and when to ask them again
+witnesses     asking them (C2SP tlog-witness)
 figures       what is counted at this moment, for monitoring
 log_files     the log as files in a directory: what others have seen of it
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify

@@ -6,7 +6,6 @@ there is no moment at which a crash could leave a head without its tiles, or two
 grow at their end: every partial tile that a reader may ask for is the beginning of a row.
 """
 
-import base64
 import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -59,6 +58,8 @@ class EvidenceLog(Model):
     root: Mapped[bytes] = mapped_column(LargeBinary(SIZE))
     note: Mapped[bytes] = mapped_column(LargeBinary)
     signed_at: Mapped[dt.datetime | None]  # when the note was made
+    cosigned_size: Mapped[int | None] = mapped_column(BigInteger)  # of the last one that enough witnesses have cosigned
+    cosigned_note: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[dt.datetime]
 
 
@@ -114,7 +115,7 @@ class Proof:
     @property
     def text(self) -> str:
         """As C2SP tlog-proof writes it, for a file of its own or inside another."""
-        lines = "".join(f"{base64.b64encode(found).decode()}\n" for found in self.hashes)
+        lines = "".join(f"{notes.base64_of(found)}\n" for found in self.hashes)
         return f"{PROOF}\nindex {self.index}\n{lines}\n{self.note.decode()}"
 
 

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from consent import evidence
+from consent import cosignatures, evidence
 from consent.evidence import NotYet
 
 
@@ -37,7 +37,24 @@ def _log(now: dt.datetime) -> Iterator[Figure]:
         yield Figure(name=name, help=text, values={"": value})
 
 
-GAUGES: tuple[Callable[[dt.datetime], Iterator[Figure]], ...] = (_log,)
+def _witnesses(now: dt.datetime) -> Iterator[Figure]:
+    try:
+        size = evidence.head().size
+    except NotYet:
+        return
+    asked = cosignatures.witnesses()
+    age = {one.name: (now - one.cosigned_at).total_seconds() for one in asked if one.cosigned_at is not None}
+    told: tuple[tuple[str, str, Mapping[str, float]], ...] = (
+        ("witness_cosignature_age_seconds", "How long ago a witness has cosigned.", age),
+        ("witness_behind_entries", "Entries it has not seen.", {one.name: size - one.size for one in asked}),
+        ("witness_failures", "How often it has failed in a row.", {one.name: one.failures for one in asked}),
+    )
+    for name, text, values in told:
+        if values:
+            yield Figure(name=name, help=text, values=values, label="witness")
+
+
+GAUGES: tuple[Callable[[dt.datetime], Iterator[Figure]], ...] = (_log, _witnesses)
 
 
 def all_figures(now: dt.datetime) -> Iterator[Figure]:

@@ -51,7 +51,7 @@ class Verifier:
 
     def __str__(self) -> str:
         """The verifier key, one line without its end."""
-        return f"{self.name}+{self.key_id.hex()}+{_base64(bytes([self.kind]) + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{base64_of(bytes([self.kind]) + self.public)}"
 
     @classmethod
     def parse(cls, text: str) -> "Verifier":
@@ -112,7 +112,7 @@ class Signature:
 
     def __str__(self) -> str:
         """The line, with its end."""
-        return f"{DASH}{self.name} {_base64(self.key_id + self.blob)}\n"
+        return f"{DASH}{self.name} {base64_of(self.key_id + self.blob)}\n"
 
     @classmethod
     def parse(cls, line: str) -> "Signature":
@@ -182,7 +182,7 @@ class Checkpoint:
     @property
     def text(self) -> str:
         """What is signed."""
-        lines = (self.origin, str(self.size), _base64(self.root), *self.extensions)
+        lines = (self.origin, str(self.size), base64_of(self.root), *self.extensions)
         return "".join(f"{line}\n" for line in lines)
 
     @classmethod
@@ -221,7 +221,8 @@ def _is_name(name: str) -> bool:
     return bool(name) and "+" not in name and not any(letter.isspace() for letter in name)
 
 
-def _base64(raw: bytes) -> str:
+def base64_of(raw: bytes) -> str:
+    """As notes, checkpoints and proofs write bytes."""
     return base64.b64encode(raw).decode()
 
 
@@ -230,6 +231,6 @@ def _unbase64(text: str) -> bytes:
         raw = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidNote("not base64") from None
-    if _base64(raw) != text:
+    if base64_of(raw) != text:
         raise InvalidNote("not the base64 that everybody writes")
     return raw

@@ -7,7 +7,7 @@ are short, and a worker that is killed leaves nothing half done.
 import datetime as dt
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,6 +16,7 @@ from consent import (
     announcements,
     archives,
     corrected,
+    cosignatures,
     data_certificates,
     deletions,
     endings,
@@ -26,11 +27,14 @@ from consent import (
     presentations,
     reminders,
     sequencer,
+    witnesses,
 )
-from consent.evidence import LogBroken
+from consent.cosignatures import Outcome
+from consent.evidence import LogBroken, NotYet
 from consent.history import Registry
 from consent.log_files import LogFiles
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, statutory_tokens, tokens
+from consent.witnesses import Question, Witness
 from dataspace import ceremonies, disclosure, mail, mandates, messages, outbox, passkeys, signins
 from dataspace.db import db
 from dataspace.errors import DomainError
@@ -219,6 +223,35 @@ def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = N
         log.error("sequencer failed", extra={"detail": detail})  # noqa: TRY400 - as above
         raise SweepFailed("evidence") from None
     return total
+
+
+def cosign(now: dt.datetime, asked: Collection[Witness], *, quorum: int, allow_loopback: bool) -> int:
+    """Show the head of the log to the witnesses that are due; returns how many have cosigned. Raises SweepFailed.
+
+    No transaction is open while they are asked. One that knows another size than we thought is asked once more.
+    """
+    by_key, outcomes = {str(witness.verifier): witness for witness in asked}, dict[str, Outcome]()
+    try:
+        head = evidence.head()
+        known = cosignatures.claim(by_key, head, now) if head.size else {}
+        for _attempt in range(2):
+            wanted = [witnesses.question(by_key[key], old, head) for key, old in known.items()]
+            db.session.commit()
+            answered = witnesses.ask([q for q in wanted if isinstance(q, Question)], now, allow_loopback=allow_loopback)
+            outcomes |= {o.verifier: o for o in [*wanted, *answered] if isinstance(o, Outcome)}
+            known = {o.verifier: o.size for o in answered if o.size is not None}
+        cosignatures.record(outcomes.values(), head, now, quorum=quorum)
+        db.session.commit()
+    except NotYet:
+        db.session.rollback()
+    except (SQLAlchemyError, DomainError) as error:
+        db.session.rollback()
+        log.error("cosigning failed", extra={"detail": type(error).__name__})  # noqa: TRY400 - as above
+        raise SweepFailed("witnesses") from None
+    for outcome in outcomes.values():
+        if outcome.problem:
+            log.warning("not cosigned", extra={"detail": f"{outcome.verifier.partition('+')[0]}: {outcome.problem}"})
+    return sum(outcome.signature is not None for outcome in outcomes.values())
 
 
 def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:

@@ -85,6 +85,7 @@ class Target:
     port: int
     path: str
     loopback: bool  # it must lead to this machine
+    inside: bool = False  # the operator vouches for the address: it may lead anywhere
 
 
 def fetch_json(
@@ -192,6 +193,7 @@ class Answered:
 
     status: int
     body: bytes = b""
+    content_type: str = ""
 
 
 def post(
@@ -200,6 +202,7 @@ def post(
     *,
     content_type: str,
     allow_loopback: bool,
+    inside: bool = False,
     accept: str = "*/*",
     max_bytes: int = 0,
     timeout: float = TIMEOUT,
@@ -207,15 +210,16 @@ def post(
 ) -> Answered:
     """Post to ``url`` through the same guard. Of the answer at most ``max_bytes`` are read; what is longer is cut.
 
-    Raises FetchRefused. ``timeout`` and ``tls`` as in :func:`fetch_json`.
+    Raises FetchRefused. ``inside`` as in :func:`check_url`; ``timeout`` and ``tls`` as in :func:`fetch_json`.
     """
-    target = check_url(url, allow_loopback=allow_loopback)
+    target = check_url(url, allow_loopback=allow_loopback, inside=inside)
     headers = [("Content-Type", content_type), ("Accept", accept), ("Accept-Encoding", "identity")]
     with (
         _pool(target, timeout, tls) as pool,
         pool.stream("POST", _request_url(target), headers=headers, content=content) as response,
     ):
-        return Answered(response.status, _beginning(response, max_bytes))
+        said = {name.lower(): value.decode("latin-1") for name, value in response.headers}
+        return Answered(response.status, _beginning(response, max_bytes), said.get(b"content-type", ""))
 
 
 def post_form(
@@ -243,8 +247,11 @@ def _pool(target: Target, timeout: float, tls: ssl.SSLContext | None) -> Iterato
         raise FetchRefused(f"{target.host}: {type(error).__name__}") from None
 
 
-def check_url(url: object, *, allow_loopback: bool) -> Target:
-    """What a URL says before its name is resolved; to be asked at registration too. Raises FetchRefused."""
+def check_url(url: object, *, allow_loopback: bool, inside: bool = False) -> Target:
+    """What a URL says before its name is resolved; to be asked at registration too. Raises FetchRefused.
+
+    ``inside``: it stands in the operator's own settings, and the operator has said that it may be an inner address.
+    """
     if not isinstance(url, str) or len(url) > MAX_URL or not _PRINTABLE.fullmatch(url):
         raise FetchRefused("not a URL, or too long")
     try:
@@ -256,16 +263,17 @@ def check_url(url: object, *, allow_loopback: bool) -> Target:
         raise FetchRefused("a URL with credentials or a fragment")
     if not _HOST_NAME.fullmatch(host) and not _is_ipv6(host):
         raise FetchRefused("not a host name")
-    if parts.scheme != "https" and not (parts.scheme == "http" and allow_loopback and host in LOOPBACK_HOSTS):
+    plain = parts.scheme == "http" and (inside or (allow_loopback and host in LOOPBACK_HOSTS))
+    if parts.scheme != "https" and not plain:
         raise FetchRefused("not https")
     if port is None:
         port = HTTPS_PORT if parts.scheme == "https" else 80
     # A name of one's own for this machine, with another port: whether it leads here is seen when it is resolved.
     loopback = allow_loopback and (host in LOOPBACK_HOSTS or port != HTTPS_PORT)
-    if port != HTTPS_PORT and not loopback:
+    if port != HTTPS_PORT and not loopback and not inside:
         raise FetchRefused("not port 443")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(scheme=parts.scheme, host=host, port=port, path=path, loopback=loopback)
+    return Target(scheme=parts.scheme, host=host, port=port, path=path, loopback=loopback, inside=inside)
 
 
 def may_connect(address: str, *, loopback: bool) -> bool:
@@ -343,7 +351,10 @@ class _JudgedNetwork(httpcore.NetworkBackend):
     def connect_tcp(self, host: str, port: int, *_args: Any, **_options: Any) -> httpcore.NetworkStream:
         addresses = _resolve(host, port, _remaining(self._deadline))
         # One bad address among good ones is refused as well: nobody publishes such a mixture in good faith.
-        if not addresses or not all(may_connect(address, loopback=self._target.loopback) for address in addresses):
+        judged = self._target.inside or all(
+            may_connect(address, loopback=self._target.loopback) for address in addresses
+        )
+        if not addresses or not judged:
             raise FetchRefused(f"{host}: not a public address")
         for address in addresses[:-1]:
             try:

@@ -58,6 +58,9 @@ class Settings:
     smtp_password: str = field(default="", repr=False)
     smtp_sender: str = ""  # the address that mail comes from
     log_directory: str = ""  # where the worker publishes the log of evidence as files; nowhere without
+    # Who cosigns the log of evidence: of each its key and its address, and "inside" if that may be an inner one.
+    witnesses: tuple[str, ...] = ()
+    witness_quorum: int = 1  # how many of them make a checkpoint a cosigned one
     metrics_digest: str = ""  # SHA-256, in hex, of the token that /metrics asks for; nobody reads it without
     log_level: str = "INFO"
     pool_size: int = 8  # PostgreSQL connections per process
@@ -178,6 +181,8 @@ class Settings:
 def _parse(kind: object, text: str) -> object:
     if kind == tuple[bytes, ...]:
         return tuple(_parse(bytes, part.strip()) for part in text.split(","))
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
     if kind is bytes:
         try:
             return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

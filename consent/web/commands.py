@@ -6,7 +6,7 @@ What is done here is recorded as done by ``command``: who may run commands is th
 import logging
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from consent.scenarios import Stored
 from consent.web.archives import make_archives
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
-from consent.web.log import sequence
+from consent.web.log import cosign, sequence
 from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
 from consent.web.power_commands import powers_group
@@ -126,13 +126,13 @@ def worker_command(*, once: bool, interval: float) -> None:
             done = worker.run_once(clock.now(), registry=registry())
             done |= {channel.name: deliver_all(channel) for channel in channels()}
             done |= {"logos": fetch_logos(), "archives_made": make_archives(), "sources_asked": pull_sources()}
-            done |= {"evidence": sequence()}
+            done |= {"evidence": sequence(), "cosignatures": cosign()}
         except worker.SweepFailed as error:
             raise click.ClickException(f"{error.sentence} ({error.detail})") from None
         for name, count in done.items():
             click.echo(f"{name}: {count}")
         return
-    with _told_to_stop() as stop, _sequencing(stop):
+    with _told_to_stop() as stop, _beside(stop, ("sequenced", sequence), ("cosigned", cosign)):
         click.echo(f"Working every {interval:g} seconds.", err=True)
         while not stop.is_set():
             _pass()
@@ -169,27 +169,32 @@ def pull_sources() -> int:
 
 
 @contextmanager
-def _sequencing(stop: threading.Event) -> Iterator[None]:
-    """The log of evidence is brought up to date beside the other work, which may take longer than a proof may."""
+def _beside(stop: threading.Event, *works: tuple[str, Callable[[], int]]) -> Iterator[None]:
+    """What has to be done within a second or two, beside the other work, which may take longer; each by itself.
+
+    So is the log of evidence brought up to date, and no slow witness keeps it from that.
+    """
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - as Flask documents
 
-    def turns() -> None:
+    def turns(done: str, work: Callable[[], int]) -> None:
         while not stop.is_set():
             with app.app_context():  # ends with the session
                 try:
-                    if count := sequence():
-                        log.info("sequenced", extra={"count": count})
+                    if count := work():
+                        log.info(done, extra={"count": count})
                 except worker.SweepFailed as error:
                     log.warning("pass incomplete", extra={"detail": error.detail})  # tried again
             stop.wait(TURN)
 
-    thread = threading.Thread(target=turns, name="sequencer")
-    thread.start()
+    threads = [threading.Thread(target=turns, args=work, name=work[0]) for work in works]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join()
+        for thread in threads:
+            thread.join()
 
 
 @contextmanager

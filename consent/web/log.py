@@ -6,9 +6,9 @@ Everything but the checkpoint never changes and may be kept by whoever is on the
 import gzip
 from pathlib import Path
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, current_app, request
 
-from consent import evidence, worker
+from consent import cosignatures, evidence, worker
 from consent.log_files import LogFiles
 from consent.merkle import ENTRIES, Tile
 from consent.web.context import registry
@@ -17,6 +17,7 @@ from dataspace.errors import NotFound
 from dataspace.web.shell import services
 
 bp = Blueprint("log", __name__, url_prefix="/log")
+WITNESSES = "witnesses"  # of the application: whom the settings name
 FOR_EVER = "public, max-age=31536000, immutable"
 A_MOMENT = "public, max-age=1"  # "prevent caching beyond a few seconds"; a proof is there within two
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
@@ -24,8 +25,17 @@ TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 @bp.get("/checkpoint")
 def checkpoint() -> Response:
-    """The signed head of the log."""
-    return _answer(evidence.head().note, TEXT, A_MOMENT)
+    """The signed head of the log, with the cosignatures that it has by now."""
+    return _answer(cosignatures.with_cosignatures(evidence.head()).note, TEXT, A_MOMENT)
+
+
+@bp.get("/cosigned")
+def cosigned() -> Response:
+    """The newest head that enough witnesses have cosigned: a busy log is always a moment ahead of them."""
+    found = cosignatures.newest(covering=-1)
+    if found is None:
+        raise NotFound("no checkpoint is cosigned")
+    return _answer(found.note, TEXT, A_MOMENT)
 
 
 @bp.get("/tile/<level>/<path:where>")
@@ -55,6 +65,14 @@ def sequence() -> int:
     """Bring the log up to date, and its files if they are wanted; returns how many entries. Raises SweepFailed."""
     folder = services().settings.log_directory
     return worker.sequence(clock.now(), registry=registry(), files=LogFiles(Path(folder)) if folder else None)
+
+
+def cosign() -> int:
+    """Show the head of the log to the witnesses that are due; returns how many have cosigned. Raises SweepFailed."""
+    asked, settings = current_app.extensions[WITNESSES], services().settings
+    if not asked:
+        return 0
+    return worker.cosign(clock.now(), asked, quorum=settings.witness_quorum, allow_loopback=settings.fetch_loopback)
 
 
 def _answer(body: bytes, media_type: str, caching: str) -> Response:

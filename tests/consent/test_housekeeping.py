@@ -83,6 +83,7 @@ KEPT = {
     "evidence_logs": "one row",
     "evidence_positions": "history: where the proof of something is",
     "evidence_tiles": "history: what could be proven must stay so",
+    "evidence_witnesses": "one a witness",
     "evidence_waiting": "goes into the log within a second",
     "erasures": "history: who wanted a whole space deleted, and what became of it",
     "holder_roles": "who may do what",

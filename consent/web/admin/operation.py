@@ -1,4 +1,4 @@
-"""How the service is doing: the log of proofs, and how long things take."""
+"""How the service is doing: the log of proofs and its witnesses, and how long things take."""
 
 import math
 
@@ -6,7 +6,7 @@ from flask import render_template
 from flask_babel import format_decimal
 from flask_babel import gettext as _
 
-from consent import evidence
+from consent import cosignatures, evidence
 from consent.evidence import NotYet
 from consent.web.admin import labels
 from dataspace import clock, measured
@@ -15,7 +15,7 @@ LATE = 10.0  # seconds that an entry may wait for its checkpoint before somebody
 
 
 def index() -> str:
-    """The state of the log of proofs at this moment, and durations since the beginning; four statements."""
+    """The state of the log of proofs at this moment, and durations since the beginning; five statements."""
     now = clock.now()
     try:
         log = evidence.state(now)
@@ -25,7 +25,15 @@ def index() -> str:
         (labels.MEASURED[kind], found, span(found.within(0.5)), span(found.within(0.99)), span(found.latest))
         for kind, found in measured.times().items()
     ]
-    return render_template("admin/operation.html", log=log, late=LATE, many=evidence.MANY, span=span, times=times)
+    return render_template(
+        "admin/operation.html",
+        log=log,
+        late=LATE,
+        many=evidence.MANY,
+        span=span,
+        times=times,
+        witnesses=cosignatures.witnesses() if log else [],
+    )
 
 
 def span(seconds: float) -> str:

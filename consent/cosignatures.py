@@ -1,0 +1,124 @@
+"""Cosignatures of witnesses on checkpoints of the log of evidence: whom to ask when, and what they have said.
+
+A witness has seen that the log only grows. Whoever has a checkpoint with cosignatures of witnesses that he trusts need
+not fear to be shown another log than everybody else. A later checkpoint covers all that an earlier one covers, so of
+each witness only the last cosignature is kept, and the last checkpoint that enough of them have cosigned.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+from sqlalchemy import BigInteger, LargeBinary, String, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent import evidence
+from consent.evidence import EvidenceLog, Head
+from consent.merkle import SIZE
+from consent.notes import Signature
+from dataspace.db import Model, connection, db, insert_new, table_of
+
+REFRESH = dt.timedelta(minutes=10)  # a log that does not grow is shown again, so that its witnesses say when
+ATTEMPT = dt.timedelta(seconds=30)  # nobody else asks the same witness meanwhile
+WAITS = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 20, 60, 300))  # after so many failures in a row
+
+
+class EvidenceWitness(Model):
+    """A witness that has been asked. ``verifier``: its key; ``size`` and ``root``: of the log as it knows it.
+
+    ``signature``: the line of its last cosignature, with its end.
+    """
+
+    __tablename__ = "evidence_witnesses"
+    verifier: Mapped[str] = mapped_column(String(300), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    root: Mapped[bytes | None] = mapped_column(LargeBinary(SIZE))
+    signature: Mapped[str] = mapped_column(String(400))
+    cosigned_at: Mapped[dt.datetime | None]
+    due_at: Mapped[dt.datetime]  # not asked before
+    failures: Mapped[int]  # in a row
+    problem: Mapped[str] = mapped_column(String(200))  # of the last one; empty when it cosigned
+
+    @property
+    def name(self) -> str:
+        """As it signs."""
+        return self.verifier.partition("+")[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of asking one witness: its ``signature``, or a ``problem``. ``size``: what it has seen, if it said."""
+
+    verifier: str
+    signature: Signature | None = None
+    size: int | None = None
+    problem: str = ""
+
+
+def claim(verifiers: Collection[str], log: Head, now: dt.datetime) -> dict[str, int]:
+    """The witnesses that are to be asked about this head, with the size that they know; nobody else asks meanwhile.
+
+    To be committed before they are asked.
+    """
+    table = table_of(EvidenceWitness)
+    known = set(connection().scalars(select(table.c.verifier)))
+    for verifier in sorted(set(verifiers) - known):
+        row = {"verifier": verifier, "size": 0, "signature": "", "due_at": now, "failures": 0, "problem": ""}
+        connection().execute(insert_new(EvidenceWitness).values(row))
+    stale = or_(table.c.size != log.size, table.c.cosigned_at.is_(None), table.c.cosigned_at <= now - REFRESH)
+    due = update(table).where(table.c.verifier.in_(verifiers), table.c.due_at <= now, stale)
+    rows = connection().execute(due.values(due_at=now + ATTEMPT).returning(table.c.verifier, table.c.size))
+    return {row.verifier: row.size for row in rows}
+
+
+def record(outcomes: Iterable[Outcome], log: Head, now: dt.datetime, *, quorum: int) -> None:
+    """Write down what came of asking about this head."""
+    table = table_of(EvidenceWitness)
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.verifier):
+        this = update(table).where(table.c.verifier == outcome.verifier)
+        if outcome.signature is not None:
+            said = {"signature": str(outcome.signature), "size": log.size, "root": log.root, "cosigned_at": now}
+            connection().execute(this.values(due_at=now, failures=0, problem="", **said))
+            continue
+        failures = connection().scalar(select(table.c.failures).where(table.c.verifier == outcome.verifier)) or 0
+        seen = {} if outcome.size is None else {"size": outcome.size, "root": None}
+        again = {"due_at": now + WAITS[min(failures, len(WAITS) - 1)], "failures": failures + 1}
+        connection().execute(this.values(problem=outcome.problem[:200], **again, **seen))
+    lines = _lines(log)
+    if len(lines) >= quorum:
+        logs = table_of(EvidenceLog)
+        first = or_(logs.c.cosigned_size.is_(None), logs.c.cosigned_size <= log.size)
+        this = update(logs).where(logs.c.origin == log.origin, first)
+        connection().execute(this.values(cosigned_size=log.size, cosigned_note=_note(log, lines)))
+
+
+def with_cosignatures(log: Head) -> Head:
+    """The same head with the cosignatures that there are by now, none at first; one statement."""
+    return replace(log, note=_note(log, _lines(log)))
+
+
+def newest(*, covering: int = 0) -> Head | None:
+    """The newest checkpoint that enough witnesses have cosigned, if it covers the entry at index ``covering``.
+
+    None while there is none. The proof under it: ``evidence.proof_at(index, newest(covering=index))``.
+    """
+    found = connection().execute(select(EvidenceLog.cosigned_size, EvidenceLog.cosigned_note)).first()
+    if found is None or found.cosigned_size is None or found.cosigned_size <= covering:
+        return None
+    size = found.cosigned_size
+    return replace(evidence.head(), size=size, root=evidence.root_at(size), note=bytes(found.cosigned_note))
+
+
+def witnesses() -> list[EvidenceWitness]:
+    """All that have been asked, by key."""
+    return list(db.session.scalars(select(EvidenceWitness).order_by(EvidenceWitness.verifier)))
+
+
+def _lines(log: Head) -> list[str]:
+    table = table_of(EvidenceWitness).c
+    there = select(table.signature).where(table.size == log.size, table.root == log.root, table.signature != "")
+    return list(connection().scalars(there.order_by(table.verifier)))
+
+
+def _note(log: Head, lines: list[str]) -> bytes:
+    return log.note + "".join(lines).encode()
