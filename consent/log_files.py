@@ -19,6 +19,7 @@ from consent.merkle import ENTRIES, SIZE, Tile
 from consent.notes import Checkpoint, InvalidNote, Note, Verifier
 
 CHECKPOINT = "checkpoint"
+COSIGNED = "cosigned"  # the newest checkpoint that enough witnesses have cosigned
 BATCH = 64  # tiles in memory
 
 
@@ -52,17 +53,18 @@ class LogFiles:
             if not alone:
                 return 0
             published, log = self.demand_behind(), cosignatures.with_cosignatures(evidence.head())
+            cosigned = cosignatures.newest(covering=-1)
             old = published.size if published else 0
             if published and old == log.size:
                 # Nothing new but what witnesses have said meanwhile.
-                same = (self.folder / CHECKPOINT).read_bytes() == log.note
-                return 0 if same else self._write(CHECKPOINT, log.note)
+                return self._write_new(CHECKPOINT, log) + self._write_new(COSIGNED, cosigned)
             # A crash among the tiles leaves some that no published checkpoint asks for. The next time they are
             # written again, with the same bytes at least as far as they went.
             count = sum(self._write(tile.path, content) for tile, content in _tiles(old, log))
             # A crash before this leaves the earlier checkpoint, all of whose tiles are still there; after it, all is
             # published.
             self._write(CHECKPOINT, log.note)
+            self._write_new(COSIGNED, cosigned)
             # A crash before this leaves partial tiles that nobody needs.
             self._forget_partial(old, log.size)
             return count + 1
@@ -105,6 +107,13 @@ class LogFiles:
         os.fsync(folder)
         os.close(folder)
         return 1
+
+    def _write_new(self, name: str, head: Head | None) -> int:
+        """Write the note of a head, if there is one, unless that is what the file says already."""
+        path = self.folder / name
+        if head is None or (path.exists() and path.read_bytes() == head.note):
+            return 0
+        return self._write(name, head.note)
 
     def _forget_partial(self, old: int, size: int) -> None:
         """Remove the partial tiles that have become whole (tlog-tiles, Partial Tiles)."""

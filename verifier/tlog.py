@@ -133,6 +133,36 @@ def signatures(below: str) -> Iterator[tuple[str, bytes]]:
         yield signer, unbase64(blob, "A signature", "签名")
 
 
+def check_cosignatures(note: bytes, witnesses: list[str], quorum: int) -> list[tuple[str, int]]:
+    """(witness, when in seconds since 1970) of those that have cosigned a checkpoint (tlog-cosignature).
+
+    ``witnesses``: their verifier keys. Raises Refused: fewer than ``quorum`` have, or one of them not this text.
+    """
+    try:
+        text, _blank, below = note.decode().rpartition("\n\n")
+    except ValueError:
+        raise no_checkpoint() from None
+    lines, found = list(signatures(below)), dict[str, tuple[str, int]]()
+    for key in witnesses:
+        name, key_id, public = read_key(key)
+        if public[:1] != b"\x04":
+            raise Refused("The key is not the key of a witness.", "这不是见证者的公钥。")
+        for blob in (blob[4:] for signer, blob in lines if (signer, blob[:4].hex()) == (name, key_id)):
+            at = int.from_bytes(blob[:8], "big")
+            try:
+                signed = f"cosignature/v1\ntime {at}\n{text}\n".encode()
+                Ed25519PublicKey.from_public_bytes(public[1:]).verify(blob[8:], signed)
+            except InvalidSignature:
+                raise Refused(f"The cosignature of {name} does not match.", f"见证者 {name} 的会签不符。") from None
+            found[key] = (name, at)
+    if len(found) < quorum or quorum < 1:
+        raise Refused(
+            f"Of the witnesses {len(found)} have cosigned the checkpoint, not {quorum}.",
+            f"检查点由 {len(found)} 个见证者会签，要求 {quorum} 个。",
+        )
+    return list(found.values())
+
+
 # Trees (RFC 9162 section 2.1)
 
 

@@ -3,10 +3,13 @@
 
     python verify_log.py https://data.example.gov.cn/log --key KEY [--earlier CHECKPOINT] [--save CHECKPOINT]
     python verify_log.py /srv/log --key KEY
+    python verify_log.py ... --witness W1 --witness W2 --quorum 2
 
 KEY is the log's verifier key, one line, from /log/key; get it once and keep it. Every tile and every entry is read:
 entries lead to leaf hashes, tiles to the tiles above them, all of it to the root that is signed. With --earlier, the
-log must continue the checkpoint of an earlier visit, which --save has written.
+log must continue the checkpoint of an earlier visit, which --save has written. With --witness, so many of the named
+witnesses must have cosigned the checkpoint (W1, W2: their verifier keys); a moment after the log has grown it may
+not have their cosignatures yet, and "cosigned" has the newest one that has.
 
 Exit status: 0 all matches; 1 something does not; 2 it could not be read. Needs Python 3.11, the package
 "cryptography", and signed.py and tlog.py beside it; written from RFC 6962, RFC 9162 and C2SP tlog-tiles alone, and
@@ -19,7 +22,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from signed import LANGUAGES, Refused
-from tlog import Fetch, Growing, Head, fetch_from, fetch_tile, h, load_key, read_checkpoint, tile_path
+from tlog import (
+    Fetch,
+    Growing,
+    Head,
+    check_cosignatures,
+    fetch_from,
+    fetch_tile,
+    h,
+    load_key,
+    read_checkpoint,
+    tile_path,
+)
 
 
 def bundles(fetch: Fetch, size: int) -> Iterator[list[bytes]]:
@@ -94,19 +108,37 @@ def check_tiles(fetch: Fetch, row: list[bytes]) -> None:
         row, level = above, level + 1
 
 
+def with_cosignatures(fetch: Fetch, note: bytes, witnesses: list[str], quorum: int) -> bytes:
+    """The checkpoint, or else the newest that has cosignatures, once enough are found below it. Raises Refused."""
+    try:
+        check_cosignatures(note, witnesses, quorum)
+    except Refused as refused:
+        try:
+            note = fetch("cosigned")
+        except Refused:
+            raise refused from None
+        check_cosignatures(note, witnesses, quorum)
+    return note
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("log", help="address or directory")
     parser.add_argument("--key", required=True, help="the log's verifier key, or a file with it")
     parser.add_argument("--earlier", type=Path, help="a checkpoint that the log must continue")
     parser.add_argument("--save", type=Path, help="where to write the checkpoint")
+    parser.add_argument("--witness", action="append", default=[], help="verifier key of a witness, or a file with it")
+    parser.add_argument("--quorum", type=int, help="how many of the witnesses must have cosigned (default: all)")
     parser.add_argument("--language", choices=LANGUAGES, default="zh", help="of what is said (default: zh)")
     given = parser.parse_args(arguments)
     try:
         key = load_key(given.key)
         earlier = [read_checkpoint(given.earlier.read_bytes(), key)] if given.earlier else []
         fetch = fetch_from(given.log)
+        trusted = [load_key(witness) for witness in given.witness]
         note = fetch("checkpoint")  # read once: the log may grow meanwhile
+        if trusted:
+            note = with_cosignatures(fetch, note, trusted, len(trusted) if given.quorum is None else given.quorum)
         head, _entries = check_log(lambda path: note if path == "checkpoint" else fetch(path), key, earlier)
         if given.save:
             given.save.write_bytes(note)

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from tests import factories
 from tests.conftest import make_settings
 from tests.consent.desk import Desk
 from tests.documents import ROOT
+from verifier import verify_log
 from verifier import witness as program
 from wsgi import create_app
 
@@ -168,14 +170,48 @@ def test_enough_of_them_make_a_cosigned_checkpoint(one: Witness, client: FlaskCl
 
 
 def test_the_files_have_the_cosignatures_too(one: Witness, tmp_path: Path) -> None:
-    files, path = LogFiles(tmp_path / "log"), tmp_path / "log" / "checkpoint"
+    files, folder = LogFiles(tmp_path / "log"), tmp_path / "log"
     head = grow(3)
     assert files.publish() > 1
-    assert path.read_bytes() == head.note
+    assert (folder / "checkpoint").read_bytes() == head.note
     cosign(one)
-    assert files.publish() == 1
-    assert len(Note.parse(path.read_bytes()).verified([one.verifier])) == 1
+    assert files.publish() == 2
+    cosigned = (folder / "checkpoint").read_bytes()
+    assert len(Note.parse(cosigned).verified([one.verifier])) == 1
     assert files.publish() == 0
+    later = grow(300)
+    files.publish()
+    assert (folder / "checkpoint").read_bytes() == later.note
+    assert (folder / "cosigned").read_bytes() == cosigned
+
+
+def test_a_reader_demands_cosignatures(one: Witness, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files, folder, key = LogFiles(tmp_path / "log"), tmp_path / "log", evidence.head().verifier
+    other = str(signer().verifier)
+
+    def reads(*demands: str) -> tuple[int, str]:
+        status = verify_log.main([str(folder), "--key", key, "--language", "en", *demands])
+        said = capsys.readouterr()
+        return status, said.out + said.err
+
+    grow(3)
+    files.publish()
+    assert reads()[0] == 0
+    assert reads("--witness", str(one.verifier)) == (1, "Of the witnesses 0 have cosigned the checkpoint, not 1.\n")
+    cosign(one)
+    files.publish()
+    assert reads("--witness", str(one.verifier))[0] == 0
+    assert reads("--witness", str(one.verifier), "--witness", other)[0] == 1
+    assert reads("--witness", str(one.verifier), "--witness", other, "--quorum", "1")[0] == 0
+    assert reads("--witness", key) == (1, "The key is not the key of a witness.\n")
+    grow(300)
+    files.publish()
+    assert "All 3 entries" in reads("--witness", str(one.verifier))[1], "the newest that is cosigned"
+    cosigned = Note.parse((folder / "cosigned").read_bytes())
+    blob = cosigned.signatures[1].blob
+    later = replace(cosigned.signatures[1], blob=blob[:7] + bytes([blob[7] ^ 1]) + blob[8:])
+    (folder / "cosigned").write_bytes(bytes(Note(cosigned.text, (cosigned.signatures[0], later))))
+    assert "does not match" in reads("--witness", str(one.verifier))[1], "its time is signed too"
 
 
 # What the witness and we disagree about
@@ -441,7 +477,7 @@ KEY = str(signer().verifier)
     "text",
     ["", KEY, f"{KEY} ftp://w.example.org", f"{KEY} http://w.example.org", f"{KEY} https://w.example.org:8443",
      f"{KEY} https://w.example.org outside", f"x{KEY} https://w.example.org", f"{KEY} https://w.example.org inside x",
-     f"{Signer(name='a', private=Ed25519PrivateKey.generate()).verifier} https://w.example.org"],
+     f"{Signer(name='a', private=signer().private).verifier} https://w.example.org"],
 )  # fmt: skip
 def test_what_is_no_witness_keeps_the_service_from_starting(text: str) -> None:
     with pytest.raises(SettingsError, match="DATASPACE_WITNESSES"):
