@@ -47,12 +47,16 @@ class EvidenceWitness(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What came of asking one witness: its ``signature``, or a ``problem``. ``size``: what it has seen, if it said."""
+    """What came of asking one witness: its ``signature``, or a ``problem``. ``size``: what it has seen, if it said.
+
+    ``contradicts``: what it has seen is no beginning of this log. Nothing on the way to it can be the reason.
+    """
 
     verifier: str
     signature: Signature | None = None
     size: int | None = None
     problem: str = ""
+    contradicts: bool = False
 
 
 def claim(verifiers: Collection[str], log: Head, now: dt.datetime) -> dict[str, int]:

@@ -21,6 +21,7 @@ MAX_ANSWER = 64 * 1024  # bytes: several lines, some with signatures of kinds th
 AHEAD = 300  # seconds that the clock of a witness may be before ours
 SIZE_TYPE = "text/x.tlog.size"
 INSIDE = "inside"
+MAX = 15  # beside the log's own signature: a reader accepts 16 at least (signed-note, Format)
 REFUSALS: Mapping[int, str] = {
     400: "it cannot read what we send",
     403: "it does not know the key of this log",
@@ -74,6 +75,8 @@ def all_of(settings: Collection[str], *, quorum: int, allow_loopback: bool) -> t
     found = tuple(Witness.parse(text, allow_loopback=allow_loopback) for text in settings)
     if len({witness.verifier for witness in found}) != len(found):
         raise SettingsError("DATASPACE_WITNESSES names a witness twice")
+    if len(found) > MAX:
+        raise SettingsError(f"DATASPACE_WITNESSES names more than {MAX}: readers need not accept so many signatures")
     if quorum < 1 or (found and quorum > len(found)):
         raise SettingsError("DATASPACE_WITNESS_QUORUM must be at least 1 and at most the number of witnesses")
     return found
@@ -83,7 +86,7 @@ def question(witness: Witness, old: int, log: Head) -> Question | Outcome:
     """What to show to a witness that knows ``old`` entries, or why it makes no sense."""
     if old > log.size:
         problem = f"it has seen {old} entries, more than the log has"
-        return Outcome(verifier=str(witness.verifier), size=old, problem=problem)
+        return Outcome(verifier=str(witness.verifier), size=old, problem=problem, contradicts=True)
     return Question(witness=witness, old=old, log=log, proof=evidence.consistency(old, log.size) if old else [])
 
 
@@ -106,7 +109,7 @@ def _ask(one: Question, now: dt.datetime, *, allow_loopback: bool) -> Outcome:
             return _conflict(one, answer)
         if answer.status != 200:
             problem = REFUSALS.get(answer.status, f"it answered {answer.status}")
-            return Outcome(verifier=str(verifier), problem=problem)
+            return Outcome(verifier=str(verifier), problem=problem, contradicts=answer.status == 422)
         return Outcome(verifier=str(verifier), signature=_cosignature(answer.body, one, now))
     except (FetchRefused, InvalidNote) as error:
         return Outcome(verifier=str(verifier), problem=error.detail)
@@ -120,7 +123,7 @@ def _conflict(one: Question, answer: Answered) -> Outcome:
         return Outcome(verifier=verifier, problem="it answered 409 without a size")
     size = int(found[1])
     if size == one.old:
-        return Outcome(verifier=verifier, problem=f"it has seen another log of {size} entries")
+        return Outcome(verifier=verifier, problem=f"it has seen another log of {size} entries", contradicts=True)
     return Outcome(verifier=verifier, size=size, problem=f"it has seen {size} entries")
 
 

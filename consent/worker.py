@@ -250,7 +250,8 @@ def cosign(now: dt.datetime, asked: Collection[Witness], *, quorum: int, allow_l
         raise SweepFailed("witnesses") from None
     for outcome in outcomes.values():
         if outcome.problem:
-            log.warning("not cosigned", extra={"detail": f"{outcome.verifier.partition('+')[0]}: {outcome.problem}"})
+            said = {"detail": f"{outcome.verifier.partition('+')[0]}: {outcome.problem}"}
+            log.log(logging.ERROR if outcome.contradicts else logging.WARNING, "not cosigned", extra=said)
     return sum(outcome.signature is not None for outcome in outcomes.values())
 
 

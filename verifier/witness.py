@@ -133,7 +133,8 @@ class Witness:
             if not continues(last, head, asked.proof):
                 return Answer(422, "The proof does not lead from the last checkpoint to this one.\n")
             self._memory.keep(head, asked.note)
-        return Answer(200, self.key.cosign(asked.note, int(time.time())))
+            # Here, too: as of the time that is signed, no larger tree may have been seen.
+            return Answer(200, self.key.cosign(asked.note, int(time.time())))
 
     def _signed(self, asked: Request) -> Head | None:
         for key in self._logs[asked.origin]:

@@ -243,12 +243,15 @@ def other_log(size: int) -> tuple[bytes, Callable[[int], list[bytes]]]:
     ("seen", "says"),
     [(5, "another log of 5 entries"), (3, "does not continue"), (9, "9 entries, more than the log has")],
 )
-def test_it_cosigns_no_second_history(seen: int, says: str, one: Witness, client: FlaskClient) -> None:
+def test_it_cosigns_no_second_history(
+    seen: int, says: str, one: Witness, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
     grow(5)
     note, _proof = other_log(seen)
     assert shown(one, 0, note, []).status == 200
     assert cosign(one) == 0
     assert says in row(one).problem
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("ERROR", "not cosigned")]
     assert client.get("/log/checkpoint").data == evidence.head().note
     assert client.get("/log/cosigned").status_code == 404
 
@@ -493,6 +496,13 @@ def test_an_inner_address_is_asked_only_if_the_operator_says_so(app: Flask) -> N
         inside = Witness.parse(f"{KEY} {url} inside", allow_loopback=False)
         later = clock.now() + dt.timedelta(minutes=1)
         assert worker.cosign(later, [inside], quorum=1, allow_loopback=False) == 1
+
+
+def test_there_are_no_more_than_a_reader_accepts() -> None:
+    named = [f"{signer(f'w{number}.example.org').verifier} https://w.example.org" for number in range(16)]
+    assert len(witnesses.all_of(named[1:], quorum=15, allow_loopback=False)) == 15
+    with pytest.raises(SettingsError, match="more than 15"):
+        witnesses.all_of(named, quorum=1, allow_loopback=False)
 
 
 @pytest.mark.parametrize(("named", "quorum"), [(1, 2), (1, 0), (2, 1)])
