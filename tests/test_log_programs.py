@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import verify_consistency
 import verify_inclusion
+import verify_log
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,6 +154,57 @@ def test_tampered_tiles_are_named(what: str, grown: tuple[bytes, bytes, Path]) -
     with pytest.raises(Refused, match=said) as caught:
         verify_consistency.check(earlier, later, evidence.head().verifier, fetch=fetch_from(str(folder)), path=[])
     assert caught.value.status == status
+
+
+@pytest.fixture
+def whole(app: Flask, tmp_path: Path) -> Path:
+    """The files of a log of 600 entries."""
+    append(600)
+    sequence(tmp_path / "log")
+    return tmp_path / "log"
+
+
+def longer(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + bytes([0, 32]) + bytes(32))
+
+
+def swapped(path: Path) -> None:
+    other = path.with_name("001")
+    first, second = path.read_bytes(), other.read_bytes()
+    path.write_bytes(second)
+    other.write_bytes(first)
+
+
+# What is done to which file of the log; what the program that reads all of it says.
+FILES: dict[str, tuple[str, Callable[[Path], Any], str, int]] = {
+    "an entry changed": ("tile/entries/000", flipped, "The entries do not lead to the root that is signed", 1),
+    "an entry cut": ("tile/entries/001", cut, "tile/entries/001 ends in the middle of an entry", 1),
+    "an entry more": ("tile/entries/001", longer, "tile/entries/001 has 257 entries, not 256", 1),
+    "no entries": ("tile/entries/001", lambda path: path.write_bytes(b""), "has 0 entries, not 256", 1),
+    "entries in another order": ("tile/entries/000", swapped, "do not lead to the root that is signed", 1),
+    "entries gone": ("tile/entries/000", Path.unlink, "tile/entries/000 cannot be read", 2),
+    "a tile changed": ("tile/0/001", flipped, "tile/0/001 does not fit the entries", 1),
+    "a tile cut": ("tile/0/000", cut, "tile/0/000 does not fit the entries", 1),
+    "tiles in another order": ("tile/0/000", swapped, "tile/0/000 does not fit the entries", 1),
+    "a tile gone": ("tile/0/000", Path.unlink, "tile/0/000 cannot be read", 2),
+    "a partial tile changed": ("tile/0/002.p/88", flipped, "tile/0/002.p/88 does not fit the entries", 1),
+    "a tile above changed": ("tile/1/000.p/2", flipped, "tile/1/000.p/2 does not fit the entries", 1),
+    "the checkpoint changed": ("checkpoint", flipped, "of another log|signature of the checkpoint", 1),
+    "the checkpoint gone": ("checkpoint", Path.unlink, "checkpoint cannot be read", 2),
+}
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_whoever_reads_the_whole_log_is_told_which_file_does_not_match(what: str, whole: Path) -> None:
+    name, change, said, status = FILES[what]
+    key, fetch = evidence.head().verifier, fetch_from(str(whole))
+    head, found = verify_log.check_log(fetch, key)
+    assert (head.size, len(found)) == (600, 600)
+    change(whole / name)
+    with pytest.raises(Refused, match=said) as caught:
+        verify_log.check_log(fetch, key)
+    assert caught.value.status == status
+    assert caught.value.sentence["zh"]
 
 
 def with_byte(note: bytes, line: int) -> bytes:

@@ -4,6 +4,7 @@ import base64
 import datetime as dt
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +27,10 @@ from consent.receipts import Signed
 from dataspace import clock, jose
 from dataspace.db import db
 from tests import factories
+from tests.conftest import make_settings
 from tests.consent.receipted import Scene
 from tests.consent.visitor import Page, Visitor
+from wsgi import create_app
 
 
 @pytest.fixture
@@ -56,6 +59,7 @@ def test_anybody_checks_a_genuine_one_in_either_form(scene: Scene, app: Flask) -
     for raw in (scene.signed.file, scene.signed.compact.encode(), scene.signed.file + b"\r\n"):
         page = brought(anybody, raw)
         assert "Genuine" in page.says
+        assert "You agreed" in page.says
         assert "Review this loan application" in page.says
     anybody.get("/check")
     assert "Genuine" in anybody.tap("Check it", pasted=scene.signed.file.decode()).says
@@ -135,6 +139,20 @@ def test_the_code_on_paper_says_whether_there_is_such_a_receipt(scene: Scene, ap
 def test_what_is_too_large_is_refused(scene: Scene) -> None:
     assert "This is no receipt" in brought(scene.visitor, b"{" + b" " * receipt_check.MAX_BYTES).says
     assert brought(scene.visitor, b"a" * 400_000).status == 413
+
+
+def test_who_checks_too_often_is_slowed_down(database_url: str) -> None:
+    limited = create_app(make_settings(database_url, rate_limits=True))
+    http = limited.test_client()
+    token = re.search(r'name="csrf_token" value="([^"]+)"', http.get("/check").text)
+    assert token
+    form = {"csrf_token": token[1], "pasted": "no receipt"}
+    assert [http.post("/check", data=form).status_code for _ in range(31)] == [200] * 30 + [429]
+    guess = f"/check?receipt=rcp_0&digest={'0' * 64}"
+    assert {http.get(guess).status_code for _ in range(59)} == {200}
+    assert http.get(guess).status_code == 429
+    with limited.app_context():
+        db.engine.dispose()
 
 
 def test_checking_never_fails(app: Flask, now: dt.datetime) -> None:
