@@ -347,12 +347,15 @@ def facts_of(consent_id: str) -> Facts:
     return row
 
 
-def why_inactive(facts: Facts, now: dt.datetime) -> Inactive | None:
+def why_inactive(facts: Facts, now: dt.datetime, *, continuing: bool = False) -> Inactive | None:
     """Why the consent allows nothing at ``now``; None when it is active.
 
+    ``continuing``: for a read that has begun and was counted, that there is no other one left is no reason.
     The first reason in this order is told: what the holder or a supervisor decided, then time, use, and standing.
     """
     state = State(facts.state)
+    if continuing and state == State.EXHAUSTED:
+        state = State.ACTIVE
     if state == State.PENDING_APPROVAL and now >= facts.state_since + APPROVAL_LAPSES:
         return Inactive(Reason.LAPSED, facts.state_since + APPROVAL_LAPSES)
     if state == State.PENDING_APPROVAL and (ended := _why_mandate(facts, now)) is not None:
@@ -365,7 +368,7 @@ def why_inactive(facts: Facts, now: dt.datetime) -> Inactive | None:
         return Inactive(Reason.NOT_YET_VALID, facts.state_since)
     if now >= facts.expires_at:
         return Inactive(Reason.EXPIRED, facts.expires_at)
-    if facts.max_reads is not None and facts.reads >= facts.max_reads:
+    if facts.max_reads is not None and facts.reads >= facts.max_reads and not continuing:
         return Inactive(Reason.QUOTA_EXHAUSTED, facts.state_since)
     return _why_standing(facts, now)
 

@@ -22,6 +22,7 @@ vault         envelope encryption: one data key per space, wrapped; erasure by k
 record_erasure deleting one record for good: the others of its space get another key
 rewrapping    changing the wrapping key under a running service
 spaces        Space, Record (versions, source, digest); what one permission may read
+walks         an item with many rows, page by page: cursors, and what counts as one read
 frequency     so many times in a day, a week, a month, a quarter, a year
 sources/      what feeds the spaces: connectors, imports, checks, how good each source is
 lineage       from a delivery to the versions of records in it, and back to everybody who received one

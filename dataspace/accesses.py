@@ -41,7 +41,8 @@ _IN_WINDOW = text("window_no IS NOT NULL")
 class Access(Model):
     """``read_no`` counts the answered reads of a consent that limits them, ``window_no`` those of a window (a day, ...)
     of one that limits how often; that each number is taken once makes the limits hold. ``record_ids``: the versions of
-    records that were read; ``response_digest``: SHA-256 of the answer in its canonical form (RFC 8785).
+    records that were read; ``continues``: the delivery of the first page, for the pages after it, which count no more
+    (:mod:`dataspace.walks`); ``response_digest``: SHA-256 of the answer in its canonical form (RFC 8785).
     """
 
     __tablename__ = "accesses"
@@ -72,6 +73,7 @@ class Access(Model):
     window_start: Mapped[dt.datetime | None]
     window_no: Mapped[int | None]
     delivery_id: Mapped[str | None] = mapped_column(String(40))
+    continues: Mapped[str | None] = mapped_column(String(40))
     salt: Mapped[bytes | None] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
     record_ids: Mapped[list[Any] | None]
     response_digest: Mapped[str | None] = mapped_column(String(64))
@@ -112,22 +114,25 @@ def record_answered(
     *,
     action: Action = Action.READ,
     delivery_id: str = "",
+    continues: str | None = None,
     record_ids: Iterable[str | None] = (),
     response_digest: str | None = None,
 ) -> str:
     """Write the row of an answered read and return its delivery id: the one that is given, or a new one.
 
+    ``continues``: the delivery of the first page, of a page after it; it was counted then, and this one is not.
     Raises QuotaExhausted when the consent's reads are used up, FrequencyExceeded when they are for the time being.
     """
     delivery_id = delivery_id or new_id("dlv")
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
-    row |= {"delivery_id": delivery_id, "response_digest": response_digest}
+    row |= {"delivery_id": delivery_id, "continues": continues, "response_digest": response_digest}
     row["record_ids"] = [record_id for record_id in record_ids if record_id]
     if permission.law is not None:
-        by_law.count(permission, permission.law, now)
+        if continues is None:
+            by_law.count(permission, permission.law, now)
         _write_by_law(row, permission.law, Notice.LAW_READ, Group.BY_LAW)
         return delivery_id
-    if permission.max_reads is None and permission.frequency is None:
+    if continues is not None or (permission.max_reads is None and permission.frequency is None):
         _write(row)
         return delivery_id
     entry = _entry_of(row)
@@ -284,7 +289,7 @@ def usage(consent_ids: list[str], now: dt.datetime) -> dict[str, Usage]:
     lasts: dict[str, Any] = {row[0]: row[1] for row in last}
     recent = db.session.execute(
         select(Access.consent_id, func.count())
-        .where(*mine, Access.at > now - dt.timedelta(days=30))
+        .where(*mine, Access.at > now - dt.timedelta(days=30), Access.continues.is_(None))
         .group_by(Access.consent_id)
     )
     counts: dict[str, int] = {row[0]: row[1] for row in recent}

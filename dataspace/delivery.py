@@ -7,8 +7,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dataspace.permission import Permission
+from dataspace.walks import Walk
 
 SCHEMA = "gd-dsa-delivery/1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Which rows of an item these are: so many were ``before``, and there are ``of``; ``first``: the first delivery."""
+
+    before: int
+    of: int
+    first: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +44,7 @@ class Delivered:
     delivery: str = "raw"
     record_id: str | None = None
     silent_since: dt.datetime | None = None  # its source has not been heard since, though it should have been
+    page: "Page | None" = None  # of an item that is delivered page by page
     regraded: bool = False  # nothing of it leaves before the holder has decided on it again
 
 
@@ -45,8 +56,16 @@ class Delivery:
     permission: Permission
     items: list[Delivered]
     at: dt.datetime
+    following: Walk | None = None  # where the next page begins, if one item is delivered page by page
     # Leaves with the answer and is kept nowhere: without it nobody can guess what the digest in the access log covers.
     salt: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @property
+    def next_page(self) -> Walk | None:
+        """The next page, if there is one."""
+        page = self.items[0].page if self.items else None
+        more = page is not None and self.following is not None and self.following.start < page.of
+        return self.following if more else None
 
     @functools.cached_property
     def body(self) -> dict[str, Any]:
@@ -81,9 +100,18 @@ def _item(item: Delivered) -> dict[str, Any]:
         "status": "delivered",
         **provenance(item, item.as_of),
         **content,
+        **_page(item),
         "withheld": item.withheld,
         "empty": item.empty,
     }
+
+
+def _page(item: Delivered) -> dict[str, Any]:
+    page = item.page
+    if page is None:
+        return {}
+    said = {"from": page.before + 1, "to": page.before + len(item.rows), "of": page.of}
+    return {"page": said | {"first_delivery_id": page.first}}
 
 
 def provenance(item: Delivered, as_of: dt.datetime) -> dict[str, Any]:

@@ -9,23 +9,24 @@ import functools
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace import accesses
+from dataspace import accesses, walks
 from dataspace.catalogue import DataItem, in_period, needs_own_step
 from dataspace.db import Model, connection, db, new_id, table_of
-from dataspace.delivery import Delivered, Delivery
+from dataspace.delivery import Delivered, Delivery, Page
 from dataspace.holders import Holder
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
 from dataspace.sealing import Unreadable, seal, unseal
 from dataspace.sources.registry import Source
 from dataspace.vault import OF_RECORDS, DataKey, Vault
+from dataspace.walks import InvalidCursor, Walk
 
 Row = dict[str, Any]  # field id -> string, integer, boolean or None
 
@@ -159,32 +160,66 @@ def holdings(space_id: str, *, vault: Vault, item_ids: Iterable[str] | None = No
     return [Held(record=r, item=i, rows=open_rows(r, key)) for r, i in db.session.execute(query)]
 
 
-def read(permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault) -> Delivery:
+def read(
+    permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault,
+    limit: int | None = None, walk: Walk | None = None,
+) -> Delivery:  # fmt: skip
     """Read granted items (all, or the ``wanted`` ones) and write the access row in the same transaction.
 
+    ``limit``: only so many rows of the one item that is wanted; ``walk``: the ones after those that it has delivered.
     Raises ReadRefused (``item_not_granted``, ``item_verify_only``, ``item_regraded``, ``data_erased``), QuotaExhausted.
     The caller commits before it answers.
     """
     granted = _readable(granted_items(permission, wanted), permission, named=wanted is not None)
-    items = deliver(permission, granted, vault=vault, named=wanted is not None)
-    delivered = Delivery(delivery_id=new_id("dlv"), permission=permission, items=items, at=now)
+    delivery_id = new_id("dlv")
+    pinned = walk.record_id if walk is not None else None
+    items = deliver(permission, granted, vault=vault, named=wanted is not None, record_id=pinned)
+    if walk is None and limit is not None:
+        walk = _begin(permission, items[0], delivery_id, limit, now)
+    if walk is not None:
+        items = [_page(items[0], walk)]
+    following = walk.after(len(items[0].rows)) if walk is not None else None
+    delivered = Delivery(delivery_id=delivery_id, permission=permission, items=items, at=now, following=following)
     accesses.record_answered(
         permission,
         [item.item_id for item in items if not item.regraded],
         now,
-        delivery_id=delivered.delivery_id,
+        delivery_id=delivery_id,
+        continues=walk.first if walk is not None and walk.first != delivery_id else None,
         record_ids=[item.record_id for item in items],
         response_digest=hashlib.sha256(canonical(delivered.body)).hexdigest(),
     )
     return delivered
 
 
-def deliver(permission: Permission, granted: list[GrantedItem], *, vault: Vault, named: bool = True) -> list[Delivered]:
+def _begin(permission: Permission, item: Delivered, delivery_id: str, limit: int, now: dt.datetime) -> Walk | None:
+    """The walk that begins with this read; none when there are no rows."""
+    if item.record_id is None:
+        return None
+    return Walk(
+        first=delivery_id, client_id=permission.client_id, basis=walks.basis(permission), item_id=item.item_id,
+        record_id=item.record_id, start=0, limit=limit, until=int((now + walks.LIFE).timestamp()),
+    )  # fmt: skip
+
+
+def _page(item: Delivered, walk: Walk) -> Delivered:
+    """The rows of this page. Raises InvalidCursor when the version that is walked through is there no more."""
+    if item.record_id is None:
+        raise InvalidCursor("deleted meanwhile")
+    rows = item.rows[walk.start : walk.start + walk.limit]
+    return replace(item, rows=rows, page=Page(before=walk.start, of=len(item.rows), first=walk.first))
+
+
+def deliver(
+    permission: Permission, granted: list[GrantedItem], *, vault: Vault, named: bool = True,
+    record_id: str | None = None,
+) -> list[Delivered]:  # fmt: skip
     """What these items hold for a permission, in one query. It writes no access row: the caller does.
 
+    ``record_id``: this version of the one item, not the current one.
     Raises ReadRefused (``item_regraded``: an item that was ``named``, or all of them; ``data_erased``).
     """
-    rows = {row.item_id: row for row in _select(permission.space_id, granted)}
+    rows = {row.item_id: row for row in _select(permission.space_id, granted, record_id)}
     regraded = [g.item_id for g in granted if g.item_id in rows and _is_regraded(g, rows[g.item_id])]
     if regraded and (named or len(regraded) == len(granted)):
         raise ReadRefused("item_regraded", permission=permission, detail=",".join(regraded)[:200])
@@ -230,9 +265,7 @@ _newest = (
 )
 
 
-@functools.cache
-def _current(count: int) -> Any:
-    """The current records of so many items: a statement for each count, for IN lists that expand are built anew."""
+def _records(*which: Any) -> Any:
     return (
         select(
             _item.item_id, _item.version, _item.authority, _item.system, _item.fields, _item.cardinality,
@@ -251,17 +284,28 @@ def _current(count: int) -> Any:
         .join(_latest, (_latest.c.item_id == _record.item_id) & (_latest.c.version == _newest))
         .join(table_of(DataKey), _key.space_id == _record.space_id)
         .outerjoin(table_of(Source), _source.source_id == _record.source_id)
-        .where(
-            _record.space_id == bindparam("space_id"),
-            _record.superseded_at.is_(None),
-            _record.item_id.in_([bindparam(f"item_{n}") for n in range(count)]),
-        )
+        .where(_record.space_id == bindparam("space_id"), *which)
     )  # fmt: skip
 
 
-def _select(space_id: str, granted: list[GrantedItem]) -> list[Any]:
-    values = {f"item_{n}": g.item_id for n, g in enumerate(granted)}
-    return list(connection().execute(_current(len(granted)), values | {"space_id": space_id}))
+@functools.cache
+def _current(count: int) -> Any:
+    """The current records of so many items: a statement for each count, for IN lists that expand are built anew."""
+    return _records(
+        _record.superseded_at.is_(None), _record.item_id.in_([bindparam(f"item_{n}") for n in range(count)])
+    )
+
+
+_VERSION = _records(
+    _record.record_id == bindparam("record_id"), _record.item_id == bindparam("item_0"), _record.erased_at.is_(None)
+)
+
+
+def _select(space_id: str, granted: list[GrantedItem], record_id: str | None) -> list[Any]:
+    values = {f"item_{n}": g.item_id for n, g in enumerate(granted)} | {"space_id": space_id}
+    if record_id is not None:
+        return list(connection().execute(_VERSION, values | {"record_id": record_id}))
+    return list(connection().execute(_current(len(granted)), values))
 
 
 def _is_regraded(grant: GrantedItem, row: Any) -> bool:

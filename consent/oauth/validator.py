@@ -31,8 +31,11 @@ def permission_for(
     now: dt.datetime,
     issuer: str,
     nonces: Nonces,
+    continuing: bool = False,
 ) -> Permission:
     """The permission behind a presented token. ``scheme``: the authorization scheme, in lower case.
+
+    ``continuing``: for a read that was counted before; that the consent is used up does not end it.
 
     A token that we know names its holder even when its proof is wrong, so that an attempt with a stolen one is shown.
     Raises ReadRefused.
@@ -53,7 +56,7 @@ def permission_for(
         check_shown(presented, shown, expected_jkt=bound.jkt, expected_x5t=bound.x5t, is_first=found.is_first)
     except (WrongScheme, InvalidProof) as error:
         raise _not_held(error, permission) from None
-    inactive = why_inactive(bound, now)
+    inactive = why_inactive(bound, now, continuing=continuing)
     if inactive is not None:
         raise ReadRefused(inactive.reason.value, permission=permission, since=inactive.since)
     if bound.revoked_at is not None or now >= bound.dies_at:

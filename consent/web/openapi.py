@@ -13,6 +13,7 @@ from consent.web import openapi_data_certificates as certificates
 from consent.web import openapi_registration as registration
 from consent.web.openapi_answers import JSON, PROBLEM, answer, oauth, problems, refusal, token_refusals, with_proof
 from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
+from dataspace.walks import MAX_LIMIT
 from dataspace.web import api
 
 VERSION = "1"
@@ -122,6 +123,15 @@ STATED: list[Schema] = [
         ("case_no", "The case that it is read for; refused if the consent is for another, else it goes into the log."),
     )
 ]
+PAGED: list[Schema] = [
+    {
+        "name": "limit",
+        "in": "query",
+        "description": "Rows of a page; not with cursor.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
+    },
+    {"name": "cursor", "in": "query", "description": "From the Link of the last page.", "schema": {"type": "string"}},
+]
 UNCHANGED: Schema = {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
 
 
@@ -145,8 +155,8 @@ def _read_one() -> Schema:
     return {
         "operationId": "readOne",
         "tags": ["data"],
-        "summary": "One granted item.",
-        "parameters": [*STATED, UNCHANGED],
+        "summary": "One granted item, whole or page by page; the address of the next page is in Link.",
+        "parameters": [*PAGED, *STATED, UNCHANGED],
         "security": [BOUND],
         "responses": with_proof(_read_responses()),
     }

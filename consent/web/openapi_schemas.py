@@ -231,7 +231,9 @@ def _delivered() -> Schema:
         "period": {"oneOf": [record(dict.fromkeys(PERIOD, MONTH)), {"type": "null"}]},
         "classification": record({"rule_set": TEXT, "class": TEXT, "level": {"type": "integer"}}),
     }
-    rows = {"fields": row, "rows": {"type": "array", "items": row}}
+    number: Schema = {"type": "integer", "minimum": 0}
+    page = record({"from": number, "to": number, "of": number, "first_delivery_id": TEXT})
+    rows = {"fields": row, "rows": {"type": "array", "items": row}, "page": page}
     return record(said, rows, oneOf=[{"required": ["fields"]}, {"required": ["rows"]}])
 
 

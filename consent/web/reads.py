@@ -169,6 +169,8 @@ def article(power: Power, locale: str) -> str:
 def _result(row: Access) -> str:
     if row.outcome != Outcome.ANSWERED:
         return str(_("Refused"))
+    if row.continues is not None:
+        return str(_("Next page of the same read"))
     return str(_("Compared") if row.action == Action.COMPARE else _("Read"))
 
 

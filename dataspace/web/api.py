@@ -1,6 +1,7 @@
 """The data API: what a consent allows, read by the third party that holds its token.
 
 ``GET /api/v1/data`` answers all granted items, or those named by ``?items=a,b``; ``GET /api/v1/data/<item>`` one;
+page by page with ``?limit=`` (the next one in ``Link``, RFC 8288);
 ``POST /api/v1/comparisons`` compares what the caller brings with items that may only be compared. ``?purpose=`` and
 ``?case_no=`` say what for, and are checked against the consent. A read counts, so a query that cannot have been meant
 is refused and not repaired.
@@ -9,6 +10,7 @@ is refused and not repaired.
 import dataclasses
 import datetime as dt
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
 from flask import Blueprint, Response, g, request
 
@@ -17,6 +19,7 @@ from dataspace.accesses import FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.permission import Permission, ReadRefused
+from dataspace.walks import MAX_LIMIT, Cursors
 from dataspace.web import answers, guard
 from dataspace.web.shell import services
 
@@ -35,16 +38,28 @@ class InvalidCase(DomainError):
     sentence = "Name the purpose and the case once: a case number has one to 80 characters."
 
 
+class InvalidPage(DomainError):
+    code = "invalid_request"
+    sentence = "Ask for pages of one item: limit is a number from 1 to 1000, or cursor is the one of the last answer."
+
+
 @bp.get("/data")
 def read_all() -> Response:
     """All granted items, or the ones named in ``items``."""
+    if "limit" in request.args or "cursor" in request.args:
+        raise InvalidPage
     return _answer(_named(request.args.getlist("items")))
 
 
 @bp.get("/data/<item_id>")
 def read_one(item_id: str) -> Response:
-    """One granted item."""
-    return _answer([item_id])
+    """One granted item, whole or page by page."""
+    limit, cursor = request.args.getlist("limit"), request.args.getlist("cursor")
+    if not limit and not cursor:
+        return _answer([item_id])
+    if len(limit) + len(cursor) > 1:
+        raise InvalidPage
+    return _answer([item_id], limit=_limit(limit[0]) if limit else None, cursor=cursor[0] if cursor else None)
 
 
 @bp.post("/comparisons")
@@ -75,12 +90,22 @@ def _named(values: list[str]) -> list[str] | None:
     return names
 
 
-def _answer(wanted: Iterable[str] | None) -> Response:
-    now = clock.now()
-    permission = _permission(wanted, now)
+def _limit(text: str) -> int:
+    """How many rows a page has. Raises InvalidPage."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_LIMIT)) and 1 <= int(text) <= MAX_LIMIT):
+        raise InvalidPage
+    return int(text)
+
+
+def _answer(wanted: list[str] | None, *, limit: int | None = None, cursor: str | None = None) -> Response:
+    now, cursors = clock.now(), Cursors(services().settings.secret_key)
+    walk = cursors.read(cursor, now) if cursor is not None else None
+    permission = _permission(wanted, now, continuing=walk is not None)
+    if walk is not None:
+        walk.check(permission, wanted[0] if wanted else "")
     packed = answers.packing(permission, now)
     try:
-        delivery = spaces.read(permission, wanted, now, vault=services().vault)
+        delivery = spaces.read(permission, wanted, now, vault=services().vault, limit=limit, walk=walk)
     except QuotaExhausted:
         raise ReadRefused("quota_exhausted", permission=permission) from None
     except FrequencyExceeded as error:
@@ -88,6 +113,8 @@ def _answer(wanted: Iterable[str] | None) -> Response:
     response = answers.answer(delivery.body, packed)
     # That nothing has changed is an answer, too, and a read.
     response.set_etag(answers.tag(delivery.body), weak=True)
+    if delivery.next_page is not None:
+        response.headers["Link"] = f'<{_following(cursors.of(delivery.next_page))}>; rel="next"'
     if "If-None-Match" in request.headers:
         response.make_conditional(request)
     # The access row is in this transaction: without it, nothing leaves.
@@ -95,10 +122,16 @@ def _answer(wanted: Iterable[str] | None) -> Response:
     return response
 
 
-def _permission(wanted: Iterable[str] | None, now: dt.datetime) -> Permission:
+def _following(cursor: str) -> str:
+    """The address of the next page, asked for with the same words."""
+    said = {name: request.args[name] for name in ("purpose", "case_no") if name in request.args}
+    return f"{request.path}?{urlencode(said | {'cursor': cursor})}"
+
+
+def _permission(wanted: Iterable[str] | None, now: dt.datetime, *, continuing: bool = False) -> Permission:
     """The permission of this request for these items. Raises ReadRefused."""
     g.wanted = _printable(wanted)
-    permission = _stated(guard.permission(now))
+    permission = _stated(guard.permission(now, continuing=continuing))
     permission.demand_sign_in(wanted, now)
     return permission
 

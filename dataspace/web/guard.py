@@ -38,6 +38,7 @@ class PermissionFor(Protocol):
         urls: tuple[str, ...],
         certificate: ClientCertificate | None,
         now: dt.datetime,
+        continuing: bool,
     ) -> Permission: ...
 
 
@@ -63,8 +64,8 @@ def init_guard(app: Flask, validators: Mapping[str, PermissionFor], *, nonce: Ca
     app.register_error_handler(ReadRefused, _refused)
 
 
-def permission(now: dt.datetime) -> Permission:
-    """The permission of the current request. Raises ReadRefused."""
+def permission(now: dt.datetime, *, continuing: bool = False) -> Permission:
+    """The permission of the current request; ``continuing``: a read that was counted before. Raises ReadRefused."""
     protector = current_app.extensions["guard"]
     try:
         scheme, token = protector.parse_request_authorization(request)
@@ -82,6 +83,7 @@ def permission(now: dt.datetime) -> Permission:
         urls=settings.addresses(request.path),  # never from the Host header
         certificate=client_certificate(request.headers, settings),
         now=now,
+        continuing=continuing,
     )
     return found
 
