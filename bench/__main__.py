@@ -105,7 +105,9 @@ def main(
     if rows:
         _print(rows)
     if options.entries:
-        print("\n".join([log.head(), *(line for name in names for line in _grow_log(name, options.entries))]))
+        print(log.head())
+        for line in (line for name in names for line in _grow_log(name, options.entries)):
+            print(line, flush=True)  # as it comes: ten million entries take a while
     if not operations or imports.NAME in operations:
         _measure_imports(names, records // part)
     wrong = [row for row in rows if row.unexpected]
@@ -160,7 +162,8 @@ def _grow_log(name: str, entries: int) -> Iterator[str]:
     with _database(name) as url:
         app = _application(url)
         with app.app_context():
-            yield from [mark.line(name) for mark in log.grow(entries)]
+            for mark in log.grow(entries):
+                yield mark.line(name)
             db.session.remove()
             db.engine.dispose()
 

@@ -214,6 +214,8 @@ def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = N
             taken = sequencer.integrate(later, vault=registry.vault)
             db.session.commit()
             total += taken
+        if total > sequencer.BATCH:
+            sequencer.tidy()
         if files is not None:
             files.publish()
         db.session.rollback()  # what was only read
