@@ -12,11 +12,12 @@ from typing import Any
 from sqlalchemy import Index, LargeBinary, String, bindparam, func, insert, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace import by_law, entries, messages
+from dataspace import by_law, entries, measured, messages
 from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
 from dataspace.entries import Entry, WaitingEntry
 from dataspace.errors import Conflict, NotFound
 from dataspace.frequency import Frequency, Window
+from dataspace.measured import Measured
 from dataspace.messages import Group, Notice
 from dataspace.permission import ByLaw, Permission
 
@@ -34,6 +35,7 @@ class Outcome(enum.StrEnum):
 
 # Refusals that mean no harm: what the holder or time has yet to bring.
 EXPECTED = frozenset({"consent_pending", "consent_not_yet_valid", "insufficient_user_authentication"})
+WITHDRAWN = "consent_withdrawn"
 _NUMBERED = text("read_no IS NOT NULL")
 _IN_WINDOW = text("window_no IS NOT NULL")
 
@@ -177,18 +179,32 @@ def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Wi
     return Window(start=latest.window_start, end=frequency.window(latest.window_start).end), latest.window_no
 
 
-def record_refused(permission: Permission, item_ids: list[str], reason: str, now: dt.datetime) -> None:
-    """Write the row of a refused read, and tell the holder, once a day for each consent."""
+def record_refused(
+    permission: Permission, item_ids: list[str], reason: str, now: dt.datetime, since: dt.datetime | None = None
+) -> None:
+    """Write the row of a refused read, and tell the holder, once a day for each consent.
+
+    ``since``: when the reason came into being; how long a withdrawal took to be felt is measured here.
+    """
     row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
     if permission.law is not None:
         by_law.count_refused(permission, permission.law, now)
         _write_by_law(row, permission.law, Notice.READ_REFUSED, Group.READS)
         return
+    first = reason == WITHDRAWN and since is not None and _is_first(permission.consent_id, since)
     _write(row)
     if reason not in EXPECTED:
         once = f"{Notice.READ_REFUSED}:{permission.consent_id}:{now:%Y-%m-%d}"
         about = permission.consent_id
         messages.send(permission.space_id, Notice.READ_REFUSED, Group.READS, now, about=about, once=once)
+    if first and since is not None:
+        measured.note(Measured.WITHDRAWAL_TO_REFUSAL, now, (now - since).total_seconds())
+
+
+def _is_first(consent_id: str, since: dt.datetime) -> bool:
+    """Whether nobody has been told yet that this consent was withdrawn."""
+    told = (Access.consent_id == consent_id, Access.at >= since, Access.reason == WITHDRAWN)
+    return db.session.scalar(select(Access.access_id).where(*told).limit(1)) is None
 
 
 def _write(row: dict[str, Any]) -> None:

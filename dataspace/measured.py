@@ -28,12 +28,18 @@ class Measured(StrEnum):
     """What is measured: the name of its metric is ``dataspace_<word>_seconds``. Never renamed."""
 
     ENTRY_TO_PROOF = "entry_to_proof"
+    WITHDRAWAL_TO_REFUSAL = "withdrawal_to_refusal"
+    IMPORT = "import"
+    ROTATION = "rotation"
 
 
 # For monitoring, which reads English.
 HELP: Mapping[Measured, str] = MappingProxyType(
     {
         Measured.ENTRY_TO_PROOF: "From an entry of the log of evidence to a checkpoint that covers it.",
+        Measured.WITHDRAWAL_TO_REFUSAL: "From the withdrawal of a consent to the first read that is refused for it.",
+        Measured.IMPORT: "Bringing in a file of records, from the start of the command to its end.",
+        Measured.ROTATION: "Wrapping every secret anew after the wrapping key was changed.",
     }
 )
 

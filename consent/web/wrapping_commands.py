@@ -10,10 +10,11 @@ import click
 from consent import evidence, interventions
 from consent.interventions import COMMAND, Ground
 from consent.keys import PRIVATE_KEYS
-from dataspace import clock, rewrapping
+from dataspace import clock, measured, rewrapping
 from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.key_file import FileKeys
+from dataspace.measured import Measured
 from dataspace.rewrapping import DATA_KEYS, RECORD_KEYS, Wrapped
 from dataspace.web.commands import Commands
 from dataspace.web.shell import services
@@ -81,6 +82,7 @@ def _rewrap(keys: KeyProvider, now: dt.datetime, text: str) -> None:
     said = f"{changed} of {wrapped.total()} secrets wrapped anew in {seconds:.1f} s"
     ground = Ground.KEY_CHANGE
     interventions.note("wrapping_keys:rotated", now, actor_id=COMMAND, reason_code=ground, text=f"{text}: {said}")
+    measured.note(Measured.ROTATION, clock.now(), seconds)
     db.session.commit()
     click.echo(f"{said}.")
 

@@ -106,7 +106,7 @@ def _refused(error: ReadRefused) -> Response:
     """
     if error.permission is not None:
         wanted = g.get("wanted") or [i.item_id for i in error.permission.items]
-        accesses.record_refused(error.permission, wanted, error.reason, clock.now())
+        accesses.record_refused(error.permission, wanted, error.reason, clock.now(), error.since)
     db.session.commit()
     if error.reason == "missing_token":
         response = problem_response("missing_token", "An access token is needed.", 401)

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 from flask import Flask
 
-from dataspace import clock
+from dataspace import clock, measured
 from dataspace.db import db
 from dataspace.errors import Conflict
+from dataspace.measured import Measured
 from dataspace.sources import formats, imports, pulling, registry
 from dataspace.sources.connector import SourceFailed
 from dataspace.sources.imports import Import, Manner
@@ -85,10 +86,11 @@ def import_file(path: Path, source_id: str, item_id: str, encoding: str, rejects
                 db.session.commit()
                 bar.update(settled.position - start)
                 start = settled.position
+    seconds = max(time.monotonic() - began, 0.001)
     registry.heard(source_id, clock.now())
+    measured.note(Measured.IMPORT, clock.now(), seconds)
     db.session.commit()
     done = db.session.get_one(Import, import_id)
-    seconds = max(time.monotonic() - began, 0.001)
     if listed.stat().st_size == 0:
         listed.unlink()
     click.echo(

@@ -11,9 +11,10 @@ from sqlalchemy import func, select, update
 from consent import clients, endings
 from consent.oauth.replay import SeenJti
 from consent.oauth.tokens import Token
-from dataspace import clock, mandates
+from dataspace import clock, mandates, measured
 from dataspace.accesses import Access, Outcome
 from dataspace.db import db
+from dataspace.measured import Measured
 from tests import factories
 from tests.consent.third_party import LEFT_OUT, ThirdParty, proof_key, tokens_for
 
@@ -99,6 +100,18 @@ def test_the_end_of_a_mandate_ends_the_reading(app: Flask, client: FlaskClient) 
     mandates.end(mandate.mandate_id, clock.now())
     db.session.commit()
     assert bank.read(token).json["code"] == "mandate_ended"
+
+
+def test_how_long_a_withdrawal_took_to_be_felt_is_measured_once(
+    bank: ThirdParty, world: factories.World, token: str
+) -> None:
+    before = clock.now() - dt.timedelta(seconds=3)
+    endings.withdraw(world.consent.consent_id, world.actor, before, registry=factories.registry())
+    db.session.commit()
+    assert measured.times() == {}  # nobody has come yet: unknown
+    assert [bank.read(token).json["code"] for _ in range(3)] == ["consent_withdrawn"] * 3
+    times = measured.times()[Measured.WITHDRAWAL_TO_REFUSAL]
+    assert (times.count, times.latest >= 3) == (1, True)
 
 
 WRONG_PROOFS: dict[str, dict[str, Any]] = {

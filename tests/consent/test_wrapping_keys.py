@@ -13,10 +13,11 @@ from sqlalchemy import select, update
 
 from consent.interventions import OperatorEvent
 from consent.web.wrapping_commands import PLACES
-from dataspace import catalogue, holders, key_file, rewrapping, vault
+from dataspace import catalogue, holders, key_file, measured, rewrapping, vault
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound, SettingsError
 from dataspace.key_file import FileKeys
+from dataspace.measured import Measured
 from dataspace.sealing import Unreadable
 from dataspace.settings import Settings
 from dataspace.vault import DataKey
@@ -195,6 +196,7 @@ def test_rotation_while_the_service_runs(by_file: FileKeys, run: Run, now: dt.da
     assert {p.name for p in holders.profiles({world.person.holder_id}, vault=services().vault).values()} == {"陈嘉怡"}
     last = db.session.scalars(select(OperatorEvent).order_by(OperatorEvent.event_id.desc()).limit(1)).one()
     assert (last.kind, last.actor_id) == ("wrapping_keys:rotated", "command")
+    assert measured.times()[Measured.ROTATION].count == 1
     assert last.text.startswith(f"yearly: {wrapped} of {wrapped} secrets wrapped anew in ")
     current, older = run("list").output.splitlines()[-2:]
     assert current.split()[0] == by_file.current()

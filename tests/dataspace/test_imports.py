@@ -10,9 +10,10 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
-from dataspace import spaces
+from dataspace import measured, spaces
 from dataspace.db import db
 from dataspace.holders import Holder
+from dataspace.measured import Measured
 from dataspace.sources import imports, lines
 from dataspace.sources.imports import Import, Manner
 from dataspace.sources.receiving import Reception
@@ -74,6 +75,7 @@ def test_a_file_is_brought_in_and_again_changes_nothing(run: Run, person: Holder
     assert held(person)["p.edu.degree"] == [{"school": "示例大学", "major": None, "level": None}]
     assert "1 records: 0 new or changed, 1 unchanged, 0 rejected" in run(path).output
     assert not (tmp_path / "degrees.ndjson.rejects.tsv").exists()
+    assert measured.times()[Measured.IMPORT].count == 2
     assert [i.finished_at is not None for i in db.session.query(Import).order_by(Import.import_id)] == [True, True]
 
 

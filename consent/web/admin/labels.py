@@ -55,6 +55,9 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
 }
 MEASURED: dict[Measured, Label] = {
     Measured.ENTRY_TO_PROOF: lazy_gettext("Something happens – it can be proven"),
+    Measured.WITHDRAWAL_TO_REFUSAL: lazy_gettext("An authorization is stopped – the first attempt to read is refused"),
+    Measured.IMPORT: lazy_gettext("The import of a file begins – all records are in"),
+    Measured.ROTATION: lazy_gettext("The wrapping key is changed – everything is wrapped anew"),
 }
 STANDINGS: dict[str, tuple[Label, str]] = {
     Standing.GOOD: (lazy_gettext("Good standing"), "good"),
