@@ -28,6 +28,7 @@ from consent.oauth.tokens import AuthorizationCode, digest_of
 from consent.records import Consent
 from dataspace import clock, jose
 from dataspace.accesses import Access
+from dataspace.by_law import LawCase, LawDay
 from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.mandates import Actor
@@ -35,6 +36,7 @@ from dataspace.web.shell import services
 from tests import factories, withdrawals
 from tests.arena import Answer, Arena, Request, arena
 from tests.conftest import fresh_database, make_settings
+from tests.consent.authority import Authority, administrators, approved
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, code_for, tokens_for
 from tests.consent.visitor import Visitor, delivered
 from tests.withdrawals import BEGUN, CONFIRMED, Board, Read
@@ -229,6 +231,36 @@ def test_of_two_reads_where_one_is_left_one_is_answered(both: Arena, bank: Third
         token = tokens_for(bank, world.actor)["access_token"]
         answers = both.race(read(bank, token), read(bank, token))
         assert sorted((a.status, a.body.get("code")) for a in answers) == [(200, None), (403, "quota_exhausted")]
+
+
+@pytest.fixture(scope="module")
+def tax(ring: tuple[Flask, Arena, factories.World]) -> Authority:
+    now = clock.now()
+    tax = Authority.registered(ring[0].test_client(), now)
+    approved(administrators(now), now, case_limit=1, day_limit=1000)
+    return tax
+
+
+def test_of_two_reads_by_law_where_one_is_left_one_is_answered(both: Arena, tax: Authority) -> None:
+    for trial in range(TRIALS):
+        token = tax.token_for_case(case_no=f"税稽〔2026〕{trial}号")
+        answers = both.race(read(tax, token), read(tax, token))
+        assert sorted((a.status, a.body.get("code")) for a in answers) == [(200, None), (403, "case_limit_reached")]
+    db.session.rollback()
+    assert db.session.scalars(sa.select(LawDay.reads)).all() == [TRIALS], "what was refused counts for no day"
+
+
+def test_two_who_open_one_case_at_once_open_one(both: Arena, tax: Authority) -> None:
+    for trial in range(TRIALS):
+        number = f"税稽〔2027〕{trial}号"
+        demands = [post(tax, TOKEN, **tax.demand(case_no=number, defer_days=days)) for days in (1, 30)]
+        answers = both.race(*demands)
+        assert [a.status for a in answers] == [200, 200]
+        told = {a.body["authorization_details"][0]["notice_at"] for a in answers}
+        db.session.rollback()
+        case = db.session.scalars(sa.select(LawCase).filter_by(case_no=number)).one()
+        assert case.hidden_until is not None
+        assert told == {int(case.hidden_until.timestamp())}, "whoever came first has said until when"
 
 
 # Thousands of withdrawals, each with readers at it (DATASPACE_WITHDRAWALS says how many)

@@ -82,6 +82,10 @@ class Authority(ThirdParty):
 
     def demands(self, **changes: Any) -> TestResponse:
         """A token for one case; ``changes`` replace or, as LEFT_OUT, remove members of the demand."""
+        return self.asks(self.demand(**changes))
+
+    def demand(self, **changes: Any) -> dict[str, str]:
+        """What such a request says."""
         said = {
             "type": "data_space_statutory_access",
             "power": "tax-audit",
@@ -90,7 +94,7 @@ class Authority(ThirdParty):
             "reason": "核查2025年度申报",
         } | changes
         detail = {name: value for name, value in said.items() if value is not LEFT_OUT}
-        return self.asks({"authorization_details": json.dumps([detail])})
+        return {"grant_type": "client_credentials", "authorization_details": json.dumps([detail])}
 
     def asks(self, form: dict[str, Any], *, proof: Any = None) -> TestResponse:
         """The token endpoint, with whatever stands in the form."""
