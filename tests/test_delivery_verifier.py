@@ -10,6 +10,7 @@ from typing import Any
 import access_line
 import pytest
 import verify_delivery
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from sqlalchemy import select
 
 from consent import evidence, worker
 from consent.keys import KeyUse
+from consent.notes import COSIGNATURE, Note, Signer
 from dataspace import accesses, clock, jose
 from dataspace.accesses import Access
 from dataspace.db import db
@@ -320,5 +322,15 @@ def test_as_a_program(bank: ThirdParty, tmp_path: Path, capsys: pytest.CaptureFi
     assert run("answer.jwt", "--package", "line.json")[0] == 1
     assert run("answer.jwt", "--entry", "answer.jwt")[0] == 2
     assert run("answer.jwt", "--entry", "none")[0] == 2
+    text = Note.parse(line["proof"].partition("\n\n")[2].encode()).text
+    signer = Signer(name="witness", private=Ed25519PrivateKey.generate(), kind=COSIGNATURE)
+    cosigned = line | {"proof": line["proof"] + str(signer.sign(text, timestamp=1_790_000_000))}
+    (tmp_path / "cosigned.json").write_text(json.dumps(cosigned))
+    demanded = ("--log-key", "key", "--witness", str(signer.verifier))
+    status, said = run("answer.jwt", "--entry", "cosigned.json", *demanded)
+    assert (status, "Cosigned by witness (2026-09-21 14:13:20 UTC)." in said) == (0, True)
+    assert run("answer.jwt", "--entry", "line.json", *demanded)[0] == 1
+    with pytest.raises(SystemExit):
+        run("answer.jwt", "--witness", str(signer.verifier))
     assert run("none")[0] == 2
     assert access_line.covers(line)

@@ -11,6 +11,7 @@ import pytest
 import verify_consistency
 import verify_inclusion
 import verify_log
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from tlog import Head, check_consistency, fetch_from
 
 from consent import evidence, merkle, worker
 from consent.log_files import LogFiles
+from consent.notes import COSIGNATURE, Note, Signer
 from dataspace import clock, entries
 from dataspace.db import db
 from dataspace.entries import Entry
@@ -68,6 +70,56 @@ def test_inclusion_with_and_without_a_statement(app: Flask, tmp_path: Path, caps
     assert run(tmp_path / "none")[0] == 2
     bundle.write_text(json.dumps(evidence.shown(entry) | {"salt": "00" * 16}))
     assert run(bundle)[0] == 1
+
+
+class Cosigned:
+    """A proof under a checkpoint that two witnesses have cosigned, and their verifier keys; a third has not."""
+
+    def __init__(self) -> None:
+        self.signers = [
+            Signer(name=f"witness.example/{number}", private=Ed25519PrivateKey.generate(), kind=COSIGNATURE)
+            for number in range(3)
+        ]
+        self.keys = [str(signer.verifier) for signer in self.signers]
+
+    def below(self, proof: str, *, at: int = 1_790_000_000) -> str:
+        text = Note.parse(proof.partition("\n\n")[2].encode()).text
+        return proof + "".join(str(signer.sign(text, timestamp=at)) for signer in self.signers[:2])
+
+
+def test_inclusion_under_a_checkpoint_that_witnesses_have_cosigned(
+    app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (entry,) = append(1)
+    sequence()
+    by, bundle, key = Cosigned(), evidence.shown(entry), evidence.head().verifier
+    proof = by.below(evidence.proof_of(entry).text)
+    forged = by.below(evidence.proof_of(entry).text, at=1).replace("— witness.example/1 ", "— witness.example/9 ")
+    (tmp_path / "proof.json").write_text(json.dumps(bundle | {"proof": proof}))
+    (tmp_path / "alone").write_text(proof)
+    (tmp_path / "plain.json").write_text(json.dumps(bundle))
+    (tmp_path / "forged.json").write_text(json.dumps(bundle | {"proof": forged}))
+    (tmp_path / "w0").write_text(by.keys[0] + "\n")
+
+    def run(name: str, *arguments: str) -> tuple[int, str]:
+        status = verify_inclusion.main([str(tmp_path / name), "--key", key, "--language", "en", *arguments])
+        said = capsys.readouterr()
+        return status, said.err or said.out
+
+    both = ("--witness", str(tmp_path / "w0"), "--witness", by.keys[1])
+    named = "Cosigned by witness.example/0 (2026-09-21 14:13:20 UTC), witness.example/1 (2026-09-21 14:13:20 UTC)."
+    for name, more in (("proof.json", ()), ("alone", ("--entry", entry.digest.hex()))):
+        status, said = run(name, *more, *both)
+        assert (status, named in said) == (0, True)
+    third = (*both, "--witness", by.keys[2])
+    assert run("proof.json", *third) == (1, "Of the witnesses 2 have cosigned the checkpoint, not 3.\n")
+    assert run("proof.json", *third, "--quorum", "2")[0] == 0
+    assert run("plain.json", *both) == (1, "Of the witnesses 0 have cosigned the checkpoint, not 2.\n")
+    assert run("forged.json", *both)[0] == 1
+    assert run("proof.json", "--witness", key) == (1, "The key is not the key of a witness.\n")
+    assert run("proof.json", "--quorum", "1") == (2, "--quorum says how many of which --witness.\n")
+    assert run("proof.json", *both, "--quorum", "0")[0] == 1
+    assert run("proof.json")[0] == 0  # cosignatures that nobody asks for are not looked at
 
 
 # Consistency

@@ -7,8 +7,10 @@ the answer in its canonical form (RFC 8785). Shares no code with the service.
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cosignatures
 import tlog
 import verify_archive
+from cosignatures import NOBODY, Witnesses
 from signed import WRONG, Refused, Sentence, parse, read_file
 
 READS = "reads/"  # where a package of evidence keeps the lines
@@ -63,7 +65,7 @@ def covers(line: Any) -> bool:
         return False
 
 
-def check(line: Any, expected: Expected, log_key: str | None) -> list[Sentence]:
+def check(line: Any, expected: Expected, log_key: str | None, witnesses: Witnesses = NOBODY) -> list[Sentence]:
     """That the line is about this very answer and, with the log's key, in the log. Raises Refused."""
     if isinstance(line, dict) and line.get("proof", "") is None:
         raise Refused(
@@ -76,7 +78,8 @@ def check(line: Any, expected: Expected, log_key: str | None) -> list[Sentence]:
     told = [in_words(statement.get("response_digest"))]
     if log_key is None:
         return [*told, NOT_LOOKED_UP]
-    return [*told, tlog.in_words(tlog.check_evidence(line, log_key))]
+    found = tlog.check_evidence(line, log_key)
+    return [*told, tlog.in_words(found), *cosignatures.check(line["proof"].encode(), witnesses)]
 
 
 def check_about(statement: dict[str, Any], expected: Expected) -> None:

@@ -10,8 +10,8 @@ What is checked: the signature of the list of files, that the archive holds thes
 digest, and every receipt. Everything that does not match is said in a sentence of its own.
 
 Exit status: 0 all of it is genuine and unchanged; 1 it is not; 2 it could not be checked (a file is missing, or is not
-what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py, signed.py and tlog.py beside
-it; shares no code with the service.
+what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py, cosignatures.py, signed.py and
+tlog.py beside it; shares no code with the service.
 """
 
 import argparse

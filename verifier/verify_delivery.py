@@ -12,12 +12,13 @@ The log of reads has a line for every answer. With --entry that line is compared
 statement}, as a package of evidence holds it), with --package it is looked for in such a package, which
 verify_package.py checks itself. The line names the SHA-256 of the answer in its canonical form (RFC 8785), so that it
 proves what was delivered also of an answer that was not signed. KEY is the verifier key of the log, one line, from
-/log/key, or a file that holds it; without it the line is compared, but not looked up in the log.
+/log/key, or a file that holds it; without it the line is compared, but not looked up in the log. With --witness (a
+verifier key; several, and --quorum) so many of these witnesses must have cosigned the checkpoint.
 
 Exit status: 0 it holds; 1 something does not match; 2 it could not be checked (a file is missing or is not what it
 should be, the answer is encrypted, or bears no signature and comes without its line). Needs Python 3.11, the package
-"cryptography", and access_line.py, signed.py, tlog.py, verify_archive.py and verify_receipt.py beside it; shares no
-code with the service.
+"cryptography", and access_line.py, cosignatures.py, signed.py, tlog.py, verify_archive.py and verify_receipt.py beside
+it; shares no code with the service.
 """
 
 import argparse
@@ -27,8 +28,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import access_line
+import cosignatures
 import tlog
 from access_line import Expected
+from cosignatures import NOBODY, Witnesses
 from signed import (
     LANGUAGES,
     LEEWAY,
@@ -162,7 +165,7 @@ def check_dates(claims: dict[str, Any], now: dt.datetime) -> None:
         raise Refused(f"Signed, but it was valid until {ends} only.", f"签名有效，但有效期到 {ends} 为止。")
 
 
-def check_with_line(answer: Answer, line: Any, log_key: str | None) -> list[Sentence]:
+def check_with_line(answer: Answer, line: Any, log_key: str | None, witnesses: Witnesses = NOBODY) -> list[Sentence]:
     """The verdict first. ``line``: None when none was brought. Raises Refused."""
     if answer.claims is None and (log_key is None or not access_line.covers(line)):
         raise Refused(
@@ -180,7 +183,7 @@ def check_with_line(answer: Answer, line: Any, log_key: str | None) -> list[Sent
         rests_on=rests_on(answer.body),
         digest=sha256(answer.body),
     )
-    return verdict + access_line.check(line, expected, log_key)
+    return verdict + access_line.check(line, expected, log_key, witnesses)
 
 
 # In words
@@ -246,8 +249,11 @@ def main(arguments: list[str] | None = None) -> int:
     source.add_argument("--entry", type=Path, help="its line in the log of reads, with its proof")
     source.add_argument("--package", type=Path, help="a package of evidence in which its line is")
     parser.add_argument("--log-key", help="the verifier key of the service's log, or a file with it")
+    cosignatures.add_arguments(parser)
     parser.add_argument("--language", choices=LANGUAGES, default="zh", help="of what is said (default: zh)")
     given = parser.parse_args(arguments)
+    if given.witness and not (given.log_key and (given.entry or given.package)):
+        parser.error("a witness cosigns a checkpoint: name the line and the log's key with --log-key")
     which = int(given.language == "zh")
     try:
         answer = check(
@@ -256,7 +262,8 @@ def main(arguments: list[str] | None = None) -> int:
         line = access_line.load(given.entry) if given.entry else None
         if given.package:
             line = access_line.find(given.package, answer.body["delivery_id"])
-        told = check_with_line(answer, line, tlog.load_key(given.log_key) if given.log_key else None)
+        log_key = tlog.load_key(given.log_key) if given.log_key else None
+        told = check_with_line(answer, line, log_key, cosignatures.load(given))
     except Refused as refused:
         print(refused.sentence[given.language], file=sys.stderr)
         return refused.status

@@ -12,8 +12,8 @@ witnesses must have cosigned the checkpoint (W1, W2: their verifier keys); a mom
 not have their cosignatures yet, and "cosigned" has the newest one that has.
 
 Exit status: 0 all matches; 1 something does not; 2 it could not be read. Needs Python 3.11, the package
-"cryptography", and signed.py and tlog.py beside it; written from RFC 6962, RFC 9162 and C2SP tlog-tiles alone, and
-shares no code with the service.
+"cryptography", and cosignatures.py, signed.py and tlog.py beside it; written from RFC 6962, RFC 9162 and C2SP
+tlog-tiles alone, and shares no code with the service.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cosignatures
 from signed import LANGUAGES, Refused
 from tlog import (
     Fetch,
@@ -127,18 +128,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--key", required=True, help="the log's verifier key, or a file with it")
     parser.add_argument("--earlier", type=Path, help="a checkpoint that the log must continue")
     parser.add_argument("--save", type=Path, help="where to write the checkpoint")
-    parser.add_argument("--witness", action="append", default=[], help="verifier key of a witness, or a file with it")
-    parser.add_argument("--quorum", type=int, help="how many of the witnesses must have cosigned (default: all)")
+    cosignatures.add_arguments(parser)
     parser.add_argument("--language", choices=LANGUAGES, default="zh", help="of what is said (default: zh)")
     given = parser.parse_args(arguments)
     try:
         key = load_key(given.key)
         earlier = [read_checkpoint(given.earlier.read_bytes(), key)] if given.earlier else []
         fetch = fetch_from(given.log)
-        trusted = [load_key(witness) for witness in given.witness]
+        witnesses = cosignatures.load(given)
         note = fetch("checkpoint")  # read once: the log may grow meanwhile
-        if trusted:
-            note = with_cosignatures(fetch, note, trusted, len(trusted) if given.quorum is None else given.quorum)
+        if witnesses.keys:
+            note = with_cosignatures(fetch, note, *witnesses)
         head, _entries = check_log(lambda path: note if path == "checkpoint" else fetch(path), key, earlier)
         if given.save:
             given.save.write_bytes(note)

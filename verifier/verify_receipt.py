@@ -10,11 +10,12 @@ keep them.
 
 The file brings the proof that the receipt is in the log, or --proof names it (proof.json beside a JWS). One that was
 downloaded within a second or two of being written has none yet: it is there with the next download. Without --log-key
-the proof is not checked, and the program says so.
+the proof is not checked, and the program says so. With --witness (a verifier key; several, and --quorum) so many of
+these witnesses must have cosigned the checkpoint to which the proof leads.
 
 Exit status: 0 the receipt is genuine and unchanged, and in the log if --log-key is given; 1 it is not; 2 it could not
 be checked (a file is missing, is not what it should be, or has no proof yet). Needs Python 3.11, the package
-"cryptography", and signed.py and tlog.py beside it; shares no code with the service.
+"cryptography", and cosignatures.py, signed.py and tlog.py beside it; shares no code with the service.
 """
 
 import argparse
@@ -26,7 +27,9 @@ import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cosignatures
 import tlog
+from cosignatures import NOBODY, Witnesses
 from signed import (
     LANGUAGES,
     LEEWAY,
@@ -205,7 +208,7 @@ def check_content(brought: Brought, keys: Keys, now: dt.datetime) -> dict[str, A
     return content
 
 
-def check_in_log(brought: Brought, evidence: Any, log_key: str | None) -> Sentence:
+def check_in_log(brought: Brought, evidence: Any, log_key: str | None, witnesses: Witnesses = NOBODY) -> Sentence:
     """That this very receipt is in the log, or why that was not checked, in words. Raises Refused."""
     if evidence is None and log_key is None:
         return (
@@ -231,7 +234,9 @@ def check_in_log(brought: Brought, evidence: Any, log_key: str | None) -> Senten
             "文件附有存证链的证明，但没有核对：请用 --log-key 指定存证链公钥。",
         )
     try:
-        return tlog.in_words(tlog.check_evidence(evidence, log_key))
+        found = tlog.check_evidence(evidence, log_key)
+        by = cosignatures.check(evidence["proof"].encode(), witnesses)
+        return cosignatures.joined([tlog.in_words(found), *by])
     except Refused as refused:
         said = refused.sentence
         raise Refused(
@@ -296,15 +301,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--keys", type=Path, required=True, help="the service's public keys, as a JWK set")
     parser.add_argument("--log-key", help="the verifier key of the service's log, or a file with it")
     parser.add_argument("--proof", type=Path, help="the proof from the log, when the receipt is a compact JWS")
+    cosignatures.add_arguments(parser)
     parser.add_argument("--language", choices=LANGUAGES, default="zh", help="of what is said (default: zh)")
     parser.add_argument("--text", action="store_true", help="also print the text as it was shown")
     options = parser.parse_args(arguments)
+    if options.witness and not options.log_key:
+        parser.error("a witness cosigns a checkpoint: name the log's key with --log-key")
     started, now, which = time.perf_counter(), dt.datetime.now(dt.UTC), int(options.language == "zh")
     try:
         brought = take_apart(read_file(options.receipt, MAX_BYTES))
         content = check_content(brought, load_keys(options.keys), now)
         evidence = load_evidence(options.proof) if options.proof else brought.evidence
-        in_log = check_in_log(brought, evidence, tlog.load_key(options.log_key) if options.log_key else None)
+        log_key = tlog.load_key(options.log_key) if options.log_key else None
+        in_log = check_in_log(brought, evidence, log_key, cosignatures.load(options))
     except Refused as refused:
         print(refused.sentence[options.language], file=sys.stderr)
         return refused.status

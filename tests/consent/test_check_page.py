@@ -21,7 +21,7 @@ from signed import Refused
 
 from consent import evidence, notes, receipt_check, receipts, worker
 from consent.keys import KeyUse
-from consent.notes import Checkpoint, Note, Signer
+from consent.notes import COSIGNATURE, Checkpoint, Note, Signer
 from consent.receipt_check import Verdict
 from consent.receipts import Signed
 from dataspace import clock, jose
@@ -309,6 +309,35 @@ def test_a_proof_that_does_not_match_is_said_in_a_sentence(scene: Scene, app: Fl
             verify_receipt.check_in_log(verify_receipt.take_apart(raw), json.loads(raw)["evidence"], log_key)
         assert by_program in caught.value.sentence["en"], name
         assert caught.value.status == 1, name
+
+
+def test_a_proof_under_a_cosigned_checkpoint_is_checked_in_both_ways(
+    scene: Scene, app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = downloaded(scene)
+    proof = proof_of(file)
+    text = Note.parse(proof["proof"].partition("\n\n")[2].encode()).text
+    signer = Signer(name="witness", private=Ed25519PrivateKey.generate(), kind=COSIGNATURE)
+    cosigned = proof | {"proof": proof["proof"] + str(signer.sign(text, timestamp=1_790_000_000))}
+    raw = jose.canonical(json.loads(file) | {"evidence": cosigned})
+    assert "of our public log" in brought(Visitor(app.test_client()), raw).says
+    (tmp_path / "cosigned.json").write_bytes(raw)
+    (tmp_path / "plain.json").write_bytes(file)
+    (tmp_path / "keys.json").write_bytes(scene.visitor.send("GET", "/receipts/keys").data)
+
+    def run(name: str, *log_key: str) -> tuple[int, str]:
+        options = ["--keys", str(tmp_path / "keys.json"), "--language", "en", "--witness", str(signer.verifier)]
+        status = verify_receipt.main([str(tmp_path / name), *options, *log_key])
+        said = capsys.readouterr()
+        return status, said.err or said.out
+
+    known = ("--log-key", evidence.head().verifier)
+    status, said = run("cosigned.json", *known)
+    assert (status, "Cosigned by witness (2026-09-21 14:13:20 UTC)." in said) == (0, True)
+    status, said = run("plain.json", *known)
+    assert (status, "Of the witnesses 0 have cosigned the checkpoint, not 1." in said) == (1, True)
+    with pytest.raises(SystemExit):
+        run("cosigned.json")
 
 
 def test_the_proof_of_another_receipt_is_refused(scene: Scene, app: Flask) -> None:
