@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from sqlalchemy import BigInteger, LargeBinary, String, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import evidence
 from consent.evidence import EvidenceLog, Head
 from consent.merkle import SIZE
 from consent.notes import Signature
@@ -99,18 +98,6 @@ def record(outcomes: Iterable[Outcome], log: Head, now: dt.datetime, *, quorum: 
 def with_cosignatures(log: Head) -> Head:
     """The same head with the cosignatures that there are by now, none at first; one statement."""
     return replace(log, note=_note(log, _lines(log)))
-
-
-def newest(*, covering: int = 0) -> Head | None:
-    """The newest checkpoint that enough witnesses have cosigned, if it covers the entry at index ``covering``.
-
-    None while there is none. The proof under it: ``evidence.proof_at(index, newest(covering=index))``.
-    """
-    found = connection().execute(select(EvidenceLog.cosigned_size, EvidenceLog.cosigned_note)).first()
-    if found is None or found.cosigned_size is None or found.cosigned_size <= covering:
-        return None
-    size = found.cosigned_size
-    return replace(evidence.head(), size=size, root=evidence.root_at(size), note=bytes(found.cosigned_note))
 
 
 def witnesses() -> list[EvidenceWitness]:

@@ -8,7 +8,7 @@ grow at their end: every partial tile that a reader may ask for is the beginning
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import merkle, notes
 from consent.merkle import ENTRIES, SIZE, Tile
-from consent.notes import Checkpoint, Signer, Verifier
+from consent.notes import Checkpoint, Note, Signer, Verifier
 from dataspace import jwk
 from dataspace.db import Model, connection, insert_new, table_of
 from dataspace.entries import ENTRY as ENTRY_BYTES
@@ -147,11 +147,16 @@ def create(origin: str, now: dt.datetime, vault: Vault) -> None:
 
 def head() -> Head:
     """The log as it is signed. Raises NotYet when there is none."""
-    columns = (EvidenceLog.origin, EvidenceLog.size, EvidenceLog.root, EvidenceLog.note, EvidenceLog.verifier)
-    found = connection().execute(select(*columns).order_by(EvidenceLog.created_at).limit(1)).one_or_none()
-    if found is None:
-        raise NotYet("no log")
-    return Head(**found._mapping)  # noqa: SLF001 - the documented name
+    return _heads()[0]
+
+
+def cosigned(*, covering: int = -1) -> Head | None:
+    """The newest head that enough witnesses have cosigned, their lines below its note.
+
+    None while there is none, or when it does not cover the entry at index ``covering``. Raises NotYet without a log.
+    """
+    found = _heads()[1]
+    return found if found is not None and found.size > covering else None
 
 
 def state(now: dt.datetime) -> State:
@@ -197,13 +202,16 @@ def has(entry: Entry) -> bool:
 
 
 def proof_of(entry: Entry) -> Proof:
-    """The proof of an entry under the newest checkpoint, in three statements. Raises NotYet."""
-    log = head()
+    """The proof of an entry, under the newest cosigned head that covers it, or else under the newest of all.
+
+    Three statements. Raises NotYet.
+    """
+    log, by_witnesses = _heads()
     table = table_of(EvidencePosition).c
     index = connection().scalar(select(table.position).where(table.key == entry.key))
     if index is None or index >= log.size:
         raise NotYet("not in the log")
-    return proof_at(index, log)
+    return proof_at(index, by_witnesses if by_witnesses is not None and index < by_witnesses.size else log)
 
 
 def proof_at(index: int, log: Head) -> Proof:
@@ -233,6 +241,18 @@ def root_at(size: int) -> bytes:
 def verifier() -> Verifier:
     """The key by which the log is known. Raises NotYet."""
     return Verifier.parse(head().verifier)
+
+
+def _heads() -> tuple[Head, Head | None]:
+    """The head, and the newest that enough witnesses have cosigned."""
+    found = connection().execute(select(table_of(EvidenceLog)).order_by(EvidenceLog.created_at).limit(1)).one_or_none()
+    if found is None:
+        raise NotYet("no log")
+    log = Head(origin=found.origin, size=found.size, root=found.root, note=found.note, verifier=found.verifier)
+    if found.cosigned_note is None:
+        return log, None
+    root = Checkpoint.parse(Note.parse(found.cosigned_note).text).root
+    return log, replace(log, size=found.cosigned_size, root=root, note=found.cosigned_note)
 
 
 def _hashes(ranges: list[merkle.Range]) -> list[bytes]:

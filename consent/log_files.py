@@ -53,7 +53,7 @@ class LogFiles:
             if not alone:
                 return 0
             published, log = self.demand_behind(), cosignatures.with_cosignatures(evidence.head())
-            cosigned = cosignatures.newest(covering=-1)
+            cosigned = evidence.cosigned()
             old = published.size if published else 0
             if published and old == log.size:
                 # Nothing new but what witnesses have said meanwhile.

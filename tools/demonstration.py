@@ -6,15 +6,17 @@ import datetime as dt
 import io
 import json
 import secrets
+import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 from flask import current_app
 from flask.cli import FlaskGroup
 
+from consent import evidence
 from dataspace import clock, demonstration, guardians, passkeys
 from dataspace.db import db
 from dataspace.holders import Holder, HolderKind
@@ -186,6 +188,37 @@ def counter(demo: Demonstration) -> Command:
     }
     factory = "examples.hospital.counter:create_counter"
     return Command("counter", granian(factory, demo.counter_port, workers=1), hospital, f"{demo.counter_url}/healthz")
+
+
+def watched(demo: Demonstration) -> tuple[Demonstration, Command]:
+    """The demonstration with a witness of its log of evidence, and the witness: on the port after the counter's.
+
+    Like everything here it only shows how it works: a witness under the same hands proves nothing.
+
+    Raises DemonstrationError.
+    """
+    folder, program, port = demo.folder / "witness", str(ROOT / "verifier" / "witness.py"), demo.counter_port + 1
+    app = create_app(_settings(demo))
+    with app.app_context():
+        evidence.create(evidence.origin_of(demo.issuer), clock.now(), services().vault)
+        db.session.commit()
+        log = evidence.head().verifier
+        db.session.remove()
+        db.engine.dispose()
+    if not folder.exists():
+        _witness(program, "make", str(folder), "witness.localhost")
+    key = _witness(program, "key", str(folder))
+    settings = {"DATASPACE_WITNESSES": f"{key} http://localhost:{port}"}
+    serve = [sys.executable, program, "serve", str(folder), "--log", log, "--port", str(port)]
+    command = Command("witness", serve, {}, f"http://localhost:{port}/healthz")
+    return replace(demo, environment={**demo.environment, **settings}), command
+
+
+def _witness(*arguments: str) -> str:
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    if done.returncode:
+        raise DemonstrationError(f"The witness: {done.stderr.strip()}")
+    return done.stdout.strip()
 
 
 def registries(demo: Demonstration) -> list[Command]:

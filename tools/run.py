@@ -20,14 +20,15 @@ def main() -> int:
     try:
         port, bank_port = _port("PORT", 8000), _port("BANK_PORT", 8001)
         require_free(port, "PORT")
-        for number in range(bank_port, bank_port + 2 + len(NAMES)):  # then the registries and the counter
+        for number in range(bank_port, bank_port + 3 + len(NAMES)):  # then registries, counter, witness
             require_free(number, "BANK_PORT")
         demo = demonstration.at(ROOT / "var", port, bank_port)
         _say(f"Preparing the demonstration in {demo.folder.relative_to(ROOT)}/ ...")
         demonstration.prepare(demo)
         people = demonstration.people(demo)
+        demo, witness = demonstration.watched(demo)
         everything = [*demonstration.registries(demo), *demonstration.commands(demo), demonstration.counter(demo)]
-        with Processes(everything) as processes:
+        with Processes([witness, *everything]) as processes:
             _say(_welcome(demo, people))
             processes.watch()
     except Stopped:
@@ -46,6 +47,7 @@ def _welcome(demo: Demonstration, people: list[Person]) -> str:
         f"  Demonstration bank               {demo.bank_url}",
         f"  A hospital's counter             {demo.counter_url}",
         f"  Five base registries             {demo.bank_port + 1} to {demo.bank_port + len(NAMES)}, asked every minute",
+        f"  A witness of its log             {demo.issuer}/log/cosigned shows what it has cosigned",
         "",
         f"  Enrol a passkey at {demo.issuer}/enrol with the code of a person, then ask the bank for a loan.",
         "  Codes work once, for 24 hours; each run prints fresh ones for whoever has no passkey yet.",

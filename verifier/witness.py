@@ -2,12 +2,13 @@
 """A witness of evidence logs (C2SP tlog-witness): it signs what it has seen, and never that a log has gone back.
 
     python witness.py make FOLDER NAME
+    python witness.py key FOLDER
     python witness.py serve FOLDER --log KEY [--log KEY] [--host 127.0.0.1] [--port 7380]
 
-"make" writes a key and an empty memory into a new folder and prints the witness's verifier key: give it, with the
-address of the witness, to those who run the logs, and to everybody who shall trust its cosignatures. NAME: an address
-without "https://" that is yours, such as witness.example.org/1. "serve" answers POST /add-checkpoint for the logs whose
-verifier keys are named, one process at a time for a folder. Put a proxy with TLS in front of it.
+"make" writes a key and an empty memory into a new folder and prints the witness's verifier key, as "key" does again:
+give it, with the address of the witness, to those who run the logs, and to everybody who shall trust its cosignatures.
+NAME: an address without "https://" that is yours, such as witness.example.org/1. "serve" answers POST /add-checkpoint
+for the logs whose verifier keys are named, one process at a time for a folder. Put a proxy with TLS in front of it.
 
 What it has seen is in the folder, on disk before it answers. Never bring back an older copy of it, and never begin
 anew with the same key: it would sign a second history. If it is lost, make another witness.
@@ -266,6 +267,8 @@ def main(arguments: list[str]) -> int:
     making = commands.add_parser("make", help="make a key and an empty memory")
     making.add_argument("folder", type=Path)
     making.add_argument("name", help="of the witness, such as witness.example.org/1")
+    telling = commands.add_parser("key", help="print the verifier key")
+    telling.add_argument("folder", type=Path)
     serving = commands.add_parser("serve", help="answer")
     serving.add_argument("folder", type=Path)
     serving.add_argument("--log", action="append", required=True, help="the verifier key of a log, or a file with it")
@@ -275,6 +278,8 @@ def main(arguments: list[str]) -> int:
     try:
         if given.command == "make":
             print(make(given.folder, given.name))
+        elif given.command == "key":
+            print(Key(given.folder / "key"))
         else:
             serve(given.folder, given.log, given.host, given.port)
     except (Refused, OSError, ValueError) as error:

@@ -32,7 +32,7 @@ def checkpoint() -> Response:
 @bp.get("/cosigned")
 def cosigned() -> Response:
     """The newest head that enough witnesses have cosigned: a busy log is always a moment ahead of them."""
-    found = cosignatures.newest(covering=-1)
+    found = evidence.cosigned()
     if found is None:
         raise NotFound("no checkpoint is cosigned")
     return _answer(found.note, TEXT, A_MOMENT)

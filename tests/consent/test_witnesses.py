@@ -36,7 +36,7 @@ from tests import factories
 from tests.conftest import make_settings
 from tests.consent.desk import Desk
 from tests.documents import ROOT
-from verifier import verify_log
+from verifier import tlog, verify_log
 from verifier import witness as program
 from wsgi import create_app
 
@@ -109,8 +109,10 @@ def raw(witness: Witness, body: bytes, path: str = "/add-checkpoint") -> fetchin
 def test_a_checkpoint_is_served_with_cosignatures_when_they_come(one: Witness, client: FlaskClient) -> None:
     assert cosign(one) == 0, "of nothing there is nothing to say"
     assert client.get("/log/cosigned").status_code == 404
-    head = grow(300)
-    assert client.get("/log/checkpoint").data == head.note
+    first = Entry.new("access", clock.now())
+    entries.append(first)
+    head = grow(299)
+    assert client.get("/log/checkpoint").data == evidence.proof_of(first).note == head.note
     assert cosign(one) == 1
     cosigned = client.get("/log/checkpoint").data
     assert client.get("/log/cosigned").data == cosigned
@@ -120,15 +122,17 @@ def test_a_checkpoint_is_served_with_cosignatures_when_they_come(one: Witness, c
     assert cosign(one) == 0, "it has said what there is to say"
     later = grow(2)
     assert client.get("/log/checkpoint").data == later.note
-    assert client.get("/log/cosigned").data == cosigned
+    assert client.get("/log/cosigned").data == evidence.proof_of(first).note == cosigned
+    proof = evidence.proof_of(first).text.encode()
+    assert tlog.check_proof(proof, first.digest, evidence.head().verifier)[1].size == 300
     for index in (0, 299):
-        under = cosignatures.newest(covering=index)
+        under = evidence.cosigned(covering=index)
         assert under is not None
         assert (under.size, under.root, under.note) == (300, head.root, cosigned)
         assert evidence.proof_at(index, under).note == cosigned
-    assert cosignatures.newest(covering=300) is None
+    assert evidence.cosigned(covering=300) is None
     assert cosign(one) == 1
-    under = cosignatures.newest(covering=301)
+    under = evidence.cosigned(covering=301)
     assert under is not None
     assert under.note == client.get("/log/cosigned").data == client.get("/log/checkpoint").data
 
@@ -328,6 +332,8 @@ def test_it_remembers_whatever_ends_it(app: Flask, tmp_path: Path) -> None:
     assert made.returncode == 0
     assert run("make", str(tmp_path / "w"), "w.example.org").returncode == 1
     assert run("make", str(tmp_path / "v"), "two words").returncode == 1
+    assert run("key", str(tmp_path / "w")).stdout == made.stdout
+    assert run("key", str(tmp_path / "v")).returncode == 1
     assert (tmp_path / "w" / "key").stat().st_mode & 0o77 == 0
     log = evidence.head().verifier
     for number, ends in enumerate((signal.SIGKILL, signal.SIGTERM)):
