@@ -334,7 +334,7 @@ def _keeps_receipt(stage: Stage, person: Person) -> None:
 
 
 def _verified(folder: Path, name: str) -> tuple[int, str]:
-    command = [sys.executable, "-I", "-X", "utf8", str(VERIFIER), name, "--keys", "keys.json"]
+    command = [sys.executable, "-E", "-s", "-X", "utf8", str(VERIFIER), name, "--keys", "keys.json"]
     done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8", timeout=60, check=False)  # noqa: S603 - our own words
     return done.returncode, done.stdout + done.stderr
 
