@@ -48,6 +48,8 @@ pauses        pause and resume, suspend and reinstate
 endings       withdraw, give back, revoke, expire: how it ends
 receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
 proof_check   a proof from the log that somebody brings: where it leads, or what of it does not match
+manifests     signed lists of what is in a zip
+evidence_package  everything that proves one consent, for a court, as one archive
 programs      the programs that check without us, as files
 regrading     items that became sensitive after they were given: the holder decides on them again
 person_codes  codes by which a holder lets a third party ask, once; short_codes: letters that people read out

@@ -40,6 +40,7 @@ OPERATOR_EVENTS = (
     "invitation:issued",
     "invitation:revoked",
     "holder:searched",
+    "evidence:packed",
     "holder:died",
     "holder:alive",
     "space:erased",

@@ -16,11 +16,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import archive_parts, documents
+from consent import archive_parts, documents, manifests
 from consent.archive_parts import Part
 from consent.history import Registry
-from consent.keys import KeyUse
-from dataspace import jose, messages
+from dataspace import messages
 from dataspace.db import Model, connection, db, delete_some, new_id, table_of
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
@@ -200,15 +199,19 @@ def write(
         made = readable(space_id, language, registry.vault), archive_parts.parts(space_id, registry.vault)
         for part in itertools.chain.from_iterable(made):  # one after the other: each is read as it is written
             yield from _add(file, part, files, spool)
-        for name, content in _manifest(spool.archive_id, space_id, files, clock(), registry):
-            file.writestr(_entry(name, clock()), content)
+        said = {
+            "schema": SCHEMA, "archive_id": spool.archive_id, "issuer": registry.issuer, "space_id": space_id,
+            "made_at": documents.stamp(clock()),
+        }  # fmt: skip
+        for name, content in manifests.signed(said, files, clock(), typ=TYP, registry=registry):
+            file.writestr(manifests.entry(name, clock()), content)
     yield from spool.save(last=True)
     _finish(spool, clock())
 
 
 def _add(file: zipfile.ZipFile, part: Part, files: dict[str, dict[str, Any]], spool: "_Spool") -> Iterator[int]:
     digest, size = hashlib.sha256(), 0
-    with file.open(_entry(part.name, spool.clock()), "w", force_zip64=True) as entry:
+    with file.open(manifests.entry(part.name, spool.clock()), "w", force_zip64=True) as entry:
         for chunk in part.chunks:
             entry.write(chunk)
             digest.update(chunk)
@@ -216,27 +219,6 @@ def _add(file: zipfile.ZipFile, part: Part, files: dict[str, dict[str, Any]], sp
             spool.done += part.counts
             yield from spool.save()
     files[part.name] = {"sha256": digest.hexdigest(), "size": size}
-
-
-def _entry(name: str, now: dt.datetime) -> zipfile.ZipInfo:
-    entry = zipfile.ZipInfo(name, now.timetuple()[:6])
-    entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
-    return entry
-
-
-def _manifest(
-    archive_id: str, space_id: str, files: dict[str, dict[str, Any]], now: dt.datetime, registry: Registry
-) -> Iterator[tuple[str, bytes]]:
-    """What is in it, with digests: signed, and once more in the form that ``sha256sum -c`` reads."""
-    said = {
-        "schema": SCHEMA, "archive_id": archive_id, "issuer": registry.issuer, "space_id": space_id,
-        "made_at": documents.stamp(now), "files": files,
-    }  # fmt: skip
-    payload = jose.canonical(said)
-    key = registry.keyring.signing_key(KeyUse.RECORDS, now)
-    yield "manifest.json", payload
-    yield "manifest.jws", jose.sign_bytes(payload, key, typ=TYP).encode()
-    yield "SHA256SUMS", "".join(f"{one['sha256']}  {name}\n" for name, one in files.items()).encode()
 
 
 def _finish(spool: "_Spool", now: dt.datetime) -> None:

@@ -218,7 +218,7 @@ def _all_about(consent_id: str) -> Any:
             Consent.version,
             ConsentVersion.document,
             ConsentVersion.digest.label("document_digest"),
-            *(getattr(ConsentEvent, name) for name in _EVENT),
+            *(getattr(ConsentEvent, name) for name in EVENT),
             ConsentNotice.sealed.label("notice"),
             ConsentNotice.version.label("notice_version"),
             DataKey.wrapped,
@@ -232,7 +232,7 @@ def _all_about(consent_id: str) -> Any:
     )
 
 
-_EVENT = (
+EVENT = (
     "seq", "kind", "at", "actor_id", "capacity", "channel", "reason_code", "text", "changes", "previous_digest",
     "digest",
 )  # fmt: skip
@@ -263,7 +263,7 @@ def _content(found: Any, notice: str, *, receipt_id: str, now: dt.datetime, issu
 
 def _event(found: Any) -> dict[str, Any]:
     """The event as its digest covers it. Of an administrator it tells the office, not the person."""
-    event = {name: getattr(found, name) for name in _EVENT} | {"at": documents.stamp(found.at)}
+    event = {name: getattr(found, name) for name in EVENT} | {"at": documents.stamp(found.at)}
     if found.capacity == Capacity.ADMINISTRATOR:
         event["actor_id"] = None
     return event

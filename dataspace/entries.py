@@ -59,7 +59,12 @@ class Entry:
     @classmethod
     def new(cls, kind: str, at: dt.datetime, **what: Any) -> "Entry":
         """An entry with a fresh salt."""
-        return cls.of(kind, at, secrets.token_bytes(SALT), **what)
+        return cls.of(kind, at, new_salt(), **what)
+
+
+def new_salt() -> bytes:
+    """A salt, to be kept with one thing."""
+    return secrets.token_bytes(SALT)
 
 
 _APPEND = insert(table_of(WaitingEntry))

@@ -52,6 +52,7 @@ class Notice(enum.StrEnum):
     LAW_DISCLOSED = "law:disclosed"  # the same of what was held back
     ARCHIVE_ASKED = "archive:asked"
     ARCHIVE_READY = "archive:ready"
+    EVIDENCE_PACKED = "evidence:packed"
     ERASURE_ASKED = "erasure:asked"
     ERASURE_REFUSED = "erasure:refused"
     CERTIFICATE_MADE = "certificate:made"  # by a third party

@@ -90,7 +90,9 @@ def whole(file: zipfile.ZipFile, name: str, size: int) -> bytes | None:
     return content if len(content) <= size else None
 
 
-def signed_list(file: zipfile.ZipFile, keys: Keys, now: dt.datetime) -> tuple[dict[str, Any], bytes]:
+def signed_list(
+    file: zipfile.ZipFile, keys: Keys, now: dt.datetime, *, schema: str = SCHEMA, typ: str = TYP
+) -> tuple[dict[str, Any], bytes]:
     """The list of files, also as the bytes that were signed, when its signature holds. Raises Refused."""
     raw = whole(file, SIGNED, MAX_LIST)
     if raw is None:
@@ -100,7 +102,7 @@ def signed_list(file: zipfile.ZipFile, keys: Keys, now: dt.datetime) -> tuple[di
     try:
         header64, payload64, signature64 = raw.decode("ascii").split(".")
         payload = unbase64(payload64)
-        check_jws(header64, payload, signature64, keys=keys, typ=TYP)
+        check_jws(header64, payload, signature64, keys=keys, typ=typ)
         said: dict[str, Any] = parse(payload)
     except UnknownKey:
         raise Refused(
@@ -110,7 +112,7 @@ def signed_list(file: zipfile.ZipFile, keys: Keys, now: dt.datetime) -> tuple[di
         ) from None
     except WRONG:
         raise altered_list() from None
-    if said.get("schema") != SCHEMA:
+    if said.get("schema") != schema:
         raise Refused("Signed, but of another form: take a newer verifier.", "签名有效，但格式不同，请用新版程序核对。")
     if moment(said["made_at"]) > now + LEEWAY:
         raise Refused("Signed, but it says that it is of the future.", "签名有效，但制作时间晚于现在。")

@@ -26,6 +26,7 @@ receipts    receipts as page and as files
 check       checking what anybody holds
 certificate_api certificates for programs; keys, status lists and issuer metadata for everybody
 receipts    receipts as page and as files; checking one
+packages    everything that proves one consent, as a file
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 living      what a holder does with a living authorization; stopping many at once
 cards       what the dashboard shows of a consent

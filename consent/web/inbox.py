@@ -68,6 +68,7 @@ TITLES: dict[str, Label] = {
     Notice.LAW_DISCLOSED: lazy_gettext("An authority has read data of yours by law; you are told only now"),
     Notice.ARCHIVE_ASKED: lazy_gettext("A copy of everything was asked for. If it was not you, remove it at once."),
     Notice.ARCHIVE_READY: lazy_gettext("The copy of everything is ready"),
+    Notice.EVIDENCE_PACKED: lazy_gettext("A package of evidence about an authorization was made"),
     Notice.ERASURE_ASKED: lazy_gettext(
         "Deleting the whole space was asked for. If it was not you, take it back at once."
     ),

@@ -69,5 +69,5 @@ class Desk:
 
     def _seen(self, answer: TestResponse, path: str, status: int) -> TestResponse:
         assert answer.status_code == status, f"{path}: {answer.status_code} {answer.get_data(as_text=True)[:3000]}"
-        self.page, self.path = answer.get_data(as_text=True), path
+        self.page, self.path = answer.get_data(as_text=True) if answer.mimetype.startswith("text/") else "", path
         return answer

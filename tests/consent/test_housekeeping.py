@@ -99,6 +99,7 @@ KEPT = {
     "powers": "history: what authorities may read by law",
     "purposes": "the registry",
     "quiet_groups": "a few choices a space",
+    "evidence_packages": "history: who has put together what proves a consent",
     "receipts": "history, in the holder's hands",
     "records": "the spaces",
     "resources": "the registry",

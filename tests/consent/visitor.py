@@ -189,6 +189,12 @@ class Visitor:
             return self.get(f"{action}?{urlencode(data, doseq=True)}")
         return self._arrive(self.send("POST", action, data=data), action)
 
+    def fetch(self, text: str) -> TestResponse:
+        """Tap a button that answers with a file; the page stays."""
+        button = self.page.button(text)
+        assert button.form is not None, f"{text!r} stands in no form"
+        return self.send("POST", button.form.action, data=delivered(button.form))
+
     def _arrive(self, response: TestResponse, path: str) -> Page:
         while response.status_code in (302, 303):
             path = urljoin(path, response.headers["Location"])

@@ -15,10 +15,11 @@ from consent import endings, history, interventions, lifecycle, pauses, supervis
 from consent.interventions import Ground, ReasonMissing
 from consent.records import TRANSITIONS, Consent, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
-from consent.web import grounds, words
+from consent.web import grounds, packages, words
 from consent.web.admin import labels, lists
 from consent.web.context import registry
 from consent.web.days import between
+from consent.web.freshness import FRESH
 from dataspace import accesses, catalogue, clock, holders, identifiers
 from dataspace.accesses import Wanted
 from dataspace.catalogue import in_language
@@ -27,7 +28,7 @@ from dataspace.errors import InvalidIdentifier, NotFound
 from dataspace.identifiers import Identifier
 from dataspace.mandates import Capacity
 from dataspace.web.shell import services
-from dataspace.web.signin import the_actor
+from dataspace.web.signin import require_fresh, the_actor
 from dataspace.web.values import period, plain
 
 FILTERS = ("client", "reference", "state", "holder", "since", "until")
@@ -157,6 +158,24 @@ def withdraw(consent_id: str) -> AnyResponse | tuple[str, int]:
     return redirect(url_for("admin.consent", consent_id=consent_id), 303)
 
 
+def evidence_package(consent_id: str) -> AnyResponse | tuple[str, int]:
+    """Everything that proves a consent, for a court or whoever else has to have it; the holder reads the reason.
+
+    The only thing of administration that holds what the holder was shown: so it asks for a recent sign-in as well.
+    """
+    form = request.form
+    try:
+        reason = interventions.state(form.get("ground", ""), form.get("text", ""), allowed=interventions.PACK)
+    except ReasonMissing as error:
+        return _page(consent_id, pack_error=_(error.sentence)), error.status
+    actor, now = the_actor(), clock.now()
+    consent = db.session.get(Consent, consent_id)
+    if consent is None:
+        raise NotFound("no such consent")
+    require_fresh(actor, now, max_age=FRESH)
+    return packages.send(consent, actor, why=reason)
+
+
 def _filters() -> dict[str, str]:
     found = {name: lists.argument(name) for name in FILTERS}
     return found | {"state": lists.argument("state", one_of=SHOWN_STATES)}
@@ -228,7 +247,7 @@ def _line(row: Row[Any], known: dict[str, Masked], now: dt.datetime) -> Line:
     )
 
 
-def _page(consent_id: str, *, error: str = "", counter_error: str = "") -> str:
+def _page(consent_id: str, *, error: str = "", counter_error: str = "", pack_error: str = "") -> str:
     now = clock.now()
     row = supervision.overview(consent_id)
     if row is None:
@@ -262,6 +281,9 @@ def _page(consent_id: str, *, error: str = "", counter_error: str = "") -> str:
         reinstatable=(State(row.state), Event.REINSTATED) in TRANSITIONS,
         grounds=grounds.options(interventions.REVOKE),
         grounds_to_reinstate=grounds.options(g for g in interventions.REINSTATE if g not in interventions.REVOKE),
+        grounds_to_pack=grounds.options(interventions.PACK),
+        pack_error=pack_error,
+        packed=packages.told(consent_id),
         form=request.form,
         error=error,
     )

@@ -51,6 +51,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "record:erased": (lazy_gettext("A record was deleted for good"), "danger"),
     "space:erased": (lazy_gettext("A whole space was deleted"), "danger"),
     "space:kept": (lazy_gettext("Deleting a space was refused"), ""),
+    "evidence:packed": (lazy_gettext("A package of evidence about an authorization was made"), ""),
     "holder:searched": (lazy_gettext("A holder was looked for by identifier"), ""),
 }
 MEASURED: dict[Measured, Label] = {

@@ -30,6 +30,7 @@ ROUTES = (
     ("POST", "/consents/<consent_id>/suspend", "suspend", consents.suspend),
     ("POST", "/consents/<consent_id>/reinstate", "reinstate", consents.reinstate),
     ("POST", "/consents/<consent_id>/withdraw", "withdraw", consents.withdraw),
+    ("POST", "/consents/<consent_id>/evidence", "evidence_package", consents.evidence_package),
     ("GET", "/clients", "clients", clients.index),
     ("GET", "/register-client", "new_client", clients.new),
     ("POST", "/register-client", "register_client", clients.register),

@@ -1,0 +1,345 @@
+"""Evidence packages: everything that proves a consent, made on a page or at the desk, checked by a program alone."""
+
+import datetime as dt
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import verify_package
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from flask import Flask
+from flask.testing import FlaskClient
+from signed import Refused, load_keys
+
+from consent import endings, evidence, evidence_package, worker
+from consent.evidence_package import SCHEMA, TYP, EvidencePackage, Made
+from consent.interventions import OperatorEvent
+from consent.keys import KeyUse
+from consent.manifests import line, signed
+from consent.notes import Signer
+from consent.records import Consent
+from dataspace import clock, jose
+from dataspace.accesses import Access
+from dataspace.db import db
+from dataspace.entries import Entry, WaitingEntry
+from dataspace.errors import NotFound
+from dataspace.messages import Message, Notice
+from dataspace.vault import DataKey
+from tests import factories
+from tests.consent.desk import Desk
+from tests.consent.third_party import ThirdParty, tokens_for
+from tests.consent.visitor import Visitor, delivered
+
+Contents = dict[str, bytes]
+
+
+def sequence() -> None:
+    worker.sequence(clock.now(), registry=factories.registry(), files=None)
+
+
+@pytest.fixture
+def consent(app: Flask, client: FlaskClient) -> Consent:
+    """Given, read twice, refused once, stopped; the log has all of it but the last."""
+    now = clock.now()
+    person, degree = factories.holder(now), factories.item(now)
+    factories.record(person, degree, [{"school": "示例大学", "major": "会计", "level": None}], now)
+    bank = ThirdParty(factories.party(now), client)
+    factories.purpose(now, required=[degree])
+    db.session.commit()
+    token = str(tokens_for(bank, factories.actor(person, now))["access_token"])
+    for path in ("/api/v1/data", "/api/v1/data", "/api/v1/data/p.none"):
+        bank.read(token, path)
+    sequence()
+    found = db.session.scalars(sa.select(Consent)).one()
+    endings.withdraw(found.consent_id, factories.actor(person, now), clock.now(), registry=factories.registry())
+    db.session.commit()
+    return found
+
+
+@pytest.fixture
+def keys(consent: Consent, tmp_path: Path) -> Path:
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps(factories.registry().keyring.public_jwk_set(clock.now())), "utf-8")
+    return path
+
+
+def made(consent: Consent) -> Contents:
+    """As its holder has it made."""
+    person = db.session.get_one(factories.Holder, consent.holder_id)
+    package: Made = evidence_package.make(
+        consent, factories.actor(person, clock.now()), clock.now(), why=None, guide=lambda _said: b"how",
+        registry=factories.registry(),
+    )  # fmt: skip
+    db.session.commit()
+    return opened(package.content)
+
+
+def opened(raw: bytes) -> Contents:
+    with zipfile.ZipFile(io.BytesIO(raw)) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def packed(files: Contents) -> bytes:
+    spool = io.BytesIO()
+    with zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in files.items():
+            file.writestr(name, content)
+    return spool.getvalue()
+
+
+def said(files: Contents, keys: Path, log_key: str = "") -> list[str]:
+    """What the program has to object to."""
+    path = keys.with_name("package.zip")
+    path.write_bytes(packed(files))
+    known = load_keys(keys)
+    checked = verify_package.check(path, known, log_key or evidence.head().verifier, dt.datetime.now(dt.UTC))
+    return [english for english, _chinese in checked.wrong]
+
+
+def signed_anew(files: Contents) -> Contents:
+    """The list signed by us again, after a change: what only a dishonest operator would do."""
+    manifest = json.loads(files["manifest.json"])
+    manifest.pop("files")
+    rest = {name: content for name, content in files.items() if name not in LISTS}
+    lines = {name: line(content) for name, content in rest.items()}
+    return rest | dict(signed(manifest, lines, clock.now(), typ=TYP, registry=factories.registry()))
+
+
+LISTS = ("manifest.json", "manifest.jws", "SHA256SUMS")
+
+
+# What is in it
+
+
+def test_it_holds_everything_that_proves_a_consent(consent: Consent, keys: Path) -> None:
+    sequence()
+    files = made(consent)
+    folders = [name.partition("/")[0] for name in files if "/" in name]
+    counts = {folder: folders.count(folder) for folder in folders if folder != "programs"}
+    assert counts == {"versions": 1, "shown": 1, "events": 4, "receipts": 2, "reads": 3, "log": 2}
+    assert files["shown/1.txt"].decode() == factories.shown(clock.now()).text
+    assert files["log/checkpoint"] == evidence.head().note
+    assert {"programs/verify_package.py", "programs/tlog.py", "HOW-TO-CHECK.txt", "keys.json", *LISTS} <= set(files)
+    read = json.loads(files["reads/0001.json"])
+    assert read["evidence"]["statement"]["response_digest"]
+    assert said(files, keys) == []
+    path = keys.with_name("package.zip")
+    assert verify_package.check(path, None, None, dt.datetime.now(dt.UTC)).young == []
+
+
+def test_what_had_no_proof_yet_is_named(consent: Consent, keys: Path) -> None:
+    files = made(consent)
+    assert said(files, keys) == []
+    checked = verify_package.check(keys.with_name("package.zip"), None, None, dt.datetime.now(dt.UTC))
+    assert [name.partition("/")[0] for name in checked.young] == ["events", "receipts"]
+    assert "because too young" in verify_package.in_words(checked)[-1][0]
+
+
+def test_that_it_was_made_is_in_the_log_and_told(consent: Consent) -> None:
+    made(consent)
+    (package,) = evidence_package.of_consent(consent.consent_id)
+    entry: Entry = evidence_package.entry_of(package)
+    waiting = db.session.scalars(sa.select(WaitingEntry.entry).order_by(WaitingEntry.key))
+    assert entry.digest in list(waiting)
+    sequence()
+    assert evidence.has(entry)
+    told = db.session.scalars(sa.select(Message.kind).where(Message.about == consent.consent_id))
+    assert Notice.EVIDENCE_PACKED in list(told)
+
+
+def test_without_a_log_there_is_none(app: Flask, now: dt.datetime) -> None:
+    world = factories.world(now)
+    with pytest.raises(NotFound):
+        evidence_package.make(
+            world.consent, world.actor, now, why=None, guide=lambda _: b"", registry=factories.registry()
+        )
+
+
+def test_after_erasure_what_is_left_still_checks(consent: Consent, keys: Path) -> None:
+    sequence()
+    db.session.get_one(DataKey, consent.space_id).wrapped = None
+    db.session.commit()
+    files = made(consent)
+    assert not [name for name in files if name.startswith(("shown/", "receipts/"))]
+    assert said(files, keys) == []
+
+
+# Tampering
+
+
+def test_each_changed_file_is_named(consent: Consent, keys: Path) -> None:
+    sequence()
+    files = made(consent)
+    for name, content in files.items():
+        changed = files | {name: content[:-2] + bytes([content[-2] ^ 1]) + content[-1:]}
+        if name == "manifest.jws":
+            with pytest.raises(Refused, match="signature of the list of files"):
+                said(changed, keys)
+        else:
+            assert said(changed, keys) == [f"{name} was changed."]
+        if name != "manifest.jws":
+            assert said({n: c for n, c in files.items() if n != name}, keys) == [f"{name} is missing."]
+    assert said(files | {"reads/0004.json": b"{}"}, keys) == ["reads/0004.json does not belong to it."]
+
+
+def edited(name: str, change: Callable[[Any], Any]) -> Callable[[Contents], Contents]:
+    return lambda files: files | {name: jose.canonical(change(json.loads(files[name])))}
+
+
+def text(name: str, value: bytes) -> Callable[[Contents], Contents]:
+    return lambda files: files | {name: value}
+
+
+def moved(source: str, target: str) -> Callable[[Contents], Contents]:
+    return lambda files: files | {target: files[source]}
+
+
+def without(name: str) -> Callable[[Contents], Contents]:
+    return lambda files: {n: c for n, c in files.items() if n != name}
+
+
+def with_event(**changes: Any) -> Callable[[Any], Any]:
+    return lambda held: held | {"event": held["event"] | changes}
+
+
+# What a dishonest operator could do and sign, and what the program says then.
+DISHONEST: dict[str, tuple[Callable[[Contents], Contents], str]] = {
+    "another version": (
+        edited("versions/1.json", lambda held: held | {"document": held["document"] | {"kind": "notice_only"}}),
+        "versions/1.json: The signature of this version does not match.",
+    ),
+    "another text": (text("shown/1.txt", b"I agree to everything."), "shown/1.txt: It is not the text that the signed"),
+    "another time": (
+        edited("events/0002.json", with_event(at="2020-01-01T00:00:00Z")),
+        "events/0002.json: What happened",
+    ),
+    "an event less": (without("events/0002.json"), "events/0003.json: It does not follow the event before it."),
+    "an event twice": (moved("events/0002.json", "events/0003.json"), "events/0003.json: It does not follow"),
+    "another statement": (
+        edited("events/0002.json", lambda h: h | {"evidence": h["evidence"] | {"salt": "00" * 16}}),
+        "events/0002.json: The statement and its salt do not lead to the entry",
+    ),
+    "the proof of another": (
+        lambda files: edited(
+            "events/0002.json", lambda h: h | {"evidence": json.loads(files["events/0001.json"])["evidence"]}
+        )(files),
+        "events/0002.json: Its proof from the log is about something else.",
+    ),
+    "a read changed": (
+        edited("reads/0001.json", lambda h: h | {"read": h["read"] | {"outcome": "refused"}}),
+        "reads/0001.json: Its proof from the log is about something else.",
+    ),
+    "a read that is none": (text("reads/0001.json", b"[]"), "reads/0001.json is not what it should be."),
+    "another checkpoint": (text("log/checkpoint", b"nonsense"), "log/checkpoint: "),
+}
+
+
+@pytest.mark.parametrize("what", DISHONEST)
+def test_what_is_signed_and_does_not_fit_is_named(what: str, consent: Consent, keys: Path) -> None:
+    sequence()
+    change, sentence = DISHONEST[what]
+    found = said(signed_anew(change(made(consent))), keys)
+    assert any(one.startswith(sentence) for one in found), found
+
+
+def test_a_receipt_of_another_consent_is_named(consent: Consent, keys: Path) -> None:
+    sequence()
+    files = made(consent)
+    name = next(name for name in files if name.startswith("receipts/"))
+    manifest = json.loads(files["manifest.json"]) | {"consent_id": "cns_other"}
+    found = said(signed_anew(files | {"manifest.json": jose.canonical(manifest)}), keys)
+    assert f"{name}: This is a receipt of another consent." in found
+    assert "versions/1.json: This is a version of another consent." in found
+
+
+def test_keys_of_others_do_not_fit(consent: Consent, keys: Path) -> None:
+    sequence()
+    files = made(consent)
+    signer = Signer(name=evidence.head().origin, private=Ed25519PrivateKey.generate())
+    found = said(files, keys, str(signer.verifier))
+    assert all("not signed with the key of this log" in one for one in found)
+    assert len(found) == 4 + 2 + 3 + 1
+    keys.write_text('{"keys": []}')
+    with pytest.raises(Refused, match="not in the key file"):
+        said(files, keys)
+
+
+def test_other_documents_are_no_packages(consent: Consent, keys: Path) -> None:
+    files = made(consent)
+    key = factories.registry().keyring.signing_key(KeyUse.RECORDS, clock.now())
+    payload = jose.canonical({"schema": SCHEMA, "files": {}})
+    with pytest.raises(Refused, match="signature of the list of files"):
+        said(files | {"manifest.jws": jose.sign_bytes(payload, key, typ="dsa-archive+json").encode()}, keys)
+
+
+# People
+
+
+def test_its_holder_makes_one_on_the_page(
+    consent: Consent, app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sequence()
+    visitor = Visitor(app.test_client()).sign_in(db.session.get_one(factories.Holder, consent.holder_id), clock.now())
+    path = f"/authorizations/{consent.consent_id}"
+    assert "Evidence for a court" in visitor.get(path).says
+    answer = visitor.fetch("Make the evidence package")
+    assert (answer.status_code, answer.mimetype) == (200, "application/zip")
+    (tmp_path / "package.zip").write_bytes(answer.data)
+    guide = opened(answer.data)["HOW-TO-CHECK.txt"].decode()
+    assert "怎样核对" in guide
+    assert "How to check it" in guide
+    assert f"Authorization: {consent.consent_id}" in guide
+    (tmp_path / "keys.json").write_bytes(visitor.send("GET", "/receipts/keys").data)
+    (tmp_path / "log.key").write_bytes(visitor.send("GET", "/log/key").data)
+    package, given = (
+        str(tmp_path / "package.zip"),
+        ["--keys", str(tmp_path / "keys.json"), "--log-key", str(tmp_path / "log.key")],
+    )
+    assert verify_package.main([package, *given, "--language", "en"]) == 0
+    assert "4 events, 2 receipts, 3 of 3 reads." in capsys.readouterr().out
+    assert verify_package.main([package, "--enclosed-keys"]) == 0
+    assert evidence.head().verifier in capsys.readouterr().out
+    assert verify_package.main([str(tmp_path / "keys.json"), *given]) == 1
+    assert verify_package.main([str(tmp_path / "none"), *given]) == 2
+    for wrong in ([], given[:2], [*given, "--enclosed-keys"]):
+        with pytest.raises(SystemExit):
+            verify_package.main([package, *wrong])
+    assert "Evidence package made" in visitor.get(path).says
+
+
+def test_nobody_elses(consent: Consent, app: Flask) -> None:
+    other = factories.holder(clock.now(), factories.OTHER_PERSON, "梁志文")
+    db.session.commit()
+    stranger = Visitor(app.test_client()).sign_in(other, clock.now())
+    token = delivered(next(iter(stranger.get("/authorizations").forms.values())))["csrf_token"]
+    path = f"/authorizations/{consent.consent_id}/evidence"
+    assert stranger.send("POST", path, data={"csrf_token": token}).status_code == 404
+    assert db.session.scalars(sa.select(EvidencePackage)).all() == []
+
+
+def test_an_administrator_needs_a_reason_which_the_holder_reads(consent: Consent, app: Flask) -> None:
+    sequence()
+    desk = Desk(app.test_client()).sign_in(factories.administrator(clock.now(), factories.LEGAL_REP), clock.now())
+    path = f"/admin/consents/{consent.consent_id}"
+    desk.get(path)
+    desk.post(f"{path}/evidence", 400, ground="authority_decision", text=" ")
+    assert "Choose a reason" in desk.page
+    desk.get(path)
+    answer = desk.post(f"{path}/evidence", 200, ground="authority_decision", text="示例市人民法院 (2026) 第 1 号")
+    assert answer.mimetype == "application/zip"
+    by = json.loads(opened(answer.data)["manifest.json"])["made_by"]
+    assert by == {
+        "capacity": "administrator", "reason_code": "authority_decision", "text": "示例市人民法院 (2026) 第 1 号",
+    }  # fmt: skip
+    noted = db.session.scalars(sa.select(OperatorEvent).where(OperatorEvent.kind == "evidence:packed")).one()
+    assert noted.text == "示例市人民法院 (2026) 第 1 号"
+    holder = Visitor(app.test_client()).sign_in(db.session.get_one(factories.Holder, consent.holder_id), clock.now())
+    page = holder.get(f"/authorizations/{consent.consent_id}")
+    assert "示例市人民法院 (2026) 第 1 号" in page.says
+    assert "A package of evidence about an authorization was made" in holder.get("/messages").says
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Access)) == 3, "no read of data"
