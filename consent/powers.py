@@ -182,8 +182,10 @@ def everything() -> list[tuple[Power, Client]]:
 
 
 def named(pairs: Iterable[tuple[str, int]]) -> dict[tuple[str, int], tuple[Power, Client]]:
-    """Several versions with their authorities, in one query."""
+    """Several versions with their authorities, in one query, or none."""
     wanted = set(pairs)
+    if not wanted:  # as on most pages
+        return {}
     found = db.session.execute(
         select(Power, Client)
         .join(Client, Client.client_id == Power.client_id)

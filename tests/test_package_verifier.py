@@ -285,8 +285,10 @@ def test_its_holder_makes_one_on_the_page(
 ) -> None:
     sequence()
     visitor = Visitor(app.test_client()).sign_in(db.session.get_one(factories.Holder, consent.holder_id), clock.now())
-    path = f"/authorizations/{consent.consent_id}"
-    assert "Evidence for a court" in visitor.get(path).says
+    visitor.get(f"/authorizations/{consent.consent_id}")
+    path = f"/authorizations/{consent.consent_id}/evidence"
+    assert path in [href for _words, href in visitor.page.links]
+    assert "the text as it was shown, word for word" in visitor.get(path).says
     answer = visitor.fetch("Make the evidence package")
     assert (answer.status_code, answer.mimetype) == (200, "application/zip")
     (tmp_path / "package.zip").write_bytes(answer.data)
@@ -339,7 +341,7 @@ def test_an_administrator_needs_a_reason_which_the_holder_reads(consent: Consent
     noted = db.session.scalars(sa.select(OperatorEvent).where(OperatorEvent.kind == "evidence:packed")).one()
     assert noted.text == "示例市人民法院 (2026) 第 1 号"
     holder = Visitor(app.test_client()).sign_in(db.session.get_one(factories.Holder, consent.holder_id), clock.now())
-    page = holder.get(f"/authorizations/{consent.consent_id}")
+    page = holder.get(f"/authorizations/{consent.consent_id}/evidence")
     assert "示例市人民法院 (2026) 第 1 号" in page.says
     assert "A package of evidence about an authorization was made" in holder.get("/messages").says
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Access)) == 3, "no read of data"

@@ -36,6 +36,7 @@ def of_a_holder(stage: Stage, me: SignedIn, code: str) -> dict[str, Stop]:
         "authorizations": Stop("/authorizations"), "authorizations-waiting": Stop("/authorizations?tab=waiting"),
         "authorizations-ended": Stop("/authorizations?tab=ended"),
         "authorization": Stop(f"/authorizations/{consent.consent_id}"),
+        "evidence-package": Stop(f"/authorizations/{consent.consent_id}/evidence"),
         "receipt": Stop(f"/receipts/{receipt.receipt_id}"),
         "receipt-genuine": Stop("/check", sends("/check", pasted=signed)),
         "receipt-changed": Stop("/check", sends("/check", pasted=signed.replace("2026", "2025"))),

@@ -3,9 +3,11 @@
 from typing import Any
 
 from flask import Blueprint, Response, render_template, url_for
+from flask_babel import get_locale
 from flask_babel import gettext as _
 
 from consent import evidence_package, lifecycle
+from consent.clients import Client
 from consent.evidence_package import EvidencePackage, Made
 from consent.interventions import Stated
 from consent.records import Consent
@@ -17,8 +19,20 @@ from dataspace.db import db
 from dataspace.mandates import Actor, Capacity
 from dataspace.web.limits import limited
 from dataspace.web.signin import require_fresh, require_holder, the_actor
+from dataspace.web.values import plain
 
 bp = Blueprint("packages", __name__)
+
+
+@bp.get("/authorizations/<consent_id>/evidence")
+@require_holder
+def page(consent_id: str) -> str:
+    """What such a file holds, and who has had one made."""
+    consent = lifecycle.of_space(consent_id, the_actor().space_id)
+    party = db.session.get_one(Client, consent.client_id).name(str(get_locale() or "zh_Hans"))
+    return render_template(
+        "dashboard/evidence.html", consent_id=consent_id, party=plain(party), packed=told(consent_id)
+    )
 
 
 @bp.post("/authorizations/<consent_id>/evidence")
