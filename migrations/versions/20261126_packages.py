@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_packages"
-down_revision = "20261126_witnesses"
+down_revision = "20261126_walks"
 branch_labels = None
 depends_on = None
 
