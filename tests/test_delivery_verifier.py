@@ -127,6 +127,31 @@ def test_a_comparison_is_checked_as_well(bank: ThirdParty) -> None:
     assert "p.edu.degree (verify_only): compared: it matches" in described[-1]
 
 
+def test_a_page_of_a_large_item_says_which_rows_it_has(app: Flask, client: FlaskClient) -> None:
+    now = clock.now()
+    person, months = factories.holder(now), factories.item(now, "p.account.movements", ("amount",), many=True)
+    months.period_field = None
+    factories.record(person, months, [{"amount": number} for number in range(25)], now)
+    bank = ThirdParty(factories.party(now), client)
+    factories.purpose(now, required=[months])
+    db.session.commit()
+    access, path = granted(bank), f"{PATH}/p.account.movements"
+    headers = {"Authorization": f"DPoP {access}", "DPoP": bank.proof("GET", path, access_token=access)}
+    answer = client.get(f"{path}?limit=10", headers=headers | {"Accept": "application/jwt"})
+    told, described = checked(answer.data, lines()[0])
+    assert told[2] == "The log of reads covers exactly this answer."
+    assert "; rows 1 to 10 of 25" in described[-1]
+
+
+def test_a_source_that_was_silent_is_said(bank: ThirdParty) -> None:
+    def silent(claims: dict[str, Any]) -> dict[str, Any]:
+        claims["delivery"]["items"][0]["source"]["silent_since"] = "2026-01-02T00:00:00Z"
+        return claims
+
+    _told, described = checked(made_anew(read(bank), silent))
+    assert ", its source silent since 2026-01-02T00:00:00Z" in described[-1]
+
+
 def test_one_without_a_signature_rests_on_the_log_alone(bank: ThirdParty) -> None:
     raw = read(bank, "application/json")
     assert refused(raw)[0] == 2

@@ -225,6 +225,12 @@ def describe_items(body: dict[str, Any], which: int) -> list[str]:
         if "source" in item:
             authority, as_of = item["source"]["authority"][("en", "zh_hans")[which]], item["as_of"]
             said += (f", from {authority}, as of {as_of}", f"，来源：{authority}，截至 {as_of}")[which]
+            if item["source"].get("silent_since"):
+                since = item["source"]["silent_since"]
+                said += (f", its source silent since {since}", f"，来源自 {since} 起没有更新")[which]
+        if "page" in item:
+            first, last, of = (item["page"][name] for name in ("from", "to", "of"))
+            said += (f"; rows {first} to {last} of {of}", f"；第 {first} 至 {last} 行，共 {of} 行")[which]
         if item.get("withheld"):
             said += ("; not granted: ", "；未授权：")[which] + ", ".join(item["withheld"])
         found.append(said)
