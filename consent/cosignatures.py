@@ -9,7 +9,7 @@ import datetime as dt
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from sqlalchemy import BigInteger, LargeBinary, String, or_, select, update
+from sqlalchemy import BigInteger, LargeBinary, String, delete, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.evidence import EvidenceLog, Head
@@ -61,10 +61,12 @@ class Outcome:
 def claim(verifiers: Collection[str], log: Head, now: dt.datetime) -> dict[str, int]:
     """The witnesses that are to be asked about this head, with the size that they know; nobody else asks meanwhile.
 
-    To be committed before they are asked.
+    To be committed before they are asked. Whoever is not named any more is forgotten.
     """
     table = table_of(EvidenceWitness)
     known = set(connection().scalars(select(table.c.verifier)))
+    if gone := known - set(verifiers):
+        connection().execute(delete(table).where(table.c.verifier.in_(gone)))
     for verifier in sorted(set(verifiers) - known):
         row = {"verifier": verifier, "size": 0, "signature": "", "due_at": now, "failures": 0, "problem": ""}
         connection().execute(insert_new(EvidenceWitness).values(row))

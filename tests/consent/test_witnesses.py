@@ -476,6 +476,19 @@ def test_two_workers_do_not_ask_the_same(app: Flask, now: dt.datetime) -> None:
     assert cosignatures.claim([key], head, now + cosignatures.ATTEMPT) == {key: 0}, "who died meanwhile left it due"
 
 
+def test_who_is_not_named_any_more_is_forgotten(one: Witness, client: FlaskClient) -> None:
+    grow(2)
+    other = Witness(verifier=signer().verifier, url="http://127.0.0.1:1")
+    cosign(one, other)
+    assert [found.name for found in cosignatures.witnesses()] == ["bad.example.org", "w1.example.org"]
+    cosigned = client.get("/log/cosigned").data
+    cosign(one)
+    assert [found.name for found in cosignatures.witnesses()] == ["w1.example.org"]
+    cosign()
+    assert cosignatures.witnesses() == []
+    assert client.get("/log/cosigned").data == cosigned, "what was said stays said"
+
+
 # Settings
 
 
