@@ -37,6 +37,7 @@ telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 data_certificates certificates over delivered data: their life, what they are worth now
 certificate_issue making one from a living consent; certificate_status: their lists of statuses, as published
+certificate_register the certificates of a space: search and pages
 presentations showing one to a named receiver, by a link that opens once
 sd_jwt        SD-JWT (RFC 9901): each field of a signed document can be shown alone
 status_lists  Token Status List: places given away in shuffled order, the signed list

@@ -28,6 +28,7 @@ from dataspace.entries import Entry
 from dataspace.errors import Conflict, NotFound
 from dataspace.messages import Group, Notice
 from dataspace.sealing import seal, unseal
+from dataspace.spaces import Record
 from dataspace.vault import Vault
 
 CONTENT_KEPT = dt.timedelta(days=365)  # after its end; what has happened to it stays
@@ -432,6 +433,22 @@ def note_ends(now: dt.datetime, limit: int, *, vault: Vault) -> int:
             continue
         ended += 1
     return ended
+
+
+def forget(record: Record, now: dt.datetime, *, reason_code: str, vault: Vault) -> int:
+    """A version of a record was deleted for good: certificates over it are revoked, and what they say is destroyed.
+
+    Returns how many.
+    """
+    query = select(DataCertificate).where(
+        DataCertificate.space_id == record.space_id, DataCertificate.record_id == record.record_id
+    )
+    rows = db.session.scalars(query.order_by(DataCertificate.certificate_id)).all()
+    for row in rows:
+        row.sealed = row.emptied_after = None
+        if row.stage in LIVING and now < row.expires_at:
+            append(row.certificate_id, Step.REVOKED, now, by=By.OFFICE, reason_code=reason_code, vault=vault)
+    return len(rows)
 
 
 def empty(now: dt.datetime, limit: int) -> int:

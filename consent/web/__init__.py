@@ -24,6 +24,7 @@ logout      signing out at the wish of a client; messenger: telling the others a
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 receipts    receipts as page and as files
 check       checking what anybody holds
+certificates certificates in their holder's hands; certificate_view: in words; presented: where a link to one leads
 certificate_api certificates for programs; keys, status lists and issuer metadata for everybody
 receipts    receipts as page and as files; checking one
 packages    everything that proves one consent, as a file

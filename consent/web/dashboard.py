@@ -16,7 +16,7 @@ from consent import deletions, endings, lifecycle, overview, purposes, regrading
 from consent.oauth import entrance, fetching
 from consent.overview import PAGE, Search, Tab
 from consent.records import Consent, State
-from consent.web import living, reads, receipts, regraded
+from consent.web import certificates, living, reads, receipts, regraded
 from consent.web.cards import CardView, Detail, shown_text, timeline
 from consent.web.context import registry
 from consent.web.freshness import demand_fresh
@@ -123,6 +123,7 @@ def consent(consent_id: str) -> str:
         more_reads=log.older is not None,
         events=timeline(detail, actor, vault=services().vault),
         receipts=receipts.links(consent_id),
+        certificates=certificates.cards(consent_id),
         shown=shown_text(found, vault=services().vault),
         may_approve=detail.may_approve(actor),
         offered=living.offered(detail, actor, now),

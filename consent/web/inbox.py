@@ -1,5 +1,6 @@
 """Messages to the holder: what happened, what waits; and what she wants to hear of."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +116,13 @@ ICONS: dict[str, str] = {
     Group.BY_LAW: "shield",
     Group.CHILDREN: "person",
     Group.SECURITY: "shield",
+}
+
+
+# What has a page of its own, by the beginning of its id.
+PAGES: dict[str, Callable[[str], str]] = {
+    "crt_": lambda about: url_for("certificates.show", certificate_id=about),
+    "law_": lambda about: url_for("statutes.case", case_id=about),
 }
 
 
@@ -271,8 +279,8 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
         return url_for("mail_address.index")
     if message.kind in (Notice.PASSKEY_ADDED, Notice.PASSKEY_REMOVED, Notice.RECOVERED, Notice.NEW_BROWSER):
         return url_for("passkeys.index")
-    if message.about.startswith("law_"):
-        return url_for("statutes.case", case_id=message.about)
+    if page := PAGES.get(message.about[:4]):
+        return page(message.about)
     if message.kind == Notice.READ_REFUSED and not message.about:
         return url_for("dashboard.reads")
     found = known.get(message.about)

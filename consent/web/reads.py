@@ -139,7 +139,8 @@ def _line(row: Access, labels: dict[str, str], known: tuple[Texts, Texts] | None
     answered = row.outcome == Outcome.ANSWERED
     return Line(
         at=row.at,
-        party=plain(in_language(known[0], locale) if known else row.recipient),
+        # Whom a holder shows a certificate is nobody that we know by more than the name that she has written.
+        party=plain(in_language(known[0], locale) if known and row.action != Action.SHOW else row.recipient),
         purpose=plain(in_language(known[1], locale) if known else row.purpose),
         items=[labels[i] for i in dict.fromkeys(row.item_ids)],
         answered=answered,
@@ -171,6 +172,8 @@ def _result(row: Access) -> str:
         return str(_("Refused"))
     if row.continues is not None:
         return str(_("Next page of the same read"))
+    if row.action == Action.SHOW:
+        return str(_("Certificate shown"))
     return str(_("Compared") if row.action == Action.COMPARE else _("Read"))
 
 

@@ -3,7 +3,7 @@
 import click
 from sqlalchemy import delete
 
-from consent import interventions
+from consent import data_certificates, interventions
 from consent.archives import Archive
 from consent.interventions import COMMAND
 from dataspace import clock, lineage, record_erasure
@@ -30,12 +30,13 @@ def of_delivery(delivery_id: str) -> None:
 @click.option("--text", required=True, help="Why, for the record; no personal data.")
 @click.confirmation_option(prompt="Its values can never be read again. Go on?")
 def erase(record_id: str, ground: str, text: str) -> None:
-    """Delete one version of a record for good, and whatever copy of it the holder has had prepared here.
+    """Delete one version of a record for good, certificates over it, and whatever copy the holder has had prepared.
 
     Older backups still open it until the wrapping key of their day is forgotten: wrapping-keys rotate, then forget.
     """
     reason, now = interventions.state(ground, text, allowed=interventions.ERASE), clock.now()
     record = record_erasure.erase(record_id, now, vault=services().vault)
+    data_certificates.forget(record, now, reason_code=reason.ground, vault=services().vault)
     connection().execute(delete(Archive).where(Archive.space_id == record.space_id))
     interventions.note(
         "record:erased", now, actor_id=COMMAND, subject=record_id, reason_code=reason.ground, text=reason.text
