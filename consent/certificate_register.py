@@ -9,6 +9,7 @@ from sqlalchemy import func, or_, select
 from consent import data_certificates
 from consent.clients import Client
 from consent.data_certificates import DataCertificate, Standing
+from consent.records import Consent
 from dataspace import catalogue
 from dataspace.db import db
 
@@ -17,10 +18,11 @@ PAGE = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One certificate, the third party it was delivered to, and what it is worth."""
+    """One certificate, the third party and purpose of its consent, and what it is worth."""
 
     certificate: DataCertificate
     client: Client
+    purpose: dict[str, str]
     standing: Standing
 
 
@@ -39,7 +41,7 @@ def find(space_id: str, now: dt.datetime, *, words: str = "", page: int = 1) -> 
     every = _count(mine)
     if words:
         mine.append(_about(space_id, words.casefold()))
-    query = data_certificates.standing_query(DataCertificate, Client).where(*mine)
+    query = data_certificates.standing_query(DataCertificate, Client, Consent.purpose_text).where(*mine)
     newest = query.order_by(DataCertificate.issued_at.desc(), DataCertificate.certificate_id)
     rows = db.session.execute(newest.offset((page - 1) * PAGE).limit(PAGE)).all()
     return Found(lines=[_line(row, now) for row in rows], total=_count(mine) if words else every, all=every)
@@ -47,14 +49,16 @@ def find(space_id: str, now: dt.datetime, *, words: str = "", page: int = 1) -> 
 
 def of_consent(consent_id: str, now: dt.datetime) -> list[Line]:
     """The newest of one consent."""
-    query = data_certificates.standing_query(DataCertificate, Client).where(DataCertificate.consent_id == consent_id)
+    query = data_certificates.standing_query(DataCertificate, Client, Consent.purpose_text).where(
+        DataCertificate.consent_id == consent_id
+    )
     newest = query.order_by(DataCertificate.issued_at.desc(), DataCertificate.certificate_id).limit(PAGE)
     return [_line(row, now) for row in db.session.execute(newest)]
 
 
 def _line(row: Any, now: dt.datetime) -> Line:
     standing = data_certificates.standing_of(row, now)
-    return Line(certificate=row.DataCertificate, client=row.Client, standing=standing)
+    return Line(certificate=row.DataCertificate, client=row.Client, purpose=row.purpose_text, standing=standing)
 
 
 def _count(mine: list[Any]) -> int:

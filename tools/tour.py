@@ -24,6 +24,8 @@ NO_PAGE = MappingProxyType(
         "home.item_csv": "a download",
         "home.item_json": "a download",
         "receipts.program": "a download",
+        "certificates.download": "a download",
+        "presented.download": "a download",
         "receipts.as_json": "a download",
         "receipts.as_jws": "a download",
         "receipts.as_pdf": "a download",

@@ -1,5 +1,6 @@
 """Certificates in words: what they are worth, what has happened to them, what they show."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from dataspace.web.values import MAX_ROWS, one, plain
 
 STANDINGS: dict[Why | None, tuple[Label, str]] = {
     None: (lazy_gettext("Valid"), "good"),
-    Why.REVOKED: (lazy_gettext("Revoked"), "danger"),
+    Why.REVOKED: (lazy_gettext("Revoked for good"), "danger"),
     Why.EXPIRED: (lazy_gettext("Expired"), "quiet"),
     Why.HOLDER: (lazy_gettext("Frozen"), "caution"),
     Why.OFFICE: (lazy_gettext("Frozen by an administrator"), "danger"),
@@ -31,7 +32,7 @@ STEPS: dict[Step, tuple[Label, str]] = {
     Step.USED: (lazy_gettext("Used"), "good"),
     Step.FROZEN: (lazy_gettext("Frozen"), "caution"),
     Step.THAWED: (lazy_gettext("Can be used again"), "good"),
-    Step.REVOKED: (lazy_gettext("Revoked"), "danger"),
+    Step.REVOKED: (lazy_gettext("Revoked for good"), "danger"),
     Step.EXPIRED: (lazy_gettext("Expired"), ""),
 }
 BY: dict[By, Label] = {
@@ -43,7 +44,7 @@ BY: dict[By, Label] = {
     By.TIME: lazy_gettext("Its time is over"),
 }
 ABOUT: dict[str, Label] = {
-    "subject": lazy_gettext("About whom"),
+    "subject": lazy_gettext("Whose data it is"),
     "subject_identifier": lazy_gettext("Identity number or code"),
     "recipient": lazy_gettext("Third party of the authorization"),
     "purpose": lazy_gettext("Purpose"),
@@ -59,6 +60,7 @@ class Card:
     certificate_id: str
     item: str
     party: str
+    purpose: str
     label: str
     tone: str
     facts: list[tuple[str, str]]
@@ -72,6 +74,7 @@ def card(line: Line, labels: dict[str, str], locale: str) -> Card:
         certificate_id=row.certificate_id,
         item=labels.get(row.item_id, str(_("something unknown"))),
         party=plain(line.client.name(locale)),
+        purpose=plain(in_language(line.purpose, locale)),
         label=label,
         tone=tone,
         facts=[
@@ -118,19 +121,25 @@ def choices(issued: SdJwt, item: DataItem, locale: str) -> list[dict[str, str]]:
         {
             "field": f"{place}.{name}",
             "label": label_of(place, name, item, locale),
-            "value": value(disclosure.value, locale),
+            "value": value(issued.places[place][name].value, locale),
         }
-        for place, members in issued.places.items()
-        for name, disclosure in members.items()
+        for place, name in _in_order(issued.places, item)
     ]
 
 
 def pairs(disclosed: dict[str, dict[str, Any]], item: DataItem, locale: str) -> dict[str, list[tuple[str, str]]]:
     """What is shown, by place: (label, value)."""
-    return {
-        place: [(label_of(place, name, item, locale), value(shown, locale)) for name, shown in members.items()]
-        for place, members in disclosed.items()
-    }
+    found: dict[str, list[tuple[str, str]]] = {place: [] for place in disclosed}
+    for place, name in _in_order(disclosed, item):
+        found[place].append((label_of(place, name, item, locale), value(disclosed[place][name], locale)))
+    return found
+
+
+def _in_order(there: Mapping[str, Collection[str]], item: DataItem) -> list[tuple[str, str]]:
+    """What there is, by place and name: the data as the catalogue has them, then what is said about them."""
+    known = [(certificate_issue.DATA, name) for name in item.field_ids()]
+    known += [(certificate_issue.ABOUT, name) for name in ABOUT]
+    return [(place, name) for place, name in known if name in there.get(place, ())]
 
 
 def value(raw: Any, locale: str) -> str:

@@ -230,7 +230,7 @@ def test_the_register_is_empty_then_searched_then_paged(holder: Holder) -> None:
     db.session.commit()
     page = holder.get(PATH)
     assert page.says.count("Item p.energy.home") == 4
-    assert "Revoked" in page.says
+    assert "Revoked for good" in page.says
     assert "Item p.edu.degree" not in holder.get(f"{PATH}?q=energy").says
     assert "Nothing found" in holder.get(f"{PATH}?q=nothing").says
     assert "Item p.edu.degree" in holder.get(f"{PATH}?q=%E5%B2%AD%E5%8D%97").says  # the third party
