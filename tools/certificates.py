@@ -4,7 +4,7 @@ import datetime as dt
 
 from consent import certificate_issue, data_certificates, presentations
 from consent.certificate_issue import DATA
-from consent.data_certificates import By, Step
+from consent.data_certificates import By, DataCertificate, Step
 from consent.records import Consent
 from dataspace.db import db
 from dataspace.mandates import Actor
@@ -14,19 +14,21 @@ from tools.tour import Stop
 AGO = dt.timedelta(days=1)
 
 
-def of_a_holder(stage: Stage, me: SignedIn, consent: Consent) -> dict[str, Stop]:
-    """One that is shown to somebody, and one that was revoked; the consent has to be active."""
+def made(stage: Stage, me: SignedIn, consent: Consent) -> list[DataCertificate]:
+    """Two certificates, while the consent is active."""
     item_id = certificate_issue.certifiable(consent.consent_id)[0].item_id
-    then, vault = stage.now - AGO, stage.registry.vault
-    shown, stopped = (
-        certificate_issue.for_holder(consent.consent_id, item_id, me.actor, then, registry=stage.registry)
-        for _n in range(2)
-    )
-    number = shown.certificate.certificate_id
-    waits, opened, over = (_link(stage, number, shown.certificate.field_ids, me.actor) for _n in range(3))
+    then, registry = stage.now - AGO, stage.registry
+    both = [certificate_issue.for_holder(consent.consent_id, item_id, me.actor, then, registry=registry) for _n in "12"]
+    return [one.certificate for one in both]
+
+
+def stops(stage: Stage, me: SignedIn, certificates: list[DataCertificate]) -> dict[str, Stop]:
+    """One that is shown to somebody, and one that was revoked."""
+    shown, stopped = certificates
+    number, revoked, vault = shown.certificate_id, stopped.certificate_id, stage.registry.vault
+    waits, opened, over = (_link(stage, number, shown.field_ids, me.actor) for _n in range(3))
     for secret, browser in ((opened, BROWSER), (over, "another")):
         presentations.open_link(presentations.find(secret), browser=browser, now=stage.now, vault=vault)
-    revoked = stopped.certificate.certificate_id
     data_certificates.append(revoked, Step.REVOKED, stage.now, by=By.HOLDER, actor_id=me.actor.person_id, vault=vault)
     db.session.commit()
     return {
@@ -34,7 +36,7 @@ def of_a_holder(stage: Stage, me: SignedIn, consent: Consent) -> dict[str, Stop]
         "certificates-none": Stop("/certificates?q=nothing"),
         "certificate": Stop(f"/certificates/{number}"),
         "certificate-revoked": Stop(f"/certificates/{revoked}"),
-        "certificate-new": Stop(f"/authorizations/{consent.consent_id}/certificates"),
+        "certificate-new": Stop(f"/authorizations/{shown.consent_id}/certificates"),
         "certificate-link": Stop(f"/certificates/{number}/links/{waits}"),
         "certificate-closed": Stop(f"/presented/{waits}"),
         "certificate-shown": Stop(f"/presented/{opened}"),

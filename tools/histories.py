@@ -24,7 +24,7 @@ def of_a_holder(stage: Stage, me: SignedIn, code: str) -> dict[str, Stop]:
     """The pages that every holder has, with authorizations in every state."""
     given = stage.ask("lingnan-bank", code)
     consent = stage.give(given, me.actor, days_ago=2)
-    stops = certificates.of_a_holder(stage, me, consent)
+    made = certificates.made(stage, me, consent)
     for hours in READ[: given.max_reads]:
         stage.read(consent, given, hours_ago=hours)
     stage.read(consent, given, hours_ago=1, refused="quota_exhausted")
@@ -33,7 +33,7 @@ def of_a_holder(stage: Stage, me: SignedIn, code: str) -> dict[str, Stop]:
     receipt = receipts.of_consent(consent.consent_id)[0]
     signed = receipts.signed(receipt, vault=services().vault).file.decode()
     item = spaces.holdings(me.actor.space_id, vault=services().vault)[0].item.item_id
-    return stops | {
+    return certificates.stops(stage, me, made) | {
         "home": Stop("/"), "data": Stop("/data"), "item": Stop(f"/data/{item}"),
         "authorizations": Stop("/authorizations"), "authorizations-waiting": Stop("/authorizations?tab=waiting"),
         "authorizations-ended": Stop("/authorizations?tab=ended"),
