@@ -30,6 +30,7 @@ VCT = "urn:dataspace:certificate:1"
 TYP = "dc+sd-jwt"
 LIFE = dt.timedelta(days=90)  # at most: it says what is right on one day
 MAX_LIVING = 20  # of one consent
+MAX_ROWS = 1000  # of an item: somebody has to read it
 DATA, ABOUT = "data", "about"  # where what can be shown stands
 CERTIFIABLE = frozenset({"raw", "derived"})  # a certificate is a copy: none of what is only looked at or compared
 
@@ -140,6 +141,8 @@ def _make(
     values = _values(delivered)
     if not values or delivered.as_of is None:
         raise NotCertifiable("the space holds no such record")
+    if len(delivered.rows) > MAX_ROWS:
+        raise NotCertifiable("too many rows")
     if data_certificates.living(consent.consent_id) >= MAX_LIVING:
         raise TooManyCertificates
     list_id, index = status_lists.take_place(now)
