@@ -154,7 +154,7 @@ def fetch_logos(now: dt.datetime, *, allow_loopback: bool, client_id: str | None
     return len(wanted)
 
 
-def pull_source(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -> bool:
+def pull_source(now: dt.datetime, *, registry: Registry, allow_loopback: bool, hosts: tuple[str, ...] = ()) -> bool:
     """Ask the source that has been due for longest, if there is one, a transaction per part; whether there was one.
 
     Raises SweepFailed.
@@ -165,7 +165,7 @@ def pull_source(now: dt.datetime, *, registry: Registry, allow_loopback: bool) -
         if source_id is None:
             return False
         for _part in pulling.pull(
-            source_id, now, vault=registry.vault, index=registry.index, allow_loopback=allow_loopback
+            source_id, now, vault=registry.vault, index=registry.index, allow_loopback=allow_loopback, hosts=hosts
         ):
             db.session.commit()
     except (SQLAlchemyError, DomainError) as error:

@@ -5,9 +5,12 @@ by field; how often it may be asked in a day is limited for each consent, beside
 """
 
 import datetime as dt
+import functools
+import hashlib
 import json
+import secrets
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from jsonschema.exceptions import best_match
 
 from dataspace import accesses, delivery, spaces
 from dataspace.accesses import Action
+from dataspace.db import new_id
 from dataspace.delivery import Delivered
 from dataspace.errors import DomainError
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -38,10 +42,17 @@ class InvalidClaims(DomainError):
 
 @dataclass(frozen=True)
 class Claim:
-    """What the caller believes an item holds."""
+    """What the caller believes an item holds: rows, or digests of rows under a ``nonce`` of the caller's."""
 
     item_id: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
+    nonce: str = ""
+    digests: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, entry: dict[str, Any]) -> "Claim":
+        """From a document that was checked."""
+        return cls(entry["item"], tuple(entry.get("rows", ())), entry.get("nonce", ""), tuple(entry.get("digests", ())))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +62,13 @@ class Comparison:
     delivery_id: str
     permission: Permission
     found: list[tuple[Delivered, bool | None]]
+    salt: str = field(default_factory=lambda: secrets.token_hex(16))  # as of a delivery: leaves, and is not kept
+
+    @functools.cached_property
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the answer, made once: the access log keeps its digest before it leaves."""
+        head = {"schema": SCHEMA, **delivery.under(self.delivery_id, self.permission), "salt": self.salt}
+        return head | {"items": [_item(item, found=found) for item, found in self.found]}
 
 
 def parse(body: bytes) -> list[Claim]:
@@ -62,7 +80,7 @@ def parse(body: bytes) -> list[Claim]:
     error = best_match(_validator.iter_errors(document))
     if error is not None:
         raise InvalidClaims("/".join(str(part) for part in error.absolute_path) or "not as described")
-    claims = [Claim(entry["item"], tuple(entry["rows"])) for entry in document["items"]]
+    claims = [Claim.of(entry) for entry in document["items"]]
     if len({claim.item_id for claim in claims}) < len(claims):
         raise InvalidClaims("an item is named twice")
     return claims
@@ -84,20 +102,17 @@ def compare(permission: Permission, claims: list[Claim], now: dt.datetime, *, va
         raise ReadRefused("too_many_comparisons", permission=permission)
     items = spaces.deliver(permission, granted, vault=vault)
     found = [(item, _found(claim, item)) for claim, item in zip(claims, items, strict=True)]
-    delivery_id = accesses.record_answered(
+    comparison = Comparison(delivery_id=new_id("dlv"), permission=permission, found=found)
+    accesses.record_answered(
         permission,
         [c.item_id for c in claims],
         now,
         action=Action.COMPARE,
+        delivery_id=comparison.delivery_id,
         record_ids=[item.record_id for item in items],
+        response_digest=hashlib.sha256(spaces.canonical(comparison.body)).hexdigest(),
     )
-    return Comparison(delivery_id=delivery_id, permission=permission, found=found)
-
-
-def envelope(comparison: Comparison) -> dict[str, Any]:
-    """The JSON body of an answered comparison."""
-    head = {"schema": SCHEMA, **delivery.under(comparison.delivery_id, comparison.permission)}
-    return head | {"items": [_item(item, found=found) for item, found in comparison.found]}
+    return comparison
 
 
 def _item(item: Delivered, *, found: bool | None) -> dict[str, Any]:
@@ -119,8 +134,17 @@ def _demand_whole_rows(claim: Claim, grant: GrantedItem) -> None:
 def _found(claim: Claim, item: Delivered) -> bool | None:
     if item.as_of is None:
         return None
+    if claim.digests:
+        known = {digest(claim.nonce, row) for row in item.rows}
+        return all(one in known for one in claim.digests)
     held = {_whole(row) for row in item.rows}
     return all(_whole(row) in held for row in claim.rows)
+
+
+def digest(nonce: str, row: Row) -> str:
+    """What stands for a row: SHA-256, in hex. The nonce keeps digests of two requests from being compared."""
+    said = {"nonce": nonce, "row": {name: _normal(value) for name, value in row.items()}}
+    return hashlib.sha256(spaces.canonical(said)).hexdigest()
 
 
 def _whole(row: Row) -> tuple[tuple[str, str, Any], ...]:

@@ -124,20 +124,23 @@ def fetch_changed(
     allow_loopback: bool,
     etag: str = "",
     last_modified: str = "",
+    bearer: str = "",
     timeout: float = TIMEOUT,
     max_bytes: int = MAX_BYTES,
     tls: ssl.SSLContext | None = None,
 ) -> Document | None:
     """The JSON text at ``url``; None when it is as it was at ``etag`` or ``last_modified`` (RFC 9110 section 13).
 
-    Raises FetchRefused. The others as in :func:`fetch_json`.
+    ``bearer``: a token that says who asks (RFC 6750 section 2.1). Raises FetchRefused.
+    The others as in :func:`fetch_json`.
     """
     target = check_url(url, allow_loopback=allow_loopback)
     known = (("If-None-Match", etag), ("If-Modified-Since", last_modified))
     headers = [(name, value) for name, value in known if value]
+    who = [("Authorization", f"Bearer {bearer}")] if bearer else []
     with (
         _pool(target, timeout, tls) as pool,
-        pool.stream("GET", _request_url(target), headers=[*_accepting("application/json"), *headers]) as response,
+        pool.stream("GET", _request_url(target), headers=[*_accepting("application/json"), *who, *headers]) as response,
     ):
         if response.status == 304 and headers:
             return None

@@ -50,6 +50,7 @@ class Settings:
     rate_limit_storage: str = "memory://"
     open_registration: bool = False  # whether strangers may register for sign-in without an initial access token
     fetch_loopback: bool = False  # demonstration and tests only: jwks_uri and callbacks may be on the loopback
+    source_hosts: tuple[str, ...] = ()  # where sources may be asked; empty: wherever they are registered
     # Mail to holders (dataspace.mail): none without a host.
     smtp_host: str = ""
     smtp_port: int = 587
@@ -183,6 +184,8 @@ def _parse(kind: object, text: str) -> object:
         return tuple(_parse(bytes, part.strip()) for part in text.split(","))
     if kind == tuple[str, ...]:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind == tuple[str, ...]:
+        return tuple(part.strip().lower() for part in text.split(",") if part.strip())
     if kind is bytes:
         try:
             return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

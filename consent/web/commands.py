@@ -160,9 +160,9 @@ def _pass() -> None:
 
 def pull_sources() -> int:
     """Ask the sources that are due, a few of them: the rest of the work waits meanwhile."""
-    asked = 0
+    asked, settings = 0, services().settings
     while asked < SOURCES_AT_ONCE and worker.pull_source(
-        clock.now(), registry=registry(), allow_loopback=services().settings.fetch_loopback
+        clock.now(), registry=registry(), allow_loopback=settings.fetch_loopback, hosts=settings.source_hosts
     ):
         asked += 1
     return asked

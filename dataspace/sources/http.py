@@ -5,7 +5,7 @@ the guard, pages stay on the source's own origin, and how much, how long and how
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
@@ -25,11 +25,15 @@ class HttpSource:
 
     address: str
     allow_loopback: bool
+    token: str = field(default="", repr=False)  # what it asks for; pages stay on its origin, and so does this
+    hosts: tuple[str, ...] = ()  # where it may be; empty: anywhere
     page_bytes: int = PAGE_BYTES
     page_seconds: float = PAGE_SECONDS
 
     def fetch(self, since: Position) -> Iterator[Fetched]:
         """Page by page; nothing when nothing has changed. Raises SourceFailed."""
+        if self.hosts and urlsplit(self.address).hostname not in self.hosts:
+            raise SourceFailed("its host is not among those that are allowed")
         url, etag, last_modified = _with_cursor(self.address, since.cursor), since.etag, since.last_modified
         reached, seen = since, {url}
         while True:
@@ -52,8 +56,8 @@ class HttpSource:
     def _page(self, url: str, etag: str, last_modified: str) -> tuple[Any, tuple[str, str]] | None:
         try:
             found = fetch_changed(
-                url, etag=etag, last_modified=last_modified, timeout=self.page_seconds, max_bytes=self.page_bytes,
-                allow_loopback=self.allow_loopback,
+                url, etag=etag, last_modified=last_modified, bearer=self.token,
+                timeout=self.page_seconds, max_bytes=self.page_bytes, allow_loopback=self.allow_loopback,
             )  # fmt: skip
         except FetchRefused as refused:
             raise SourceFailed(refused.detail) from None

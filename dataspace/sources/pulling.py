@@ -21,10 +21,11 @@ from dataspace.vault import Vault
 PART = 1000  # records of one transaction
 
 
-def connector_of(source: Source, *, allow_loopback: bool) -> Connector:
-    """By the kind of the source. Raises SourceFailed when it is none that is asked."""
+def connector_of(source: Source, *, vault: Vault, allow_loopback: bool, hosts: tuple[str, ...] = ()) -> Connector:
+    """By the kind of the source. Raises SourceFailed when it is none that is asked, Unreadable."""
     if source.kind == "http":
-        return HttpSource(address=source.address, allow_loopback=allow_loopback)
+        token = registry.token_of(source, vault=vault)
+        return HttpSource(address=source.address, token=token, hosts=hosts, allow_loopback=allow_loopback)
     if source.kind == "file":
         return FileSource(path=Path(source.address), items=registry.own_items(source))
     raise SourceFailed("nothing is fetched from this source")
@@ -37,36 +38,30 @@ def pull(
     vault: Vault,
     index: BlindIndex,
     allow_loopback: bool,
+    hosts: tuple[str, ...] = (),
     connector: Connector | None = None,
     again: bool = False,
 ) -> Iterator[list[Verdict]]:
-    """Ask one source; the caller commits after each part. ``again``: from the beginning.
+    """Ask one source; the caller commits after each part. ``again``: from the beginning; ``hosts``: where it may be.
 
     That it cannot be heard is written down with it, and nothing is raised; what came before is stored by then.
     """
     try:
-        asked = _parts(source_id, now, vault, index, allow_loopback=allow_loopback, connector=connector, again=again)
-        yield from asked
+        source = registry.get(source_id)
+        asked = connector or connector_of(source, vault=vault, allow_loopback=allow_loopback, hosts=hosts)
+        yield from _parts(source, now, vault, index, asked, again=again)
     except SourceFailed as failed:
         registry.failed(source_id, now, failed.detail)
         yield []
 
 
 def _parts(
-    source_id: str,
-    now: dt.datetime,
-    vault: Vault,
-    index: BlindIndex,
-    *,
-    allow_loopback: bool,
-    connector: Connector | None,
-    again: bool,
+    source: Source, now: dt.datetime, vault: Vault, index: BlindIndex, asked: Connector, *, again: bool
 ) -> Iterator[list[Verdict]]:
-    source = registry.get(source_id)
+    source_id = source.source_id
     reception = Reception.of(source, now, vault=vault, index=index)
     since = Position(etag=source.etag, last_modified=source.last_modified, cursor=source.cursor)
     since = Position() if again else since
-    asked = connector or connector_of(source, allow_loopback=allow_loopback)
     yield []  # nothing is open while the source takes its time
     for fetched in asked.fetch(since):
         since = fetched.position

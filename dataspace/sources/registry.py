@@ -5,22 +5,26 @@ that moves to another authority takes the right with it.
 """
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Index, String, select, update
+from sqlalchemy import Index, LargeBinary, String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import catalogue, datafiles
 from dataspace.catalogue import DataItem
 from dataspace.datafiles import Entry
 from dataspace.db import Model, db, read_once, table_of
-from dataspace.errors import InvalidFile, NotFound
+from dataspace.errors import Conflict, InvalidFile, NotFound
+from dataspace.rewrapping import Wrapped
+from dataspace.vault import Vault
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sources.schema.json"
 NAMES = {"sources": "source_id"}
 DEFAULTS = {"address": "", "every_seconds": 0, "client_id": None, "enabled": True}
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{1,1000}=*")
 FIRST_PAUSE = dt.timedelta(minutes=1)  # after a failure; doubled with each, up to the usual time between two pulls
 
 
@@ -41,6 +45,7 @@ class Source(Model):
     address: Mapped[str] = mapped_column(String(2000))
     every_seconds: Mapped[int]
     client_id: Mapped[str | None] = mapped_column(String(80), unique=True)
+    credential: Mapped[bytes | None] = mapped_column(LargeBinary)  # the token that it asks for, wrapped
     enabled: Mapped[bool]
     loaded_at: Mapped[dt.datetime]
     etag: Mapped[str] = mapped_column(String(300), default="")
@@ -56,6 +61,9 @@ class Source(Model):
     def every(self) -> dt.timedelta:
         """How long between two pulls."""
         return dt.timedelta(seconds=self.every_seconds)
+
+
+TOKENS = Wrapped(Source, "source_id", "credential")
 
 
 def load(paths: Iterable[Path], now: dt.datetime) -> tuple[int, int]:
@@ -85,6 +93,25 @@ def get(source_id: str) -> Source:
 def all_sources() -> list[Source]:
     """Every source, by its id."""
     return list(db.session.scalars(select(Source).order_by(Source.source_id)))
+
+
+def give_token(source_id: str, token: str, *, vault: Vault) -> None:
+    """Keep the bearer token by which we ask a source, wrapped; an empty one takes it away.
+
+    Raises NotFound, Conflict: it cannot stand in a header (RFC 6750 section 2.1), or the source is not asked.
+    """
+    source = get(source_id)
+    if source.kind != "http":
+        raise Conflict("only sources of the kind http are asked with a token")
+    if token and not _TOKEN.fullmatch(token):
+        raise Conflict("this cannot be a bearer token")
+    source.credential = vault.wrap(token.encode(), identity=source_id) if token else None
+    db.session.flush()
+
+
+def token_of(source: Source, *, vault: Vault) -> str:
+    """The token for a source, or nothing. Raises Unreadable."""
+    return vault.unwrap(source.credential, identity=source.source_id).decode() if source.credential else ""
 
 
 def of_client(client_id: str) -> Source:
@@ -159,6 +186,8 @@ def _store(content: dict[str, Any], now: dt.datetime) -> bool:
     elif all(getattr(source, name) == value for name, value in values.items()):
         return False
     else:
+        if source.address != values["address"]:
+            source.credential = None  # it was for whoever is there
         for name, value in values.items():
             setattr(source, name, value)
         source.etag = source.last_modified = source.cursor = ""

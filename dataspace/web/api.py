@@ -77,7 +77,7 @@ def compare() -> Response:
     except FrequencyExceeded as error:
         raise ReadRefused(error.code, permission=permission, until=error.until) from None
     db.session.commit()
-    return answers.answer(comparisons.envelope(comparison), packed)
+    return answers.answer(comparison.body, packed)
 
 
 def _named(values: list[str]) -> list[str] | None:

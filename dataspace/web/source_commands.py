@@ -48,6 +48,17 @@ def list_sources() -> None:
         click.echo(f"{source.source_id}  {source.kind}  {last}{trouble}")
 
 
+@sources_commands.command("token")
+@click.argument("source_id", metavar="ID")
+@click.option("--remove", is_flag=True, help="Ask without a token from now on.")
+def give_token(source_id: str, *, remove: bool) -> None:
+    """Set the bearer token by which a source is asked; it is read from the terminal or a pipe, and never shown."""
+    token = "" if remove else click.prompt("Token", hide_input=True).strip()
+    registry.give_token(source_id, token, vault=services().vault)
+    db.session.commit()
+    click.echo("Removed." if remove else "Kept.")
+
+
 @sources_commands.command("import")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--source", "source_id", required=True, metavar="ID", help="Whose records these are.")
@@ -109,7 +120,7 @@ def pull_source(source_id: str, *, again: bool) -> None:
     counts: Counter[str] = Counter()
     for part in pulling.pull(
         source_id, clock.now(), vault=made.vault, index=made.index, allow_loopback=made.settings.fetch_loopback,
-        again=again,
+        hosts=made.settings.source_hosts, again=again,
     ):  # fmt: skip
         db.session.commit()
         counts.update(verdict.reason or verdict.outcome for verdict in part)

@@ -1,10 +1,12 @@
 """Items that may only be compared, only be looked at, or that are an answer: from the request to the data API."""
 
 import datetime as dt
+import hashlib
 import json
 from typing import Any
 
 import pytest
+import rfc8785
 from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
@@ -87,6 +89,36 @@ def test_the_answer_is_match_or_no_match_and_no_value(bank: ThirdParty, rows: An
     assert not {"fields", "rows"} & set(first)
     assert "no-store" in answer.headers["Cache-Control"]
     assert log() == [("compare", "answered", None)]
+
+
+@pytest.mark.parametrize(("rows", "match"), [(ROWS, True), (ROWS[:1], True), ([*ROWS, ROWS[0] | {"kwh": 1}], False)])
+def test_digests_are_as_good_as_values(bank: ThirdParty, rows: Any, *, match: bool) -> None:
+    access, nonce = token(bank), "n" * 22
+    claim: dict[str, Any] = {"item": "p.energy.home", "nonce": nonce}
+    claim["digests"] = [hashlib.sha256(rfc8785.dumps({"nonce": nonce, "row": row})).hexdigest() for row in rows]
+    headers = {"Authorization": f"DPoP {access}", "DPoP": bank.proof("POST", PATH, access_token=access)}
+    answer = bank.http.post(PATH, json={"items": [claim]}, headers=headers)
+    assert answer.json["items"][0]["match"] is match
+    (line,) = db.session.scalars(select(Access))
+    assert line.response_digest == hashlib.sha256(rfc8785.dumps(answer.json)).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"nonce": "n" * 22},
+        {"digests": ["0" * 64]},
+        {"nonce": "n" * 21, "digests": ["0" * 64]},
+        {"nonce": "n" * 22, "digests": []},
+        {"nonce": "n" * 22, "digests": ["0" * 63]},
+        {"nonce": "n" * 22, "digests": ["0" * 64], "rows": ROWS},
+        {"nonce": "n" * 22, "rows": ROWS},
+        {},
+    ],
+)
+def test_half_a_digest_is_refused(claim: dict[str, Any]) -> None:
+    with pytest.raises(comparisons.InvalidClaims):
+        comparisons.parse(json.dumps({"items": [{"item": "p.energy.home"} | claim]}).encode())
 
 
 def test_it_is_never_answered_with_values(bank: ThirdParty) -> None:

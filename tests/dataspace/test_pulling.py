@@ -18,6 +18,7 @@ from flask import Flask
 from consent import worker
 from dataspace import spaces
 from dataspace.db import db
+from dataspace.errors import Conflict
 from dataspace.holders import Holder
 from dataspace.sources import pulling, registry
 from dataspace.sources.http import HttpSource
@@ -209,6 +210,63 @@ def test_a_source_that_stalls_is_left(person: Holder, now: dt.datetime) -> None:
 def test_inner_addresses_are_not_asked(address: str, person: Holder, now: dt.datetime) -> None:
     source(now, address=address)
     assert pull(now, connector=HttpSource(address=address, allow_loopback=False)).problem
+
+
+def test_a_source_is_asked_with_its_token_and_nobody_sees_it(
+    person: Holder, app: Flask, now: dt.datetime, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(_path: str, headers: dict[str, str]) -> bytes:
+        if headers.get("authorization") != "Bearer s3cret-of-the-register":
+            return _head("401 Unauthorized", {"Content-Length": "0"})
+        return ok({"records": [record()]})
+
+    run = app.test_cli_runner().invoke
+    with listening(answer) as register:
+        source(now, address=register.address)
+        assert pull(now).problem == "answered 401"
+        said = run(args=["sources", "token", "example"], input="s3cret-of-the-register\n")
+        assert said.exit_code == 0, said.output
+        db.session.expire_all()
+        kept = db.session.get_one(Source, "example").credential
+        assert kept is not None
+        assert b"s3cret" not in kept
+        assert pull(now).problem == ""
+        assert run(args=["sources", "token", "example", "--remove"]).exit_code == 0
+        failed = pull(now)
+    assert failed.problem == "answered 401"
+    shown = said.output + run(args=["sources", "list"]).output + caplog.text + repr(HttpSource(
+        address="https://x.example/", token="s3cret-of-the-register", allow_loopback=False
+    ))  # fmt: skip
+    assert "s3cret" not in shown
+
+
+def test_a_token_does_not_follow_a_source_to_another_address(person: Holder, tmp_path: Path, now: dt.datetime) -> None:
+    row = source(now, address="https://register.example/records")
+    registry.give_token("example", "s3cret-of-the-register", vault=services().vault)
+    path = tmp_path / "sources.toml"
+    path.write_text(
+        '[[sources]]\nsource_id = "example"\nname = { zh_hans = "甲", zh_hant = "甲", en = "A" }\n'
+        'authority = "示例机关"\nitems = ["p.edu.degree"]\nkind = "http"\naddress = "https://other.example/records"\n'
+    )
+    assert registry.load([path], now) == (1, 0)
+    assert row.credential is None
+
+
+@pytest.mark.parametrize("token", ["two words", "läßt", "a\tb", "x" * 1001])
+def test_what_is_no_bearer_token_is_not_kept(token: str, person: Holder, now: dt.datetime) -> None:
+    source(now, address="https://register.example/records")
+    with pytest.raises(Conflict):
+        registry.give_token("example", token, vault=services().vault)
+
+
+def test_only_hosts_that_the_operator_allows_are_asked(person: Holder, now: dt.datetime) -> None:
+    with listening(lambda *_: ok({"records": [record()]})) as register:
+        source(now, address=register.address)
+        elsewhere = HttpSource(address=register.address, hosts=("register.example",), allow_loopback=True)
+        assert "not among those that are allowed" in pull(now, connector=elsewhere).problem
+        assert register.asked == []
+        allowed = HttpSource(address=register.address, hosts=("127.0.0.1",), allow_loopback=True)
+        assert pull(now, connector=allowed).problem == ""
 
 
 def test_what_a_source_has_said_before_it_fails_is_kept_and_asked_for_again(person: Holder, now: dt.datetime) -> None:
