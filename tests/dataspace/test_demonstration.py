@@ -14,6 +14,7 @@ from dataspace import catalogue, datafiles, demonstration, holders, identifiers,
 from dataspace.db import db
 from dataspace.errors import InvalidFile
 from dataspace.holders import HolderKind
+from dataspace.sources import schema
 from dataspace.web.shell import services
 
 ROOT = Path(__file__).parents[2]
@@ -260,7 +261,8 @@ def test_scenarios_follow_their_schema_and_the_catalogue(loaded: Flask) -> None:
         "10",
         "11",
     }
-    assert {p["client_id"] for p in purposes} == set(clients)
+    # Whoever reads by law asks nobody, and has no purpose.
+    assert {p["client_id"] for p in purposes} == {n for n, c in clients.items() if c["client_class"] != "authority"}
     for purpose in purposes:
         check_purpose(purpose)
     for client in clients.values():
@@ -316,3 +318,20 @@ def test_the_banks_purposes_for_the_journeys() -> None:
     assert not any("max_reads" in bank[code] for code in ("post-loan-monitoring", "card-limit-review"))
     needs = {i["item"]: i["necessity"] for i in bank["card-limit-review"]["items"]}
     assert needs == {"p.identity.basic": "required", "p.social.months6": "required", "p.edu.degree": "optional"}
+
+
+def test_the_records_keep_to_what_the_catalogue_says_of_their_values(app: Flask, now: dt.datetime) -> None:
+    """They are laid into the spaces directly; a source would be held to these rules."""
+    catalogue.load([FOLDER / "catalogue"], now)
+    items = catalogue.current([*PERSONAL, *ENTITY])
+    validators = {item_id: schema.validator(item) for item_id, item in items.items()}
+    for file in sorted((FOLDER / "records").glob("*.toml")):
+        for record in tomllib.loads(file.read_text("utf-8"))["records"]:
+            assert validators[record["item"]].is_valid(record["rows"]), (record["holder"], record["item"])
+    power = validators["p.energy.home"]
+    assert power.is_valid([{"month": "2026-03", "kwh": 90}])
+    for wrong in ({"month": "2026-13"}, {"month": "March"}, {"kwh": -1}, {"kwh": "90"}, {"watt": 1}):
+        assert not power.is_valid([wrong])
+    assert not validators["p.identity.basic"].is_valid([{"sex": "2"}])
+    ruled = [field for item in items.values() for field in item.fields if "value" in field]
+    assert len(ruled) > len(items)
