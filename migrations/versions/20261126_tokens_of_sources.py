@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_tokens_of_sources"
-down_revision = "20261126_walks"
+down_revision = "20261126_packages"
 branch_labels = None
 depends_on = None
 
