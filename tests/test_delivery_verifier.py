@@ -20,9 +20,10 @@ from jwcrypto.jwk import JWK
 from signed import Refused, keys_of, sha256
 from sqlalchemy import select
 
-from consent import evidence, worker
+from consent import evidence, evidence_package, worker
 from consent.keys import KeyUse
 from consent.notes import COSIGNATURE, Note, Signer
+from consent.records import Consent
 from dataspace import accesses, clock, jose
 from dataspace.accesses import Access
 from dataspace.db import db
@@ -308,6 +309,30 @@ def test_a_read_by_law_rests_on_a_power(bank: ThirdParty) -> None:
     assert "by law, power pow_1, version 2" in "\n".join(described)
     assert told
     assert "names another authorization" in refused(raw, line)[1]
+
+
+def test_its_line_is_found_in_a_package_of_evidence(bank: ThirdParty, tmp_path: Path) -> None:
+    first, second = read(bank), read(bank)
+    lines()
+    consents = list(db.session.scalars(select(Consent).order_by(Consent.created_at, Consent.consent_id)))
+    found: dict[str, bytes] = {}
+    for consent in consents:
+        by = factories.actor(db.session.scalars(select(factories.Holder)).one(), clock.now())
+        package = evidence_package.make(
+            consent, by, clock.now(), why=None, guide=lambda _said: b"", registry=factories.registry()
+        )
+        found[consent.consent_id] = package.content
+    db.session.commit()
+    path, known = tmp_path / "package.zip", keys_of(key_set())
+    for raw, other in ((first, second), (second, first)):
+        answer = verify_delivery.check(raw, known, clock.now())
+        path.write_bytes(found[answer.body["consent"]["id"]])
+        line = access_line.find(path, answer.body["delivery_id"])
+        told = verify_delivery.check_with_line(answer, line, evidence.head().verifier)
+        assert told[2][0] == "The log of reads covers exactly this answer."
+        stranger = verify_delivery.check(other, known, clock.now())
+        with pytest.raises(Refused, match="no line about this delivery"):
+            access_line.find(path, stranger.body["delivery_id"])
 
 
 # As a program
