@@ -42,16 +42,19 @@ class Witness:
     @classmethod
     def parse(cls, text: str, *, allow_loopback: bool) -> "Witness":
         """Read ``KEY ADDRESS`` or ``KEY ADDRESS inside``. Raises SettingsError."""
+        wrong = SettingsError("DATASPACE_WITNESSES: the key of a witness and its address, then 'inside' or nothing")
         words = text.split()
-        key, url, more = [*words, "", ""][0], [*words, "", ""][1], words[2:]
+        if len(words) < 2 or words[2:] not in ([], [INSIDE]):
+            raise wrong
+        key, url, inside = words[0], words[1], len(words) > 2
         try:
             verifier = Verifier.parse(key)
-            fetching.check_url(url, allow_loopback=allow_loopback, inside=more == [INSIDE])
+            fetching.check_url(url, allow_loopback=allow_loopback, inside=inside)
         except (InvalidNote, FetchRefused) as error:
             raise SettingsError(f"DATASPACE_WITNESSES: {error.detail}") from None
-        if verifier.kind != COSIGNATURE or more not in ([], [INSIDE]):
-            raise SettingsError("DATASPACE_WITNESSES: the key of a witness and its address, and 'inside' or nothing")
-        return cls(verifier=verifier, url=url.rstrip("/"), inside=bool(more))
+        if verifier.kind != COSIGNATURE:
+            raise wrong
+        return cls(verifier=verifier, url=url.rstrip("/"), inside=inside)
 
 
 @dataclass(frozen=True, kw_only=True)
