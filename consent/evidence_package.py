@@ -154,7 +154,7 @@ def _files(consent: Consent, now: dt.datetime, registry: Registry) -> Iterator[t
     for number, access in enumerate(reversed(list(db.session.scalars(newest))), 1):
         yield f"reads/{number:04}.json", _json(_read(access))
     log = evidence.head()
-    yield "log/checkpoint", log.note
+    yield "log/checkpoint", (evidence.cosigned() or log).note
     yield "log/key", f"{log.verifier}\n".encode()
     yield "keys.json", _json(registry.keyring.public_jwk_set(now, purpose=KeyUse.RECORDS))
     for name, content in programs.sources().items():

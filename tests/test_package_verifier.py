@@ -11,17 +11,19 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import verify_package
+from cosignatures import Witnesses
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask import Flask
 from flask.testing import FlaskClient
 from signed import Refused, load_keys
 
 from consent import endings, evidence, evidence_package, worker
+from consent.evidence import EvidenceLog
 from consent.evidence_package import SCHEMA, TYP, EvidencePackage, Made
 from consent.interventions import OperatorEvent
 from consent.keys import KeyUse
 from consent.manifests import line, signed
-from consent.notes import Signer
+from consent.notes import COSIGNATURE, Note, Signer
 from consent.records import Consent
 from dataspace import clock, jose
 from dataspace.accesses import Access
@@ -267,6 +269,25 @@ def test_keys_of_others_do_not_fit(consent: Consent, keys: Path) -> None:
     keys.write_text('{"keys": []}')
     with pytest.raises(Refused, match="not in the key file"):
         said(files, keys)
+
+
+def test_witnesses_that_are_demanded_have_cosigned(consent: Consent, keys: Path) -> None:
+    sequence()
+    witness = Signer(name="witness.example", private=Ed25519PrivateKey.generate(), kind=COSIGNATURE)
+    demanded = Witnesses([str(witness.verifier)], 1)
+    path, now = keys.with_name("package.zip"), dt.datetime.now(dt.UTC)
+    assert said(made(consent), keys) == []
+    found = verify_package.check(path, None, None, now, demanded).wrong
+    assert len(found) == 4 + 2 + 3
+    assert all("Of the witnesses 0 have cosigned the checkpoint, not 1." in english for english, _ in found)
+    log = db.session.scalars(sa.select(EvidenceLog)).one()
+    log.cosigned_size = log.size
+    log.cosigned_note = log.note + str(witness.sign(Note.parse(log.note).text, timestamp=1_800_000_000)).encode()
+    db.session.commit()
+    files = made(consent)
+    assert b"witness.example" in files["log/checkpoint"]
+    assert said(files, keys) == []
+    assert verify_package.check(path, None, None, now, demanded).wrong == []
 
 
 def test_other_documents_are_no_packages(consent: Consent, keys: Path) -> None:

@@ -9,14 +9,17 @@ package.zip is the package as it was handed over, not unpacked. keys.json is the
 service itself or from somebody who has kept them. With --enclosed-keys the keys that lie in the package are used: that
 proves only that the package fits itself, so their fingerprints are printed, to be confirmed by the service.
 
+With --witness (a verifier key; several, and --quorum) so many of these witnesses must have cosigned every checkpoint to
+which a proof leads.
+
 What is checked: the signature of the list of files, that the package holds these files and no others, every digest;
 each version of the consent (its signature, and that it names the one before); that the text as it was shown is the one
 that was signed; the chain of events; every receipt; and of each event, receipt and read that it is in the log.
 Everything that does not match is said in a sentence that names the file.
 
 Exit status: 0 all of it matches; 1 something does not; 2 it could not be checked (a file is missing, or is not what it
-should be). Needs Python 3.11, the package "cryptography", and signed.py, tlog.py, verify_archive.py and
-verify_receipt.py beside it; shares no code with the service.
+should be). Needs Python 3.11, the package "cryptography", and cosignatures.py, signed.py, tlog.py,
+verify_archive.py and verify_receipt.py beside it; shares no code with the service.
 """
 
 import argparse
@@ -28,8 +31,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cosignatures
 import tlog
 import verify_receipt
+from cosignatures import NOBODY, Witnesses
 from signed import (
     LANGUAGES,
     WRONG,
@@ -59,6 +64,7 @@ class Opened(NamedTuple):
     consent_id: str
     keys: Keys
     log_key: str
+    witnesses: Witnesses
     now: dt.datetime
 
     def below(self, folder: str) -> list[str]:
@@ -141,7 +147,7 @@ def check_receipts(package: Opened) -> Iterator[tuple[str, Callable[[], Any]]]:
             raise Refused("This is a receipt of another consent.", "这是另一项授权的凭据。")
         if brought.evidence is None:
             return False
-        verify_receipt.check_in_log(brought, brought.evidence, package.log_key)
+        verify_receipt.check_in_log(brought, brought.evidence, package.log_key, package.witnesses)
         return True
 
     yield from ((name, lambda name=name: one(name)) for name in package.below("receipts"))
@@ -163,6 +169,7 @@ def in_log(package: Opened, evidence: Any, about: dict[str, Any]) -> bool:
     if evidence is None or evidence["proof"] is None:
         return False
     statement = tlog.check_evidence(evidence, package.log_key).statement
+    cosignatures.check(evidence["proof"].encode(), package.witnesses)
     if {name: statement.get(name) for name in about} != about:
         raise Refused("Its proof from the log is about something else.", "所附的存证链证明说的是另一件事。")
     return True
@@ -177,7 +184,9 @@ def contents(package: Opened) -> Iterator[tuple[str, Callable[[], Any]]]:
     yield CHECKPOINT, lambda: tlog.read_checkpoint(package.raw(CHECKPOINT), package.log_key)
 
 
-def check(path: Path, keys: Keys | None, log_key: str | None, now: dt.datetime) -> Checked:
+def check(
+    path: Path, keys: Keys | None, log_key: str | None, now: dt.datetime, witnesses: Witnesses = NOBODY
+) -> Checked:
     """``keys`` and ``log_key`` None: those in the package. Raises Refused when there is no signed list of files."""
     with open_archive(path) as file:
         enclosed = enclosed_keys(file) if keys is None or log_key is None else ({}, "")
@@ -188,7 +197,7 @@ def check(path: Path, keys: Keys | None, log_key: str | None, now: dt.datetime) 
         if wrong:  # what was changed is named already
             return Checked(said, wrong, [])
         young = []
-        for name, look in contents(Opened(file, files, said["consent_id"], known, log, now)):
+        for name, look in contents(Opened(file, files, said["consent_id"], known, log, witnesses, now)):
             try:
                 if look() is False:
                     young.append(name)
@@ -251,6 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("package", type=Path, help="the package as it was handed over (a zip file)")
     parser.add_argument("--keys", type=Path, help="the service's public keys, as a JWK set")
     parser.add_argument("--log-key", help="the verifier key of the service's log, or a file with it")
+    cosignatures.add_arguments(parser)
     parser.add_argument("--enclosed-keys", action="store_true", help="use the keys in the package, and print them")
     parser.add_argument("--language", choices=LANGUAGES, default="zh", help="of what is said (default: zh)")
     given = parser.parse_args(arguments)
@@ -260,7 +270,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         keys = load_keys(given.keys) if given.keys else None
         log_key = tlog.load_key(given.log_key) if given.log_key else None
-        checked = check(given.package, keys, log_key, dt.datetime.now(dt.UTC))
+        witnesses = cosignatures.load(given)
+        checked = check(given.package, keys, log_key, dt.datetime.now(dt.UTC), witnesses)
     except Refused as error:
         print(error.sentence[given.language], file=sys.stderr)
         return error.status
