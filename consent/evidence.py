@@ -7,12 +7,13 @@ grow at their end: every partial tile that a reader may ask for is the beginning
 """
 
 import datetime as dt
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, func, select, tuple_
+from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, and_, func, or_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import merkle, notes
@@ -185,13 +186,15 @@ def content_of(tile: Tile) -> bytes:
 
 def read_tiles(places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
     """The rows of these (level, number), in one statement."""
-    wanted = list(places)
+    wanted: dict[int, list[int]] = defaultdict(list)
+    for level, number in places:
+        wanted[level].append(number)
     if not wanted:
         return {}
     table = table_of(EvidenceTile).c
-    rows = connection().execute(
-        select(table.level, table.number, table.content).where(tuple_(table.level, table.number).in_(wanted))
-    )
+    # Level by level: SQLite reads the whole table for pairs.
+    by_level = or_(*(and_(table.level == level, table.number.in_(numbers)) for level, numbers in wanted.items()))
+    rows = connection().execute(select(table.level, table.number, table.content).where(by_level))
     return {(level, number): content for level, number, content in rows}
 
 

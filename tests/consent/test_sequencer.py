@@ -1,4 +1,4 @@
-"""The sequencer when much waits at once: how PostgreSQL goes about it, and that the queue stays small."""
+"""The sequencer and proofs when there is much: how the databases go about it, and that the queue stays small."""
 
 import datetime as dt
 import os
@@ -66,3 +66,21 @@ def test_room_that_was_taken_is_used_again(postgresql: None) -> None:
         sizes.append(db.session.scalar(sa.text("SELECT pg_relation_size('evidence_waiting')")))
         db.session.rollback()
     assert sizes[-1] == sizes[1], sizes
+
+
+def test_tiles_are_read_by_the_index(app: Flask) -> None:
+    """However large the log is, a proof reads a few of them. PostgreSQL reads a small table as it likes."""
+    wait(600)
+    sequence()
+    plans = []
+
+    def explain(_link: Any, cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        if "FROM evidence_tiles" in statement and db.engine.dialect.name == "sqlite":
+            plans.extend(str(row) for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters))
+
+    sa.event.listen(db.engine, "before_cursor_execute", explain)
+    proof = evidence.proof_at(300, evidence.head())
+    sa.event.remove(db.engine, "before_cursor_execute", explain)
+    assert len(proof.hashes) == 10
+    assert not any("SCAN" in plan for plan in plans), plans
+    assert plans or db.engine.dialect.name == "postgresql"
