@@ -227,6 +227,14 @@ def test_the_grant_is_for_nothing_else(bureau: Bureau, client: FlaskClient) -> N
     assert answer.json["error"] == "unauthorized_client"
 
 
+def test_no_certificate_is_made_of_what_is_read_by_law(bureau: Bureau) -> None:
+    token, path = bureau.tax.token_for_case(), "/api/v1/certificates"
+    headers = {"Authorization": f"DPoP {token}", "DPoP": bureau.tax.proof("POST", path, access_token=token)}
+    answer = bureau.tax.http.post(path, json={"item": "p.edu.degree"}, headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (403, "insufficient_scope")
+    assert outcomes() == [("refused", "insufficient_scope")]
+
+
 def test_a_token_is_held_by_its_key_and_is_good_for_its_case(bureau: Bureau) -> None:
     token = bureau.tax.token_for_case()
     assert bureau.tax.read(token, scheme="Bearer", proof=LEFT_OUT).json["code"] == "invalid_token"
