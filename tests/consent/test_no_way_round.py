@@ -91,8 +91,8 @@ CALLERS: dict[str, dict[str, str]] = {
 # Modules whose calls of these open nothing of a record: their own texts, or names shown to those who know them.
 ELSEWHERE = {
     "unseal": {
-        "dataspace.walks", "dataspace.wrapping", "dataspace.mail", "consent.receipts", "consent.archives", "consent.cases",
-        "consent.deaths", "consent.web.cards",
+        "dataspace.walks", "dataspace.wrapping", "dataspace.mail", "consent.receipts", "consent.archives",
+        "consent.cases", "consent.deaths", "consent.evidence_package", "consent.web.cards",
     },
     "holders.profiles": {
         "consent.web.visits", "consent.web.cards", "consent.web.inbox", "consent.web.dashboard",
