@@ -49,7 +49,9 @@ CALLERS: dict[str, dict[str, str]] = {
         "consent.certificate_issue.for_holder": "sealed in the holder's space; it leaves by presentations",
     },
     "data_certificates.content": {
-        "consent.presentations._shown": "the holder's own view",
+        "consent.presentations._shown": HOLDER,
+        "consent.web.certificates._choices": HOLDER,
+        "consent.web.certificates.download": "the holder takes it along",
         "consent.presentations.look": "what was opened by open_link, which has written its row and entry",
     },
     "deliver": {"dataspace.spaces.read": "what writes the row"},
