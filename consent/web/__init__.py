@@ -47,5 +47,5 @@ explanation  how it is decided who may read what: the gate in order, from one ta
 words       labels of states, reasons, capacities and items in the reader's language
 grounds     why an administrator stepped in, in the reader's language
 commands    flask commands: keys, scenarios, worker; client_commands: the registry of clients;
-            power_commands; record_commands; wrapping_commands
+            power_commands; record_commands; certificate_commands; wrapping_commands
 """

@@ -19,6 +19,7 @@ from consent import interventions, keys, scenarios, supervision, worker
 from consent.interventions import COMMAND, Ground
 from consent.scenarios import Stored
 from consent.web.archives import make_archives
+from consent.web.certificate_commands import certificates_group
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
 from consent.web.log import cosign, sequence
@@ -44,7 +45,7 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 def register(app: Flask) -> None:
     """Add the commands to an application."""
     ours = (clients_group, resources_group, scenarios_group, rules_group, powers_group, keys_group, wrapping_group)
-    for command in (*ours, records_group, worker_command):
+    for command in (*ours, certificates_group, records_group, worker_command):
         app.cli.add_command(command)
 
 

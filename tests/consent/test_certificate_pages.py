@@ -291,3 +291,24 @@ def test_time_ends_it_and_its_content_goes_a_year_later(holder: Holder) -> None:
     assert "Expired" in page.says
     assert not page.offers("Make the link")
     assert holder.send("GET", f"{PATH}/{made.certificate_id}/certificate.sd-jwt").status_code == 404
+
+
+def test_an_administrator_freezes_thaws_and_revokes_for_a_reason(holder: Holder, app: Flask) -> None:
+    made = holder.makes()
+    path = f"{PATH}/{made.certificate_id}"
+
+    def step(word: str, ground: str = "fraud") -> str:
+        db.session.rollback()
+        arguments = ["certificates", "step", made.certificate_id, word, "--ground", ground, "--text", "查实冒用"]
+        done = app.test_cli_runner().invoke(args=arguments)
+        return f"{done.exit_code} {holder.get(path).says}"
+
+    assert (frozen := step("freeze")).startswith("0 ")
+    assert "Frozen by an administrator" in frozen
+    assert "Fraud or pressure · 查实冒用" in frozen
+    assert not holder.page.offers("Let it be used again")  # it is not hers to thaw
+    assert step("freeze").startswith("1 ")
+    assert "Can be used again" in step("thaw", "resolved")
+    assert "Revoked for good" in step("revoke")
+    assert step("thaw").startswith("1 ")
+    assert "An administrator revoked a certificate" in holder.get("/messages").says
