@@ -124,7 +124,7 @@ def test_an_answer_says_who_what_and_when_and_its_line_fits(bank: ThirdParty) ->
 def test_a_comparison_is_checked_as_well(bank: ThirdParty) -> None:
     raw = compared(bank)
     told, described = checked(raw, lines()[0])
-    assert told[2] == "The log of reads has this delivery, but no digest of the answer."
+    assert told[2] == "The log of reads covers exactly this answer."
     assert "p.edu.degree (verify_only): compared: it matches" in described[-1]
 
 
@@ -296,6 +296,15 @@ def test_a_line_that_does_not_fit_is_said(what: str, bank: ThirdParty) -> None:
     assert (found, said in sentence) == (status, True), sentence
 
 
+def test_a_line_without_a_digest_is_said_to_have_none(bank: ThirdParty) -> None:
+    raw = read(bank)
+    line = stating(response_digest=None)(lines()[0])
+    told, _described = checked(raw, line, looked_up=False)
+    assert told[2] == "The log of reads has this delivery, but no digest of the answer."
+    plain = read(bank, "application/json")
+    assert refused(plain, stating(response_digest=None)(lines()[1]))[0] == 2
+
+
 def test_a_read_by_law_rests_on_a_power(bank: ThirdParty) -> None:
     power = {"power": "pow_1", "version": 2, "law": {"zh_hans": "法", "en": "law"}}
 
@@ -367,6 +376,14 @@ def test_as_a_program(bank: ThirdParty, tmp_path: Path, capsys: pytest.CaptureFi
     for source in (("--entry", "line.json"), ("--entry", "kept.json"), ("--package", "package.zip")):
         status, said = run("answer.jwt", *source, "--log-key", "key", "--recipient", bank.client_id)
         assert (status, "covers exactly this answer" in said, "of the public log" in said) == (0, True, True), source
+    plain = read(bank, "application/json")
+    (tmp_path / "plain.json").write_bytes(plain)
+    (tmp_path / "plain-line.json").write_text(json.dumps(lines()[-1]))
+    known = ("--entry", "plain-line.json", "--log-key", "key", "--recipient")
+    status, said = run("plain.json", *known, bank.client_id)
+    assert (status, f"read by 岭南示例银行 ({bank.client_id})" in said) == (0, True), said
+    assert run("plain.json", *known, "another") == (1, f"The line names another recipient: {bank.client_id}.\n")
+    assert run("answer.jwt", "--recipient", "another")[0] == 1
     assert run("other.jwt", "--package", "package.zip") == (1, "The package has no line about this delivery.\n")
     assert run("answer.jwt", "--package", "damaged.zip") == (1, "reads/0001.json is no line of the log of reads.\n")
     assert run("answer.jwt", "--package", "line.json")[0] == 1

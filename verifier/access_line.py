@@ -75,18 +75,19 @@ def check(line: Any, expected: Expected, log_key: str | None, witnesses: Witness
         )
     statement, _entry, _proof = tlog.check_statement(line)
     check_about(statement, expected)
-    told = [in_words(statement.get("response_digest"))]
+    told, said = [in_words(statement.get("response_digest"))], describe(statement)
     if log_key is None:
-        return [*told, NOT_LOOKED_UP]
+        return [*told, NOT_LOOKED_UP, said]
     found = tlog.check_evidence(line, log_key)
-    return [*told, tlog.in_words(found), *cosignatures.check(line["proof"].encode(), witnesses)]
+    return [*told, tlog.in_words(found), *cosignatures.check(line["proof"].encode(), witnesses), said]
 
 
 def check_about(statement: dict[str, Any], expected: Expected) -> None:
     if statement.get("kind") != "access" or statement.get("delivery_id") != expected.delivery_id:
         raise Refused("The line is about something else than this delivery.", "这条记录说的不是这次读取。")
     if expected.recipient is not None and statement.get("client_id") != expected.recipient:
-        raise Refused("The line names another recipient than the answer does.", "记录里的接收方与应答里的不一致。")
+        to = shown(statement.get("client_id"))
+        raise Refused(f"The line names another recipient: {to}.", f"记录里的接收方不同：{to}。")
     if rests_on(statement) != expected.rests_on:
         raise Refused(
             "The line names another authorization, or another version of it, than the answer does.",
@@ -103,6 +104,21 @@ def rests_on(statement: dict[str, Any]) -> tuple[Any, Any]:
     if statement.get("power_id") is not None:
         return statement["power_id"], statement.get("power_version")
     return statement.get("consent_id"), statement.get("consent_version")
+
+
+def describe(statement: dict[str, Any]) -> Sentence:
+    """Who read, when and what for, as the line says it."""
+    names = ("recipient", "client_id", "at", "purpose")
+    recipient, client, at, purpose = (shown(statement.get(name)) for name in names)
+    return (
+        f"By its line: read by {recipient} ({client}), {at}, for: {purpose}.",
+        f"据读取记录：读取方 {recipient}（{client}），时间 {at}，用途：{purpose}。",
+    )
+
+
+def shown(value: Any) -> str:
+    """Nothing that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(value))
 
 
 def in_words(digest: str | None) -> Sentence:

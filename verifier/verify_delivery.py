@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import access_line
 import cosignatures
 import tlog
-from access_line import Expected
+from access_line import Expected, shown
 from cosignatures import NOBODY, Witnesses
 from signed import (
     LANGUAGES,
@@ -165,8 +165,13 @@ def check_dates(claims: dict[str, Any], now: dt.datetime) -> None:
         raise Refused(f"Signed, but it was valid until {ends} only.", f"签名有效，但有效期到 {ends} 为止。")
 
 
-def check_with_line(answer: Answer, line: Any, log_key: str | None, witnesses: Witnesses = NOBODY) -> list[Sentence]:
-    """The verdict first. ``line``: None when none was brought. Raises Refused."""
+def check_with_line(
+    answer: Answer, line: Any, log_key: str | None, witnesses: Witnesses = NOBODY, recipient: str | None = None
+) -> list[Sentence]:
+    """The verdict first. ``line``: None when none was brought; ``recipient``: of an answer that names none itself.
+
+    Raises Refused.
+    """
     if answer.claims is None and (log_key is None or not access_line.covers(line)):
         raise Refused(
             "It bears no signature. Without its line in the log of reads, with the digest of the answer, and the log's "
@@ -179,7 +184,7 @@ def check_with_line(answer: Answer, line: Any, log_key: str | None, witnesses: W
         return verdict
     expected = Expected(
         delivery_id=answer.body["delivery_id"],
-        recipient=answer.claims["aud"] if answer.claims is not None else None,
+        recipient=answer.claims["aud"] if answer.claims is not None else recipient,
         rests_on=rests_on(answer.body),
         digest=sha256(answer.body),
     )
@@ -241,11 +246,6 @@ def at(seconds: int) -> dt.datetime:
     return dt.datetime.fromtimestamp(seconds, dt.UTC)
 
 
-def shown(value: Any) -> str:
-    """Nothing that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "?" for letter in str(value))
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answer", type=Path, help="the answer, as one signed token (or plain JSON, with its line)")
@@ -269,7 +269,7 @@ def main(arguments: list[str] | None = None) -> int:
         if given.package:
             line = access_line.find(given.package, answer.body["delivery_id"])
         log_key = tlog.load_key(given.log_key) if given.log_key else None
-        told = check_with_line(answer, line, log_key, cosignatures.load(given))
+        told = check_with_line(answer, line, log_key, cosignatures.load(given), given.recipient)
     except Refused as refused:
         print(refused.sentence[given.language], file=sys.stderr)
         return refused.status
