@@ -175,10 +175,10 @@ def test_keys(run: Run) -> None:
     run("keys", "generate")
     assert "All keys are there" in run("keys", "generate").output
     listed = run("keys", "list").output.splitlines()
-    assert len(listed) == 7
+    assert len(listed) == 8
     assert all("current" in line for line in listed)
     assert "signs from" in run("keys", "rotate", "--text", "yearly").output
-    assert len(run("keys", "list").output.splitlines()) == 14
+    assert len(run("keys", "list").output.splitlines()) == 16
     assert "a rotation is under way" in run("keys", "rotate", status=1).output
     last = db.session.scalars(select(OperatorEvent).order_by(OperatorEvent.event_id.desc())).first()
     assert last is not None

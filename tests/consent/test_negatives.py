@@ -252,7 +252,7 @@ ASKED: Rows = {
 EXCHANGED: Rows = {
     "no grant_type": (exchange(grant_type=LEFT_OUT), 400, "invalid_request"),
     "a password": (exchange(grant_type="password", username="a", password="b"), 400, "unsupported_grant_type"),
-    "client credentials": (exchange(grant_type="client_credentials"), 400, "unsupported_grant_type"),
+    "client credentials": (exchange(grant_type="client_credentials"), 400, "unauthorized_client"),
     "the implicit grant": (exchange(grant_type="implicit"), 400, "unsupported_grant_type"),
     "no code": (exchange(code=LEFT_OUT), 400, "invalid_request"),
     "an unknown code": (exchange(code="dsa_ac_unknown"), 400, "invalid_grant"),

@@ -38,7 +38,7 @@ FORM: dict[str, tuple[dict[str, Any], str]] = {
     "no grant type": ({"grant_type": LEFT_OUT}, "invalid_request"),
     "an empty grant type": ({"grant_type": ""}, "invalid_request"),
     "passwords": ({"grant_type": "password"}, "unsupported_grant_type"),
-    "client credentials": ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+    "client credentials": ({"grant_type": "client_credentials"}, "unauthorized_client"),
     "a grant type with a line break": ({"grant_type": "a\r\nb"}, "invalid_request"),
     "a grant type with quotes": ({"grant_type": '"code"\\'}, "unsupported_grant_type"),
     "a grant type of Chinese letters": ({"grant_type": "授权码"}, "unsupported_grant_type"),

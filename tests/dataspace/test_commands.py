@@ -88,7 +88,7 @@ def test_a_wrong_catalogue_file_is_explained_and_loads_nothing(run, tmp_path: Pa
 def test_demonstration_loads_once_and_needs_the_catalogue(run) -> None:
     refused(run("demonstration", "load"), "load the catalogue first")
     run("catalogue", "load", str(ROOT / "demonstration" / "catalogue"))
-    assert re.search(r"24 holders, 5 mandates and \d\d+ records are new\.", run("demonstration", "load").output)
+    assert re.search(r"24 holders, 6 mandates and \d\d+ records are new\.", run("demonstration", "load").output)
     assert "0 holders, 0 mandates and 0 records are new." in run("demonstration", "load").output
 
 
