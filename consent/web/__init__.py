@@ -24,9 +24,8 @@ logout      signing out at the wish of a client; messenger: telling the others a
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 receipts    receipts as page and as files
 check       checking what anybody holds
-certificates certificates in their holder's hands; certificate_view: in words; presented: where a link to one leads
-certificate_api certificates for programs; keys, status lists and issuer metadata for everybody
-receipts    receipts as page and as files; checking one
+certificates  certificates in their holder's hands; certificate_view: in words; presented: where a link to one leads
+certificate_api  certificates for programs; keys, status lists and issuer metadata for everybody
 packages    everything that proves one consent, as a file
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 living      what a holder does with a living authorization; stopping many at once
