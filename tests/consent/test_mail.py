@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from flask import Flask, current_app
 from sqlalchemy import select, update
 
@@ -63,17 +63,34 @@ class Server:
         return "250 OK"
 
 
+class Patient(Controller):
+    """A mail server that knows whom it talks to: a client that has hung up is noticed a moment later."""
+
+    def __init__(self, *args: Any, **how: Any) -> None:
+        super().__init__(*args, **how)
+        self.met: list[SMTP] = []
+
+    def factory(self) -> SMTP:
+        self.met.append(super().factory())
+        return self.met[-1]
+
+    def is_alone(self) -> bool:
+        """Whether every connection is closed on this side, too."""
+        return all(talk.transport is None for talk in self.met)
+
+
 @contextmanager
 def running(**how: Any) -> Iterator[tuple[Server, int]]:
     server = Server()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    controller = Controller(server, hostname="127.0.0.1", port=port, **how)
+    controller = Patient(server, hostname="127.0.0.1", port=port, **how)
     controller.start()
     try:
         yield server, port
     finally:
+        wait_until(controller.is_alone)
         controller.stop()
 
 
