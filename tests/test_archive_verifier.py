@@ -27,6 +27,8 @@ from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER
 
+pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
+
 PROGRAM = Path(__file__).parent.parent / "verifier" / "verify_archive.py"
 Contents = dict[str, bytes]
 

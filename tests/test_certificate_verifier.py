@@ -27,6 +27,8 @@ from dataspace.db import db
 from tests import factories
 from tests.consent.certificate_bank import Bank, altered_disclosure, binding, flipped_signature, make_bank
 
+pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
+
 PROGRAM = Path(__file__).parent.parent / "verifier" / "verify_certificate.py"
 DAY = dt.timedelta(days=1)
 

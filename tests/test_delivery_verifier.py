@@ -30,6 +30,8 @@ from dataspace.db import db
 from tests import factories
 from tests.consent.third_party import ThirdParty, tokens_for
 
+pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
+
 PATH = "/api/v1/data"
 
 

@@ -26,6 +26,8 @@ from dataspace.db import db
 from dataspace.entries import Entry
 from tests import factories
 
+pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
+
 
 def append(count: int) -> list[Entry]:
     found = [Entry.new("access", clock.now(), number=number) for number in range(count)]

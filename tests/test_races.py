@@ -43,7 +43,7 @@ from tests.withdrawals import BEGUN, CONFIRMED, Board, Read
 from wsgi import create_app
 
 TRIALS = 8
-FEW, MANY, BATCH = 200, 700, 25  # withdrawals on SQLite, on PostgreSQL, and between two preparations
+FEW, MANY, BATCH = 200, 400, 25  # withdrawals on SQLite, on PostgreSQL, and between two preparations
 TOKEN, DATA = "/oauth/token", "/api/v1/data"
 UNTIL = dt.timedelta(hours=2)
 

@@ -24,6 +24,8 @@ from dataspace import jose
 from tests import factories
 from tests.consent.test_records import company_world
 
+pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
+
 ROOT = Path(__file__).parent.parent
 PROGRAM = ROOT / "verifier" / "verify_receipt.py"
 DAY = dt.timedelta(days=1)

@@ -34,7 +34,7 @@ from dataspace.permission import ReadRefused
 from tests import factories
 from tests.consent.authority import REASON, Authority, administrators, entry
 
-LIVES = int(os.environ.get("DATASPACE_LAW", "40"))
+LIVES = int(os.environ.get("DATASPACE_LAW", "25"))
 BEGIN = clock.now()
 DAY = dt.timedelta(days=1)
 MOST = 30  # days, as the power says
