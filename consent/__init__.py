@@ -35,7 +35,7 @@ announcements what a client is told of its consents, and whether it has taken it
 corrected     who has read what a source has taken back since is told
 telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
-data_certificates certificates over delivered data: their life, what they are worth now
+data_certificates  certificates over delivered data: their life; certificate_standing: what they are worth now
 certificate_issue making one from a living consent; certificate_status: their lists of statuses, as published
 certificate_register the certificates of a space: search and pages
 presentations showing one to a named receiver, by a link that opens once

@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
-from consent import data_certificates
+from consent import certificate_standing
+from consent.certificate_standing import Standing
 from consent.clients import Client
-from consent.data_certificates import DataCertificate, Standing
+from consent.data_certificates import DataCertificate
 from consent.records import Consent
 from dataspace import catalogue
 from dataspace.db import db
@@ -41,7 +42,7 @@ def find(space_id: str, now: dt.datetime, *, words: str = "", page: int = 1) -> 
     every = _count(mine)
     if words:
         mine.append(_about(space_id, words.casefold()))
-    query = data_certificates.standing_query(DataCertificate, Client, Consent.purpose_text).where(*mine)
+    query = certificate_standing.standing_query(DataCertificate, Client, Consent.purpose_text).where(*mine)
     newest = query.order_by(DataCertificate.issued_at.desc(), DataCertificate.certificate_id)
     rows = db.session.execute(newest.offset((page - 1) * PAGE).limit(PAGE)).all()
     return Found(lines=[_line(row, now) for row in rows], total=_count(mine) if words else every, all=every)
@@ -49,7 +50,7 @@ def find(space_id: str, now: dt.datetime, *, words: str = "", page: int = 1) -> 
 
 def of_consent(consent_id: str, now: dt.datetime) -> list[Line]:
     """The newest of one consent."""
-    query = data_certificates.standing_query(DataCertificate, Client, Consent.purpose_text).where(
+    query = certificate_standing.standing_query(DataCertificate, Client, Consent.purpose_text).where(
         DataCertificate.consent_id == consent_id
     )
     newest = query.order_by(DataCertificate.issued_at.desc(), DataCertificate.certificate_id).limit(PAGE)
@@ -57,7 +58,7 @@ def of_consent(consent_id: str, now: dt.datetime) -> list[Line]:
 
 
 def _line(row: Any, now: dt.datetime) -> Line:
-    standing = data_certificates.standing_of(row, now)
+    standing = certificate_standing.standing_of(row, now)
     return Line(certificate=row.DataCertificate, client=row.Client, purpose=row.purpose_text, standing=standing)
 
 

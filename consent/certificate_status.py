@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 from dataclasses import dataclass
 
-from consent import certificate_issue, data_certificates, status_lists
+from consent import certificate_issue, certificate_standing, status_lists
 from consent.data_certificates import DataCertificate
 from consent.history import Registry
 from consent.keys import KeyUse
@@ -22,9 +22,9 @@ class Published:
 def publish(unverified_list_id: str, now: dt.datetime, *, registry: Registry) -> Published:
     """The list at ``now``, in two statements, however many certificates it is about. Raises NotFound."""
     list_id = status_lists.demand(unverified_list_id)
-    query = data_certificates.standing_query(DataCertificate.status_index).where(DataCertificate.list_id == list_id)
+    query = certificate_standing.standing_query(DataCertificate.status_index).where(DataCertificate.list_id == list_id)
     packed = status_lists.pack(
-        (row.status_index, data_certificates.standing_of(row, now).status) for row in db.session.execute(query)
+        (row.status_index, certificate_standing.standing_of(row, now).status) for row in db.session.execute(query)
     )
     key = registry.keyring.signing_key(KeyUse.CERTIFICATES, now)
     uri = certificate_issue.status_uri(registry.issuer, list_id)

@@ -11,7 +11,6 @@ import enum
 import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -19,9 +18,8 @@ import orjson
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent.records import Consent, ConsentVersion, Inactive, Reason, State, facts_query, why_inactive
+from consent.records import Consent, ConsentVersion, State
 from consent.sd_jwt import SdJwt
-from consent.status_lists import Status
 from dataspace import entries, messages
 from dataspace.db import Model, RowId, db, read_once
 from dataspace.entries import Entry
@@ -303,61 +301,6 @@ def follow(consent_id: str, now: dt.datetime, *, vault: Vault) -> None:
         if expires_at < row.expires_at:
             capped = update(DataCertificate).filter_by(certificate_id=row.certificate_id)
             db.session.execute(capped.values(expires_at=expires_at))
-
-
-# What it is worth now
-
-
-class Why(enum.StrEnum):
-    """Why a certificate is not valid."""
-
-    REVOKED = "revoked"
-    EXPIRED = "expired"
-    HOLDER = "holder"
-    OFFICE = "office"
-    CONSENT = "consent"
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What the status list says of a certificate, and why; ``inactive``: what is the matter with its consent."""
-
-    status: Status
-    why: Why | None = None
-    inactive: Inactive | None = None
-
-
-def standing_query(*more: Any) -> Any:
-    """A SELECT of all that :func:`standing_of` asks for, over certificates, with ``more`` columns."""
-    own = (
-        DataCertificate.stage,
-        DataCertificate.expires_at.label("ends_at"),
-        *(getattr(DataCertificate, column) for column in FREEZERS.values()),
-    )
-    return facts_query(*own, *more).join(DataCertificate, DataCertificate.consent_id == Consent.consent_id)
-
-
-def standing_of(found: Any, now: dt.datetime) -> Standing:
-    """What a certificate is worth at ``now``. One that was used stays good when its consent ends: it is evidence."""
-    if found.stage == Stage.REVOKED:
-        return Standing(Status.INVALID, Why.REVOKED)
-    if found.stage == Stage.EXPIRED or now >= found.ends_at:
-        return Standing(Status.INVALID, Why.EXPIRED)
-    for by, why in ((By.OFFICE, Why.OFFICE), (By.HOLDER, Why.HOLDER)):
-        if getattr(found, FREEZERS[by]) is not None:
-            return Standing(Status.SUSPENDED, why)
-    inactive = None if found.stage == Stage.USED else why_inactive(found, now)
-    if inactive is not None and inactive.reason == Reason.QUOTA_EXHAUSTED:
-        inactive = None
-    if inactive is not None or found.consent_froze_at is not None:
-        return Standing(Status.SUSPENDED, Why.CONSENT, inactive)
-    return Standing(Status.VALID)
-
-
-def standing(certificate_id: str, now: dt.datetime) -> Standing:
-    """The same for one certificate, which must exist."""
-    found = db.session.execute(standing_query().where(DataCertificate.certificate_id == certificate_id)).one()
-    return standing_of(found, now)
 
 
 # Reads

@@ -21,7 +21,6 @@ from dataspace.catalogue import DataItem
 from dataspace.datafiles import Entry
 from dataspace.days import CHINA
 from dataspace.db import db
-from dataspace.errors import InvalidFile
 from dataspace.holders import HolderKind
 
 SCHEMA = Path(__file__).parent / "schemas" / "powers.schema.json"
@@ -42,16 +41,9 @@ class Entered:
 
 def check(file: str, data: bytes) -> list[Entry]:
     """The powers in ``data``. Raises InvalidFile, a line per problem."""
-    if len(data) > MAX_BYTES:
-        raise InvalidFile([f"{file}: is larger than {MAX_BYTES // 1024} KiB"])
-    problems: list[str] = []
-    content = datafiles.parse(file, data, problems)
-    if content is None:
-        raise InvalidFile(problems)
-    entries, problems = datafiles.judge(file, content, datafiles.schema(SCHEMA), NAMES)
-    problems += _check_meaning([entry for entry in entries if entry.sound])
-    if problems:
-        raise InvalidFile(problems)
+    _content, entries = datafiles.checked(
+        file, data, datafiles.schema(SCHEMA), NAMES, means=_check_meaning, max_bytes=MAX_BYTES
+    )
     return entries
 
 
@@ -92,9 +84,10 @@ def _enter(entry: Entry, now: dt.datetime, *, actor_id: str, text: str) -> Enter
 def _check_meaning(entries: list[Entry]) -> list[str]:
     """What a schema cannot say: who is no authority, items that are not there, times that make no sense."""
     problems = []
+    sound = [entry for entry in entries if entry.sound]
     items = {item.item_id: item for item in catalogue.all_current()}
     seen: set[str] = set()
-    for entry in entries:
+    for entry in sound:
         if entry.name in seen:
             problems.append(entry.problem("id", "is used twice"))
         seen.add(entry.name)

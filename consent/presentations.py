@@ -17,8 +17,9 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import certificate_issue, data_certificates, lifecycle, pauses
-from consent.data_certificates import By, CertificateStep, DataCertificate, NotPossible, Standing, Step
+from consent import certificate_issue, certificate_standing, data_certificates, lifecycle, pauses
+from consent.certificate_standing import Standing
+from consent.data_certificates import By, CertificateStep, DataCertificate, NotPossible, Step
 from consent.status_lists import Status
 from dataspace import accesses
 from dataspace.accesses import Action
@@ -192,7 +193,7 @@ def look(row: Presentation, now: dt.datetime, *, vault: Vault) -> Seen:
     shown: Chosen = said["shown"]
     return Seen(
         certificate=certificate,
-        standing=data_certificates.standing(certificate.certificate_id, now),
+        standing=certificate_standing.standing(certificate.certificate_id, now),
         receiver=said["receiver"],
         shown=shown,
         text=issued.show(shown),
@@ -234,7 +235,7 @@ def _shown(certificate: DataCertificate, chosen: Mapping[str, Collection[str]], 
 
 
 def _demand_valid(certificate_id: str, now: dt.datetime) -> None:
-    if data_certificates.standing(certificate_id, now).status is not Status.VALID:
+    if certificate_standing.standing(certificate_id, now).status is not Status.VALID:
         raise NotPossible("its status is not valid")
 
 

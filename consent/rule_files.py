@@ -75,16 +75,9 @@ class Change:
 
 def check(file: str, data: bytes, now: dt.datetime, *, valid_from: str = "") -> Draft:
     """The rule set in ``data``. ``valid_from`` goes before that of the file. Raises InvalidFile, a line per problem."""
-    if len(data) > MAX_BYTES:
-        raise InvalidFile([f"{file}: is larger than {MAX_BYTES // 1024} KiB"])
-    problems: list[str] = []
-    content = datafiles.parse(file, data, problems)
-    if content is None:
-        raise InvalidFile(problems)
-    entries, problems = datafiles.judge(file, content, datafiles.schema(SCHEMA), NAMES)
-    problems += _check_entries(entries)
-    if problems:
-        raise InvalidFile(problems)
+    content, entries = datafiles.checked(
+        file, data, datafiles.schema(SCHEMA), NAMES, means=_check_entries, max_bytes=MAX_BYTES
+    )
     head = dict(content["rule_set"])
     if valid_from:
         head["valid_from"] = valid_from

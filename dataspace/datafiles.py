@@ -6,13 +6,15 @@ identifiers, and problems are printed and logged.
 
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
+
+from dataspace.errors import InvalidFile
 
 WORDS = {
     "object": "a table",
@@ -80,6 +82,27 @@ def judge(
         if len(error.absolute_path) > 1 and isinstance(error.absolute_path[1], int):
             broken.add((str(error.absolute_path[0]), error.absolute_path[1]))
     return _entries(file, content, names, broken), problems
+
+
+def checked(
+    file: str, data: bytes, schema: Draft202012Validator, names: Mapping[str, str], *,
+    means: Callable[[list[Entry]], list[str]], max_bytes: int,
+) -> tuple[dict[str, Any], list[Entry]]:  # fmt: skip
+    """One file that counts as a whole: its content and entries. Raises InvalidFile, a line per problem.
+
+    ``means``: what is wrong with the entries beyond their form.
+    """
+    if len(data) > max_bytes:
+        raise InvalidFile([f"{file}: is larger than {max_bytes // 1024} KiB"])
+    problems: list[str] = []
+    content = parse(file, data, problems)
+    if content is None:
+        raise InvalidFile(problems)
+    entries, problems = judge(file, content, schema, names)
+    problems += means(entries)
+    if problems:
+        raise InvalidFile(problems)
+    return content, entries
 
 
 def parse(file: str, data: bytes, problems: list[str]) -> dict[str, Any] | None:

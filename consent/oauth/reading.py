@@ -15,41 +15,23 @@ from consent.clients import Client
 from consent.oauth import replay
 from consent.oauth.dpop import VerifiedProof
 from consent.oauth.replay import SeenJti
-from consent.oauth.tokens import Token, digest_of
-from consent.records import Consent, ConsentVersion, Facts, facts_query
+from consent.oauth.tokens import Readable, Token, digest_of
+from consent.records import Consent, ConsentVersion, facts_query
 from dataspace.db import UTCDateTime, connection, table_of
 
 
-class Readable(Facts, Protocol):
-    """An access token for the data API with its consent as it is now; no more columns than a read needs."""
+class ReadableToken(Readable, Protocol):
+    """An access token for the data API; no more columns than a read needs."""
 
-    consent_id: str
-    consent_kind: str
-    version: int
-    space_id: str
-    purpose_code: str
-    purpose_text: dict[str, Any]
-    reference_no: str | None
-    frequency: dict[str, Any] | None
-    granted: list[dict[str, Any]]
-    legal_name: dict[str, Any]
-    client_options: dict[str, Any]
-    client_id: str
     kind: str
-    jkt: str | None
-    x5t: str | None
-    resource: str
-    auth_time: dt.datetime
-    acr: str
     revoked_at: dt.datetime | None
-    dies_at: dt.datetime
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
     """``is_first``: the proof is bound to the key of the token and was not seen before; it is used up now."""
 
-    token: Readable
+    token: ReadableToken
     is_first: bool
 
 

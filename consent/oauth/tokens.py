@@ -98,13 +98,12 @@ class Token(Model):
     revoked_at: Mapped[dt.datetime | None]
 
 
-class Bound(Facts, Protocol):
-    """What a code or token is bound to: its consent with all facts, as granted now, and the sign-in behind it."""
+class Readable(Facts, Protocol):
+    """What reading asks of a token or code: its consent as it is now, for whom, and by which key it is held."""
 
     consent_id: str
     consent_kind: str
     version: int
-    holder_id: str
     space_id: str
     purpose_code: str
     purpose_text: dict[str, Any]
@@ -112,22 +111,28 @@ class Bound(Facts, Protocol):
     frequency: dict[str, Any] | None
     granted: list[dict[str, Any]]
     legal_name: dict[str, Any]
-    client_profile: str
-    client_redirect_uris: list[str]
     client_options: dict[str, Any]
-    digest: bytes
     client_id: str
-    scope: str
     jkt: str | None
     x5t: str | None
     resource: str
-    claims: dict[str, Any] | None
-    sid: str | None
     auth_time: dt.datetime
     acr: str
+    dies_at: dt.datetime
+
+
+class Bound(Readable, Protocol):
+    """What a code or token is bound to: its consent with all facts, as granted now, and the sign-in behind it."""
+
+    holder_id: str
+    client_profile: str
+    client_redirect_uris: list[str]
+    digest: bytes
+    scope: str
+    claims: dict[str, Any] | None
+    sid: str | None
     amr: str
     issued_at: dt.datetime
-    dies_at: dt.datetime
 
 
 class Held(Protocol):

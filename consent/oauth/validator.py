@@ -11,8 +11,7 @@ from consent.oauth import reading, resources, statutory_tokens, tokens
 from consent.oauth.dpop import InvalidProof, NonceNeeded
 from consent.oauth.nonces import Nonces
 from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession, check_shown, look_at
-from consent.oauth.reading import Readable
-from consent.oauth.tokens import Bound, Kind
+from consent.oauth.tokens import Kind, Readable
 from consent.records import granted_items, why_inactive
 from dataspace import by_law, jwe
 from dataspace.frequency import Frequency
@@ -112,7 +111,7 @@ def permission_by_law(bound: statutory_tokens.Bound, now: dt.datetime) -> Permis
     )  # fmt: skip
 
 
-def permission_of(bound: Bound | Readable) -> Permission:
+def permission_of(bound: Readable) -> Permission:
     """What a token or code allows, as the data API and the access log know it."""
     return Permission(
         client_id=bound.client_id,

@@ -9,7 +9,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 from flask.blueprints import BlueprintSetupState
 
-from consent import certificate_issue, certificate_status, data_certificates, status_lists
+from consent import certificate_issue, certificate_standing, certificate_status, data_certificates, status_lists
 from consent.data_certificates import By, DataCertificate, Step
 from consent.keys import JWKS_MAX_AGE, KeyUse
 from consent.web.context import registry
@@ -138,7 +138,7 @@ def _own(certificate_id: str, permission: Permission) -> DataCertificate:
 
 
 def _described(certificate: DataCertificate) -> dict[str, Any]:
-    standing = data_certificates.standing(certificate.certificate_id, clock.now())
+    standing = certificate_standing.standing(certificate.certificate_id, clock.now())
     uri = certificate_issue.status_uri(registry().issuer, certificate.list_id)
     return {
         "certificate_id": certificate.certificate_id,

@@ -9,7 +9,8 @@ from flask_babel import lazy_gettext
 
 from consent import certificate_issue, data_certificates
 from consent.certificate_register import Line
-from consent.data_certificates import By, CertificateStep, Standing, Step, Why
+from consent.certificate_standing import Standing, Why
+from consent.data_certificates import By, CertificateStep, Step
 from consent.sd_jwt import SdJwt
 from consent.web import grounds, words
 from consent.web.words import Label

@@ -11,6 +11,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from consent import (
     certificate_issue,
     certificate_register,
+    certificate_standing,
     clients,
     data_certificates,
     lifecycle,
@@ -236,7 +237,7 @@ def _choose(consent_id: str, *, error: str = "") -> str:
 def _page(certificate: DataCertificate, *, error: str = "") -> str:
     now, actor, locale = clock.now(), the_actor(), str(get_locale())
     item = _item(certificate)
-    standing = data_certificates.standing(certificate.certificate_id, now)
+    standing = certificate_standing.standing(certificate.certificate_id, now)
     label, tone = certificate_view.said(standing)
     return render_template(
         "certificates/certificate.html",

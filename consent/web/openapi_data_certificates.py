@@ -1,7 +1,8 @@
 """What the OpenAPI description says of certificates over delivered data."""
 
 from consent.certificate_issue import MAX_LIVING
-from consent.data_certificates import Stage, Why
+from consent.certificate_standing import Why
+from consent.data_certificates import Stage
 from consent.status_lists import SIZE, Status
 from consent.web.certificate_api import MAX_CASE_NO, MAX_NAME, PATH
 from consent.web.openapi_answers import JSON, PROBLEM, answer, problems, refusal, with_proof

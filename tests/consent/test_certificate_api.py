@@ -10,7 +10,15 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from consent import amendments, certificate_issue, data_certificates, endings, pauses, status_lists
+from consent import (
+    amendments,
+    certificate_issue,
+    certificate_standing,
+    data_certificates,
+    endings,
+    pauses,
+    status_lists,
+)
 from consent.data_certificates import CertificateStep, DataCertificate
 from consent.records import Consent
 from dataspace import clock, jose, jwk
@@ -166,7 +174,7 @@ def test_a_shorter_consent_ends_its_certificates_with_it(bank: Bank, client: Fla
     db.session.commit()
     row = db.session.get_one(DataCertificate, made["certificate_id"])
     assert row.expires_at == end
-    standing = data_certificates.standing(row.certificate_id, end)
+    standing = certificate_standing.standing(row.certificate_id, end)
     assert (standing.status, standing.why) == (status_lists.Status.INVALID, "expired")
 
 
