@@ -26,11 +26,11 @@ from dataspace.db import db
 from dataspace.web.shell import services
 from tests import factories
 from tests.conftest import ISSUER
+from tests.zips import Contents, opened, packed
 
 pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
 
 PROGRAM = Path(__file__).parent.parent / "verifier" / "verify_archive.py"
-Contents = dict[str, bytes]
 
 
 @pytest.fixture
@@ -64,26 +64,13 @@ def said(raw: bytes, keys: Path, now: dt.datetime) -> list[str]:
     return [english for english, _chinese in wrong]
 
 
-def contents(raw: bytes) -> Contents:
-    with zipfile.ZipFile(io.BytesIO(raw)) as file:
-        return {name: file.read(name) for name in file.namelist()}
-
-
-def packed(files: Contents) -> bytes:
-    spool = io.BytesIO()
-    with zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in files.items():
-            file.writestr(name, content)
-    return spool.getvalue()
-
-
 def test_a_good_copy_passes_as_it_is_and_packed_anew(archive: bytes, keys: Path, now: dt.datetime) -> None:
     assert said(archive, keys, now) == []
-    assert said(packed(contents(archive)), keys, now) == []
+    assert said(packed(opened(archive)), keys, now) == []
 
 
 def test_a_changed_byte_of_any_file_is_named(archive: bytes, keys: Path, now: dt.datetime) -> None:
-    files = contents(archive)
+    files = opened(archive)
     for name, content in files.items():
         if not content:
             continue
@@ -95,7 +82,7 @@ def test_a_changed_byte_of_any_file_is_named(archive: bytes, keys: Path, now: dt
 
 def test_any_changed_byte_is_refused_or_changes_nothing(archive: bytes, keys: Path, now: dt.datetime) -> None:
     """Times and permissions of a zip are no content; whatever else is touched is noticed."""
-    good = contents(archive)
+    good = opened(archive)
 
     @settings(max_examples=300, deadline=None)
     @given(where=st.integers(min_value=0, max_value=len(archive) - 1), by=st.integers(min_value=1, max_value=255))
@@ -103,7 +90,7 @@ def test_any_changed_byte_is_refused_or_changes_nothing(archive: bytes, keys: Pa
         raw = bytearray(archive)
         raw[where] ^= by
         if not said(bytes(raw), keys, now):
-            assert contents(bytes(raw)) == good
+            assert opened(bytes(raw)) == good
 
     any_byte()
 
@@ -152,20 +139,20 @@ CHANGES = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_what_does_not_match_is_said(what: str, archive: bytes, keys: Path, now: dt.datetime) -> None:
     change, sentences = CHANGES[what]
-    found = said(packed(change(contents(archive))), keys, now)
+    found = said(packed(change(opened(archive))), keys, now)
     assert len(found) == len(sentences)
     assert all(sentence in one for sentence, one in zip(sentences, found, strict=True)), found
 
 
 def test_everything_that_does_not_match_is_said_at_once(archive: bytes, keys: Path, now: dt.datetime) -> None:
-    files = without("README.txt")(plus("x")(contents(archive))) | {"reads.csv": b"", "data/items.json": b"[]"}
+    files = without("README.txt")(plus("x")(opened(archive))) | {"reads.csv": b"", "data/items.json": b"[]"}
     assert said(packed(files), keys, now) == [
         "README.txt is missing.", "x does not belong to it.", "data/items.json was changed.", "reads.csv was changed.",
     ]  # fmt: skip
 
 
 def test_a_file_that_is_there_twice_is_named(archive: bytes, keys: Path, now: dt.datetime) -> None:
-    spool = io.BytesIO(packed(contents(archive)))
+    spool = io.BytesIO(packed(opened(archive)))
     with zipfile.ZipFile(spool, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("reads.csv", b"another")
     assert said(spool.getvalue(), keys, now) == ["reads.csv is there more than once.", "reads.csv was changed."]
@@ -173,7 +160,7 @@ def test_a_file_that_is_there_twice_is_named(archive: bytes, keys: Path, now: dt
 
 def test_what_lies_between_the_files_is_found(archive: bytes, keys: Path, now: dt.datetime) -> None:
     """A program that reads a zip from its beginning would see a file that one that reads its directory does not."""
-    good = packed(contents(archive))
+    good = packed(opened(archive))
     hidden = packed({"hidden.txt": b"hidden"})
     local = hidden[: hidden.index(b"PK\x01\x02")]
     assert said(local + good, keys, now) == ["Something lies hidden between the files."]
@@ -200,7 +187,7 @@ def signed_anew(held: Contents, now: dt.datetime, **changes: object) -> bytes:
 
 
 def test_signed_contradictions_are_found(archive: bytes, keys: Path, now: dt.datetime) -> None:
-    files = contents(archive)
+    files = opened(archive)
     assert "newer verifier" in said(signed_anew(files, now, schema="gd-dsa-archive/2"), keys, now)[0]
     assert "of the future" in said(signed_anew(files, now, made_at="2099-01-01T00:00:00Z"), keys, now)[0]
     listed = json.loads(files["manifest.json"])["files"]
@@ -214,7 +201,7 @@ def test_signed_contradictions_are_found(archive: bytes, keys: Path, now: dt.dat
 
 def test_as_a_program(archive: bytes, keys: Path, tmp_path: Path) -> None:
     (tmp_path / "archive.zip").write_bytes(archive)
-    (tmp_path / "bad.zip").write_bytes(packed(plus("x")(contents(archive))))
+    (tmp_path / "bad.zip").write_bytes(packed(plus("x")(opened(archive))))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -257,7 +244,7 @@ def test_all_of_them_run_from_one_file(app: Flask, archive: bytes, keys: Path, t
             cwd=tmp_path, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False,
         )  # fmt: skip
 
-    guide = contents(archive)["README.txt"].decode()
+    guide = opened(archive)["README.txt"].decode()
     assert f"{ISSUER}/receipts/programs/verifier.pyz\n" in guide
     (command,) = re.findall(r"^ *python verifier\.pyz (archive .+)$", guide, flags=re.MULTILINE)
     _what, copy, *rest = command.split()

@@ -1,9 +1,7 @@
 """Evidence packages: everything that proves a consent, made on a page or at the desk, checked by a program alone."""
 
 import datetime as dt
-import io
 import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,11 +31,10 @@ from dataspace.errors import NotFound
 from dataspace.messages import Message, Notice
 from dataspace.vault import DataKey
 from tests import factories
+from tests.consent.degree import degree_bank, granted
 from tests.consent.desk import Desk
-from tests.consent.third_party import ThirdParty, tokens_for
 from tests.consent.visitor import Visitor, delivered
-
-Contents = dict[str, bytes]
+from tests.zips import Contents, opened, packed
 
 
 def sequence() -> None:
@@ -47,18 +44,15 @@ def sequence() -> None:
 @pytest.fixture
 def consent(app: Flask, client: FlaskClient) -> Consent:
     """Given, read twice, refused once, stopped; the log has all of it but the last."""
-    now = clock.now()
-    person, degree = factories.holder(now), factories.item(now)
-    factories.record(person, degree, [{"school": "示例大学", "major": "会计", "level": None}], now)
-    bank = ThirdParty(factories.party(now), client)
-    factories.purpose(now, required=[degree])
-    db.session.commit()
-    token = str(tokens_for(bank, factories.actor(person, now))["access_token"])
+    bank = degree_bank(client)
+    token = granted(bank)
     for path in ("/api/v1/data", "/api/v1/data", "/api/v1/data/p.none"):
         bank.read(token, path)
     sequence()
     found = db.session.scalars(sa.select(Consent)).one()
-    endings.withdraw(found.consent_id, factories.actor(person, now), clock.now(), registry=factories.registry())
+    person = db.session.get_one(factories.Holder, found.holder_id)
+    by = factories.actor(person, clock.now())
+    endings.withdraw(found.consent_id, by, clock.now(), registry=factories.registry())
     db.session.commit()
     return found
 
@@ -79,19 +73,6 @@ def made(consent: Consent) -> Contents:
     )  # fmt: skip
     db.session.commit()
     return opened(package.content)
-
-
-def opened(raw: bytes) -> Contents:
-    with zipfile.ZipFile(io.BytesIO(raw)) as file:
-        return {name: file.read(name) for name in file.namelist()}
-
-
-def packed(files: Contents) -> bytes:
-    spool = io.BytesIO()
-    with zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as file:
-        for name, content in files.items():
-            file.writestr(name, content)
-    return spool.getvalue()
 
 
 def said(files: Contents, keys: Path, log_key: str = "") -> list[str]:

@@ -1,13 +1,9 @@
 """The log of evidence, read by the tile-log libraries of Go: golang.org/x/mod/sumdb and filippo.io/torchwood."""
 
-import contextlib
 import os
 import shutil
 import subprocess
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -20,24 +16,13 @@ from dataspace import clock, entries
 from dataspace.db import db
 from dataspace.entries import Entry
 from tests import factories
+from tests.listening import serving
 from verifier import witness as program
 
 FOLDER = Path(__file__).parent / "tlog"
 # Where its installer puts it.
 GO = shutil.which("go", path=f"{os.environ['PATH']}{os.pathsep}/usr/local/go/bin")
 ENTRIES = 700  # two full tiles, two levels, and a partial one
-
-
-@contextlib.contextmanager
-def serving(server: Any) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

@@ -17,27 +17,15 @@ from dataspace.accesses import Access
 from dataspace.db import db
 from tests import factories
 from tests.conftest import ISSUER
-from tests.consent.third_party import ThirdParty, tokens_for
+from tests.consent.degree import degree_bank, granted
+from tests.consent.third_party import ThirdParty
 
 PATH = "/api/v1/data"
 
 
 @pytest.fixture
 def bank(app: Flask, client: FlaskClient) -> ThirdParty:
-    now = clock.now()
-    person, degree = factories.holder(now), factories.item(now)
-    factories.record(person, degree, [{"school": "示例大学", "major": "会计", "level": None}], now)
-    found = ThirdParty(factories.party(now), client)
-    factories.purpose(now, required=[degree])
-    db.session.commit()
-    return found
-
-
-def granted(bank: ThirdParty, **detail: Any) -> str:
-    person = db.session.scalars(select(factories.Holder)).one()
-    details = [{"type": "data_space_access", "purpose": "loan-review", **detail}]
-    by = factories.actor(person, clock.now())
-    return str(tokens_for(bank, by, authorization_details=json.dumps(details))["access_token"])
+    return degree_bank(client)
 
 
 def read(bank: ThirdParty, access: str, query: str = "", **headers: str) -> TestResponse:

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,6 +35,7 @@ from tests import factories
 from tests.conftest import make_settings
 from tests.consent.desk import Desk
 from tests.documents import ROOT
+from tests.listening import serving
 from verifier import tlog, verify_log
 from verifier import witness as program
 from wsgi import create_app
@@ -59,18 +59,6 @@ def answering(folder: Path, *logs: str) -> Iterator[Witness]:
     served = program.Server(("127.0.0.1", 0), program.Witness(folder, known))
     with serving(served) as url:
         yield Witness(verifier=Verifier.parse(str(served.witness.key)), url=url)
-
-
-@contextlib.contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture
