@@ -1,25 +1,35 @@
-"""The rule of an address, which Werkzeug compiles into Python code once for all the applications of a run.
+"""The rule of an address, which Werkzeug compiles once for all the applications of a run.
 
-An application has some ninety of them, and compiling them is nearly all the work of making one. The code that builds
-an address from its values depends on the text of the rule and on nothing of the application.
+An application has more than two hundred of them, and compiling them is nearly all the work of making one. What comes of
+it (the parts that a path is matched by, the code that builds an address) depends on the text of the rule and on nothing
+of the application but its map, which the converters name.
 """
 
-from collections.abc import Callable
+import copy
 from typing import Any
 
 from werkzeug.routing import Rule
 
-_Builder = Callable[..., tuple[str, str]]
-_compiled: dict[tuple[Any, ...], _Builder] = {}
+_compiled: dict[tuple[Any, ...], Rule] = {}
 
 
 class RememberedRule(Rule):
     """A rule that looks whether another one of the same text was compiled before."""
 
-    def _compile_builder(self, append_unknown: bool = True) -> _Builder:
+    def compile(self) -> None:
         if self.defaults:  # values of defaults become part of the code
-            return super()._compile_builder(append_unknown)
-        key = (self.rule, tuple(self._trace), append_unknown)
-        if key not in _compiled:
-            _compiled[key] = super()._compile_builder(append_unknown)
-        return _compiled[key]
+            super().compile()
+            return
+        key = (self.rule, self.host, self.subdomain, self.merge_slashes)
+        known = _compiled.get(key)
+        if known is None:
+            super().compile()
+            _compiled[key] = self
+            return
+        self._parts, self._trace = known._parts, known._trace
+        self._converters = {name: copy.copy(converter) for name, converter in known._converters.items()}
+        for converter in self._converters.values():
+            converter.map = self.map  # type: ignore[assignment]
+        self.arguments |= set(self._converters)
+        self._build = known._build.__func__.__get__(self, None)  # type: ignore[attr-defined]
+        self._build_unknown = known._build_unknown.__func__.__get__(self, None)  # type: ignore[attr-defined]
