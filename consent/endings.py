@@ -13,7 +13,7 @@ from consent import deletions, history, lifecycle
 from consent.clients import Client, Standing
 from consent.history import Registry
 from consent.interventions import Ground
-from consent.records import APPROVAL_LAPSES, COUNTER, LIVE, OPEN, Consent, Event, State
+from consent.records import APPROVAL_LAPSES, COUNTER, LIVE, OPEN, TRANSITIONS, Consent, Event, State
 from dataspace.accesses import Access, answered
 from dataspace.db import db
 from dataspace.errors import Conflict, NotAllowed, NotFound
@@ -165,7 +165,9 @@ def _locked(query: Any) -> list[str]:
 
 
 def _still_due(event: Event, consent: Consent, now: dt.datetime) -> bool:
-    """Whether nobody has moved the end, or agreed to more reads, since the consent was found (SQLite locks late)."""
+    """Whether nobody has ended it, moved the end, or agreed to more reads since it was found (SQLite locks late)."""
+    if (State(consent.state), event) not in TRANSITIONS:
+        return False  # not left to the Conflict: on SQLite what is rolled back to a savepoint keeps the lock
     if event == Event.EXPIRED:
         return consent.expires_at <= now
     if event == Event.EXHAUSTED:

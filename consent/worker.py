@@ -36,7 +36,7 @@ from consent.log_files import LogFiles
 from consent.oauth import backchannel, initial_access, par, replay, security_events, sessions, statutory_tokens, tokens
 from consent.witnesses import Question, Witness
 from dataspace import ceremonies, disclosure, mail, mandates, messages, outbox, passkeys, signins
-from dataspace.db import db
+from dataspace.db import be_patient, db
 from dataspace.errors import DomainError
 from dataspace.outbox import Channel, Letter
 from dataspace.sealing import Unreadable
@@ -275,6 +275,7 @@ def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
 def _batches(sweep: Callable[[dt.datetime], int], now: dt.datetime) -> int:
     total = 0
     for _ in range(MAX_BATCHES):
+        be_patient()
         count = sweep(now)
         db.session.commit()
         total += count

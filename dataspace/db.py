@@ -107,6 +107,15 @@ def connection() -> Connection:
     return cast("Connection", found)
 
 
+def be_patient() -> None:
+    """Wait up to a minute for SQLite's one lock, for work that nobody waits for; from now on, on this connection.
+
+    Who waits for it looks for it now and then, and somebody who writes row after row is there first each time.
+    """
+    if db.engine.dialect.name == "sqlite":
+        connection().exec_driver_sql("PRAGMA busy_timeout=60000")
+
+
 def table_of(model: type[Base]) -> Table:
     """The table of a model, for the Core statements of the hot paths, which are built once and reused."""
     return cast("Table", model.__table__)
