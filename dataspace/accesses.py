@@ -19,7 +19,7 @@ from dataspace.errors import Conflict, NotFound
 from dataspace.frequency import Frequency, Window
 from dataspace.measured import Measured
 from dataspace.messages import Group, Notice
-from dataspace.permission import ByLaw, Permission
+from dataspace.permission import ByLaw, Permission, ReadRefused
 
 
 class Action(enum.StrEnum):
@@ -36,15 +36,18 @@ class Outcome(enum.StrEnum):
 # Refusals that mean no harm: what the holder or time has yet to bring.
 EXPECTED = frozenset({"consent_pending", "consent_not_yet_valid", "insufficient_user_authentication"})
 WITHDRAWN = "consent_withdrawn"
+COMPARISONS_A_DAY = 20  # that one consent answers within 24 hours
 _NUMBERED = text("read_no IS NOT NULL")
+_COMPARED = text("compare_no IS NOT NULL")
 _IN_WINDOW = text("window_no IS NOT NULL")
 
 
 class Access(Model):
     """``read_no`` counts the answered reads of a consent that limits them, ``window_no`` those of a window (a day, ...)
-    of one that limits how often; that each number is taken once makes the limits hold. ``record_ids``: the versions of
-    records that were read; ``continues``: the delivery of the first page, for the pages after it, which count no more
-    (:mod:`dataspace.walks`); ``response_digest``: SHA-256 of the answer in its canonical form (RFC 8785).
+    of one that limits how often, ``compare_no`` comparisons; that each number is taken once makes the limits hold.
+    ``record_ids``: the versions of records that were read; ``continues``: the delivery of the first page, for the pages
+    after it, which count no more (:mod:`dataspace.walks`); ``response_digest``: SHA-256 of the answer in its canonical
+    form (RFC 8785).
     """
 
     __tablename__ = "accesses"
@@ -57,6 +60,7 @@ class Access(Model):
         Index(None, "consent_id", "read_no", unique=True, sqlite_where=_NUMBERED, postgresql_where=_NUMBERED),
         Index(None, "consent_id", "window_start", "window_no", unique=True, sqlite_where=_IN_WINDOW,
               postgresql_where=_IN_WINDOW),
+        Index(None, "consent_id", "compare_no", unique=True, sqlite_where=_COMPARED, postgresql_where=_COMPARED),
     )  # fmt: skip
     access_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     at: Mapped[dt.datetime]
@@ -74,6 +78,7 @@ class Access(Model):
     read_no: Mapped[int | None]
     window_start: Mapped[dt.datetime | None]
     window_no: Mapped[int | None]
+    compare_no: Mapped[int | None]
     delivery_id: Mapped[str | None] = mapped_column(String(40))
     continues: Mapped[str | None] = mapped_column(String(40))
     salt: Mapped[bytes | None] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
@@ -123,7 +128,8 @@ def record_answered(
     """Write the row of an answered read and return its delivery id: the one that is given, or a new one.
 
     ``continues``: the delivery of the first page, of a page after it; it was counted then, and this one is not.
-    Raises QuotaExhausted when the consent's reads are used up, FrequencyExceeded when they are for the time being.
+    Raises QuotaExhausted when the consent's reads are used up, FrequencyExceeded when they are for the time being,
+    ReadRefused when a limit of the law's or the day's comparisons are.
     """
     delivery_id = delivery_id or new_id("dlv")
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.ANSWERED}
@@ -134,22 +140,25 @@ def record_answered(
             by_law.count(permission, permission.law, now)
         _write_by_law(row, permission.law, Notice.LAW_READ, Group.BY_LAW)
         return delivery_id
-    if continues is not None or (permission.max_reads is None and permission.frequency is None):
+    limited = permission.max_reads is not None or permission.frequency is not None or action == Action.COMPARE
+    if continues is not None or not limited:
         _write(row)
         return delivery_id
     entry = _entry_of(row)
     # Two reads at once take two numbers: whoever finds one of its numbers taken looks for the next.
     while True:
-        numbers = _next_numbers(permission, now)
+        numbers = _next_numbers(permission, now, action)
         taken = insert_new(Access).values(row | numbers | {"salt": entry.salt}).returning(Access.access_id)
         if db.session.scalar(taken) is not None:
             entries.append(entry)
             return delivery_id
 
 
-def _next_numbers(permission: Permission, now: dt.datetime) -> dict[str, Any]:
-    """The numbers of the next read. Raises QuotaExhausted, FrequencyExceeded."""
+def _next_numbers(permission: Permission, now: dt.datetime, action: Action) -> dict[str, Any]:
+    """The numbers of the next read. Raises QuotaExhausted, FrequencyExceeded, ReadRefused."""
     numbers: dict[str, Any] = {}
+    if action == Action.COMPARE:
+        numbers["compare_no"] = _next_comparison(permission, now)
     if permission.max_reads is not None:
         numbers["read_no"] = answered(permission.consent_id) + 1
         if numbers["read_no"] > permission.max_reads:
@@ -160,6 +169,17 @@ def _next_numbers(permission: Permission, now: dt.datetime) -> dict[str, Any]:
             raise FrequencyExceeded(window.end)
         numbers |= {"window_start": window.start, "window_no": used + 1}
     return numbers
+
+
+def _next_comparison(permission: Permission, now: dt.datetime) -> int:
+    """The number of the next comparison. Raises ReadRefused when the last ones were all within 24 hours."""
+    mine = select(Access.compare_no, Access.at).where(
+        Access.consent_id == permission.consent_id, Access.compare_no.is_not(None)
+    )
+    last = db.session.execute(mine.order_by(Access.compare_no.desc()).limit(COMPARISONS_A_DAY)).all()
+    if len(last) == COMPARISONS_A_DAY and last[-1].at > now - dt.timedelta(days=1):
+        raise ReadRefused("too_many_comparisons", permission=permission)
+    return int(last[0].compare_no) + 1 if last else 1
 
 
 def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Window, int]:
@@ -280,13 +300,6 @@ def answered(consent_id: str) -> int:
     """How many reads of a limited consent were answered: the highest number, for they have no gaps."""
     numbered = (Access.consent_id == consent_id, Access.read_no.is_not(None))
     return db.session.scalar(select(func.max(Access.read_no)).where(*numbered)) or 0
-
-
-def comparisons(consent_id: str, since: dt.datetime) -> int:
-    """How many comparisons a consent has answered after ``since``."""
-    mine = (Access.consent_id == consent_id, Access.at > since, Access.action == Action.COMPARE)
-    answered_ones = select(func.count()).where(*mine, Access.outcome == Outcome.ANSWERED)
-    return db.session.scalar(answered_ones) or 0
 
 
 @dataclass(frozen=True)

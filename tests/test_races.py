@@ -26,12 +26,13 @@ from consent.oauth import replay
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.tokens import AuthorizationCode, digest_of
 from consent.records import Consent
-from dataspace import clock, jose
+from dataspace import accesses, clock, jose
 from dataspace.accesses import Access
 from dataspace.by_law import LawCase, LawDay
-from dataspace.db import db
+from dataspace.db import db, new_id
 from dataspace.errors import Conflict
 from dataspace.mandates import Actor
+from dataspace.permission import Permission, ReadRefused
 from dataspace.web.shell import services
 from tests import factories, withdrawals
 from tests.arena import Answer, Arena, Request, arena
@@ -231,6 +232,36 @@ def test_of_two_reads_where_one_is_left_one_is_answered(both: Arena, bank: Third
         token = tokens_for(bank, world.actor)["access_token"]
         answers = both.race(read(bank, token), read(bank, token))
         assert sorted((a.status, a.body.get("code")) for a in answers) == [(200, None), (403, "quota_exhausted")]
+
+
+def compare(_app: Flask, *, permission: Permission) -> str:
+    try:
+        accesses.record_answered(permission, ["p.energy.home"], clock.now(), action=accesses.Action.COMPARE)
+    except ReadRefused as refused:
+        db.session.rollback()
+        return refused.reason
+    db.session.commit()
+    return "answered"
+
+
+@pytest.mark.parametrize("order", ["as it comes", "both have looked"])
+def test_of_two_comparisons_where_one_is_left_of_the_day_one_is_answered(
+    both: Arena, world: factories.World, order: str, request: pytest.FixtureRequest
+) -> None:
+    if order == "both have looked":
+        request.getfixturevalue("held")
+    permission = Permission(
+        client_id="bank", recipient="岭南示例银行", consent_id=new_id("cns"), consent_version=1,
+        space_id=world.person.space_id, purpose="审核", reference_no=None, items=(), max_reads=None,
+        auth_time=clock.now(), acr="",
+    )  # fmt: skip
+    for _earlier in range(accesses.COMPARISONS_A_DAY - 1):
+        accesses.record_answered(permission, ["p.energy.home"], clock.now(), action=accesses.Action.COMPARE)
+    db.session.commit()
+    two = [partial(compare, permission=permission)] * 2
+    table = sa.text("LOCK TABLE accesses IN SHARE MODE")  # may be read, but not written
+    answers = both.race(*two) if order == "as it comes" else both.race_past_a_lock(table, *two)
+    assert sorted(answers) == ["answered", "too_many_comparisons"]
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from consent import history
 from consent.admission import admit
 from consent.terms import InvalidTerms, parse
 from dataspace import clock, comparisons
-from dataspace.accesses import Access
+from dataspace.accesses import COMPARISONS_A_DAY, Access
 from dataspace.db import db
 from tests import factories
 from tests.consent.third_party import ThirdParty, tokens_for
@@ -156,7 +156,7 @@ def test_comparing_counts_like_reading(bank: ThirdParty) -> None:
 def test_guessing_ends_after_a_days_comparisons(bank: ThirdParty) -> None:
     access = token(bank)
     answers = [compare(bank, access, ("p.energy.home", [{"month": "2026-03", "kwh": n}])) for n in range(21)]
-    assert [a.status_code for a in answers] == [200] * comparisons.A_DAY + [403]
+    assert [a.status_code for a in answers] == [200] * COMPARISONS_A_DAY + [403]
     assert answers[-1].json["code"] == "too_many_comparisons"
     assert log()[-1] == ("read", "refused", "too_many_comparisons")
 
