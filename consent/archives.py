@@ -1,8 +1,9 @@
 """Archives: a signed copy of everything in a space and of everything recorded about its use (PIPL article 45).
 
-The worker makes one in pieces, each sealed under the space's key and committed by itself, so that the size of a space
-is no matter of memory. A worker that dies is followed by another one after LEASE, which begins anew under the next
-attempt; what the first one should still write then finds no place. Erasing the space makes every archive unreadable.
+The worker makes one in pieces, each sealed under the key of the space's records, with which it has to go, and committed
+by itself, so that the size of a space is no matter of memory. A worker that dies is followed by another one after
+LEASE, which begins anew under the next attempt; what the first one should still write then finds no place. Erasing the
+space makes every archive unreadable.
 """
 
 import datetime as dt
@@ -144,7 +145,7 @@ def read(archive: Archive, now: dt.datetime, *, vault: Vault) -> Iterator[bytes]
     """The file, piece by piece. Raises NotFound before the first piece when it is not ready, or over."""
     if archive.state != ArchiveState.READY or archive.expires_at <= now:
         raise NotFound("not ready, or not kept any more")
-    archive_id, attempt, key = archive.archive_id, archive.attempts, vault.key(archive.space_id)
+    archive_id, attempt, key = archive.archive_id, archive.attempts, vault.records_key(archive.space_id)
     mine = (ArchivePiece.archive_id == archive_id, ArchivePiece.attempt == attempt)
     count = db.session.scalar(select(func.count()).where(*mine)) or 0
     return (_piece(archive_id, attempt, number, key) for number in range(count))
@@ -191,7 +192,7 @@ def write(
     ``clock``: the time, for it takes a while. Raises Superseded, Unreadable (the space was erased), NoKey.
     """
     space_id, language = archive.space_id, archive.language
-    spool = _Spool(archive, clock, registry.vault.key(space_id))
+    spool = _Spool(archive, clock, registry.vault.records_key(space_id))
     spool.total = archive_parts.count(space_id)
     yield from spool.save()
     files: dict[str, dict[str, Any]] = {}

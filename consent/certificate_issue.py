@@ -84,6 +84,7 @@ def for_holder(consent_id: str, item_id: str, actor: Actor, now: dt.datetime, *,
     chosen = [item for item in certifiable(consent_id) if item.item_id == item_id]
     if not chosen:
         raise NotCertifiable("not granted, or only to look at or compare")
+    registry.vault.hold_records_key(consent.space_id)  # whoever deletes the record waits, and finds the certificate
     try:
         (delivered,) = spaces.deliver(permission_of(consent), chosen, vault=registry.vault)
     except ReadRefused as error:
@@ -106,6 +107,7 @@ def for_client(
     (granted,) = spaces.granted_items(permission, [item_id])
     if granted.delivery not in CERTIFIABLE:
         raise NotCertifiable("only to look at or compare")
+    registry.vault.hold_records_key(consent.space_id)  # as above
     delivery = spaces.read(permission, [item_id], now, vault=registry.vault)
     (delivered,) = delivery.items
     return _make(

@@ -1,9 +1,10 @@
 """Certificates over delivered data (公共数据资产凭证): what there is of each, and its life, only ever appended.
 
-A certificate is made from a living consent (:mod:`consent.certificate_issue`), kept sealed in the holder's space, shown
-to receivers (:mod:`consent.presentations`), used, frozen and thawed, revoked; it expires. Its stage is the fold of its
-steps. Beside that it may be frozen: by its holder, by an administrator, by its consent, each for itself, so that what
-ends one leaves the others. A consent that ends or rests freezes what was not used yet, in its own transaction.
+A certificate is made from a living consent (:mod:`consent.certificate_issue`), kept in the holder's space under a key
+of its own, which goes with its record and its space, shown to receivers (:mod:`consent.presentations`), used, frozen
+and thawed, revoked; it expires. Its stage is the fold of its steps. Beside that it may be frozen: by its holder, by an
+administrator, by its consent, each for itself, so that what ends one leaves the others. A consent that ends or rests
+freezes what was not used yet, in its own transaction.
 """
 
 import datetime as dt
@@ -21,13 +22,13 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent.records import Consent, ConsentVersion, State
 from consent.sd_jwt import SdJwt
 from dataspace import entries, messages
-from dataspace.db import Model, RowId, db, read_once
+from dataspace.db import Model, RowId, connection, db, read_once
 from dataspace.entries import Entry
 from dataspace.errors import Conflict, NotFound
 from dataspace.messages import Group, Notice
 from dataspace.sealing import seal, unseal
 from dataspace.spaces import Record
-from dataspace.vault import Vault
+from dataspace.vault import Vault, destroy_part_keys
 
 CONTENT_KEPT = dt.timedelta(days=365)  # after its end; what has happened to it stays
 PAGE = 20
@@ -107,7 +108,9 @@ TOLD: Mapping[tuple[Step, By], tuple[Notice, Group]] = MappingProxyType(
 
 
 class DataCertificate(Model):
-    """One certificate. ``sealed``: the SD-JWT with all it can show, compressed; None once it was destroyed.
+    """One certificate. ``sealed``: the SD-JWT with all it can show, compressed, under a key that only this one has.
+
+    It is None, and its key is gone, once that was destroyed.
 
     ``digest``: SHA-256 of the signed part; ``uses``: how often it was opened or reported as used.
     """
@@ -170,7 +173,7 @@ class NotPossible(Conflict):
 
 def add(certificate: DataCertificate, issued: SdJwt, now: dt.datetime, *, actor_id: str | None, vault: Vault) -> None:
     """Generate and store: both are one, for a certificate that lay nowhere would be nobody's."""
-    key = vault.key(certificate.space_id)
+    key = vault.create_part_key(certificate.certificate_id, certificate.space_id)
     content = zlib.compress(issued.show().encode())
     certificate.sealed = seal(key, content, identity=certificate.certificate_id)
     certificate.digest = hashlib.sha256(issued.signed.encode()).hexdigest()
@@ -323,11 +326,9 @@ def get(unverified_id: str) -> DataCertificate:
 
 
 def content(certificate: DataCertificate, *, vault: Vault) -> SdJwt:
-    """The certificate as it was issued. Raises NotFound once its content was destroyed, Unreadable with its space."""
-    if certificate.sealed is None:
-        raise NotFound("the content of this certificate was destroyed")
-    key = vault.key(certificate.space_id)
-    packed = unseal(key, certificate.sealed, identity=certificate.certificate_id)
+    """The certificate as it was issued. Raises Unreadable once that was destroyed."""
+    key = vault.part_key(certificate.certificate_id)
+    packed = unseal(key, certificate.sealed or b"", identity=certificate.certificate_id)
     return SdJwt.read(zlib.decompress(packed).decode())
 
 
@@ -386,7 +387,9 @@ def forget(record: Record, now: dt.datetime, *, reason_code: str, vault: Vault) 
     query = select(DataCertificate).where(
         DataCertificate.space_id == record.space_id, DataCertificate.record_id == record.record_id
     )
-    rows = db.session.scalars(query.order_by(DataCertificate.certificate_id)).all()
+    held = query.order_by(DataCertificate.certificate_id).with_for_update().execution_options(populate_existing=True)
+    rows = db.session.scalars(held).all()
+    destroy_part_keys(row.certificate_id for row in rows)
     for row in rows:
         row.sealed = row.emptied_after = None
         if row.stage in LIVING and now < row.expires_at:
@@ -399,5 +402,7 @@ def empty(now: dt.datetime, limit: int) -> int:
     over = select(DataCertificate.certificate_id).where(DataCertificate.emptied_after <= now)
     some = read_once(over.order_by(DataCertificate.emptied_after).limit(limit).with_for_update(skip_locked=True))
     statement = update(DataCertificate).where(DataCertificate.certificate_id.in_(some))
-    emptied = statement.values(sealed=None, emptied_after=None).execution_options(synchronize_session=False)
-    return db.session.connection().execute(emptied).rowcount
+    emptied = statement.values(sealed=None, emptied_after=None).returning(DataCertificate.certificate_id)
+    gone = connection().scalars(emptied).all()
+    destroy_part_keys(gone)
+    return len(gone)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, update
 
 from dataspace.db import Base, connection, db, table_of
-from dataspace.vault import DataKey
+from dataspace.vault import DataKey, PartKey
 from dataspace.wrapping import KeyProvider
 
 BATCH = 1000  # wrapped secrets looked at in one transaction
@@ -31,6 +31,7 @@ class Wrapped:
 
 DATA_KEYS = Wrapped(DataKey, "space_id", "wrapped")
 RECORD_KEYS = Wrapped(DataKey, "space_id", "records_wrapped")
+PART_KEYS = Wrapped(PartKey, "part_id", "wrapped")
 
 
 def look(place: Wrapped, keys: KeyProvider) -> Iterator[Counter[str]]:

@@ -1,14 +1,15 @@
-"""Envelope encryption: one data key per space, wrapped by a wrapping key; erasure by destroying the data key."""
+"""Envelope encryption: data keys of spaces and of parts of them, wrapped by a wrapping key; erasure destroys keys."""
 
 import datetime as dt
 import pkgutil
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import LargeBinary, String, func, select, update
+from sqlalchemy import ForeignKey, LargeBinary, String, delete, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace.db import Model, db
+from dataspace.db import Model, connection, db, table_of
 from dataspace.errors import SettingsError
 from dataspace.key_file import FileKeys
 from dataspace.sealing import Unreadable
@@ -28,6 +29,15 @@ class DataKey(Model):
     records_wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[dt.datetime]
     destroyed_at: Mapped[dt.datetime | None]
+
+
+class PartKey(Model):
+    """The wrapped key of one part of a space that goes by itself, such as a certificate; no row once destroyed."""
+
+    __tablename__ = "part_keys"
+    part_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    space_id: Mapped[str] = mapped_column(ForeignKey("data_keys.space_id"), index=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 # What opens the records of a space.
@@ -57,9 +67,10 @@ class Vault:
         return key
 
     def destroy_key(self, space_id: str, now: dt.datetime) -> None:
-        """Destroy the data key of a space: nothing sealed under it opens any more. That it was there stays."""
+        """Destroy the keys of a space and of its parts: nothing of it opens any more. That it was there stays."""
         row = db.session.get_one(DataKey, space_id, populate_existing=True)
         row.wrapped, row.records_wrapped, row.destroyed_at = None, None, row.destroyed_at or now
+        connection().execute(delete(table_of(PartKey)).where(PartKey.space_id == space_id))
 
     def key(self, space_id: str) -> bytes:
         """The data key of a space. Raises Unreadable when it was destroyed or never existed."""
@@ -83,6 +94,22 @@ class Vault:
         wrapped = self.wrap(key, identity=space_id)
         db.session.execute(update(DataKey).where(DataKey.space_id == space_id).values(records_wrapped=wrapped))
         return key
+
+    def create_part_key(self, part_id: str, space_id: str) -> bytes:
+        """Add a fresh key for a part of a space to the session and return it in clear."""
+        key = secrets.token_bytes(32)
+        db.session.add(PartKey(part_id=part_id, space_id=space_id, wrapped=self.wrap(key, identity=part_id)))
+        return key
+
+    def part_key(self, part_id: str) -> bytes:
+        """The key of a part, looked up anew. Raises Unreadable when it was destroyed or never existed."""
+        found = db.session.scalar(select(PartKey.wrapped).filter_by(part_id=part_id))
+        return self.unwrap(found, identity=part_id)
+
+
+def destroy_part_keys(part_ids: Iterable[str]) -> None:
+    """What was sealed under the keys of these parts opens no more."""
+    connection().execute(delete(table_of(PartKey)).where(PartKey.part_id.in_(list(part_ids))))
 
 
 def provider(settings: Settings) -> KeyProvider:

@@ -268,7 +268,7 @@ def _choices(certificate: DataCertificate, item: DataItem, locale: str) -> list[
     """What it can show; nothing once its content is destroyed."""
     try:
         issued = data_certificates.content(certificate, vault=services().vault)
-    except (NotFound, Unreadable):
+    except Unreadable:
         return []
     return certificate_view.choices(issued, item, locale)
 

@@ -1,13 +1,11 @@
 """Commands about single records: which versions a space holds of what, and deleting one for good."""
 
 import click
-from sqlalchemy import delete
 
-from consent import data_certificates, interventions
-from consent.archives import Archive
+from consent import interventions, record_erasures
 from consent.interventions import COMMAND
-from dataspace import clock, lineage, record_erasure
-from dataspace.db import connection, db
+from dataspace import clock, lineage
+from dataspace.db import db
 from dataspace.web.commands import Commands
 from dataspace.web.shell import services
 
@@ -35,11 +33,6 @@ def erase(record_id: str, ground: str, text: str) -> None:
     Older backups still open it until the wrapping key of their day is forgotten: wrapping-keys rotate, then forget.
     """
     reason, now = interventions.state(ground, text, allowed=interventions.ERASE), clock.now()
-    record = record_erasure.erase(record_id, now, vault=services().vault)
-    data_certificates.forget(record, now, reason_code=reason.ground, vault=services().vault)
-    connection().execute(delete(Archive).where(Archive.space_id == record.space_id))
-    interventions.note(
-        "record:erased", now, actor_id=COMMAND, subject=record_id, reason_code=reason.ground, text=reason.text
-    )
+    record_erasures.erase(record_id, reason, now, actor_id=COMMAND, vault=services().vault)
     db.session.commit()
     click.echo(f"{record_id} is deleted. Backups from before open it until wrapping-keys forget.")

@@ -15,13 +15,13 @@ from dataspace.db import db
 from dataspace.errors import Conflict
 from dataspace.key_file import FileKeys
 from dataspace.measured import Measured
-from dataspace.rewrapping import DATA_KEYS, RECORD_KEYS, Wrapped
+from dataspace.rewrapping import DATA_KEYS, PART_KEYS, RECORD_KEYS, Wrapped
 from dataspace.sources import registry
 from dataspace.web.commands import Commands
 from dataspace.web.shell import services
 from dataspace.wrapping import KeyProvider
 
-PLACES = (DATA_KEYS, RECORD_KEYS, PRIVATE_KEYS, registry.TOKENS, evidence.PRIVATE_KEY)
+PLACES = (DATA_KEYS, RECORD_KEYS, PART_KEYS, PRIVATE_KEYS, registry.TOKENS, evidence.PRIVATE_KEY)
 wrapping_group = Commands("wrapping-keys", help="The keys that wrap the keys of the data spaces and our private keys.")
 
 

@@ -290,7 +290,7 @@ def test_time_ends_it_and_its_content_goes_a_year_later(holder: Holder) -> None:
     page = holder.get(f"{PATH}/{made.certificate_id}")
     assert "Expired" in page.says
     assert not page.offers("Make the link")
-    assert holder.send("GET", f"{PATH}/{made.certificate_id}/certificate.sd-jwt").status_code == 404
+    assert holder.send("GET", f"{PATH}/{made.certificate_id}/certificate.sd-jwt").status_code == 410
 
 
 def test_an_administrator_freezes_thaws_and_revokes_for_a_reason(holder: Holder, app: Flask) -> None:
