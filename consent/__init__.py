@@ -20,6 +20,7 @@ admission     over-asking is refused: what a request asks becomes what the holde
 terms         what one request asks, parsed from authorization_details
 archives      a signed copy of everything in a space, made in pieces; archive_parts: what is in it
 erasures      deleting a whole space: asked for, put off, decided, done by destroying its key
+record_erasures  deleting one record: what goes with it, and what is written down
 deaths        a holder has died: the space closes, nothing is deleted
 keys          server signing keys, rotation, the public JWK set
 merkle        RFC 6962 hashing and proofs, C2SP tile arithmetic: bytes in, bytes out
@@ -37,7 +38,7 @@ telling       who is told of which event: one table
 history       the history of a consent, only ever appended: events, signed versions, the text as shown
 data_certificates  certificates over delivered data: their life; certificate_standing: what they are worth now
 certificate_issue making one from a living consent; certificate_status: their lists of statuses, as published
-certificate_register the certificates of a space: search and pages
+certificate_register the certificates of a space, or of all for administrators: search and pages
 presentations showing one to a named receiver, by a link that opens once
 sd_jwt        SD-JWT (RFC 9901): each field of a signed document can be shown alone
 status_lists  Token Status List: places given away in shuffled order, the signed list

@@ -46,6 +46,9 @@ OPERATOR_EVENTS = (
     "space:erased",
     "record:erased",
     "space:kept",
+    "certificate:frozen",
+    "certificate:thawed",
+    "certificate:revoked",
     "events:sent_again",
     "mails:sent_again",
 )

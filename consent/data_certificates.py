@@ -19,6 +19,8 @@ import orjson
 from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from consent import interventions
+from consent.interventions import Stated
 from consent.records import Consent, ConsentVersion, State
 from consent.sd_jwt import SdJwt
 from dataspace import entries, messages
@@ -119,6 +121,7 @@ class DataCertificate(Model):
     __table_args__ = (
         UniqueConstraint("list_id", "status_index"),
         Index(None, "space_id", "issued_at"),
+        Index(None, "issued_at"),
         Index(None, "consent_id", "stage"),
         Index(None, "stage", "expires_at"),
         Index(None, "emptied_after"),
@@ -226,6 +229,19 @@ def append(
         notice, group = TOLD[step, by]
         messages.send(row.space_id, notice, group, at, about=certificate_id)
     return int(row.last_seq)
+
+
+def step_in(certificate_id: str, step: Step, reason: Stated, now: dt.datetime, *, actor_id: str, vault: Vault) -> None:
+    """An administrator freezes, thaws or revokes; the holder gets a message and reads why.
+
+    Raises NotFound, NotPossible, Unreadable (the space was deleted).
+    """
+    certificate = get(certificate_id)
+    append(
+        certificate.certificate_id, step, now, by=By.OFFICE, actor_id=actor_id, reason_code=reason.ground,
+        note={"text": reason.text}, vault=vault,
+    )  # fmt: skip
+    interventions.note(step.value, now, actor_id=actor_id, subject=certificate_id, reason_code=reason.ground)
 
 
 def entry_of(step: CertificateStep, certificate: DataCertificate) -> Entry | None:

@@ -204,6 +204,13 @@ def has(entry: Entry) -> bool:
     return connection().scalar(select(table.position).where(table.key == entry.key)) is not None
 
 
+def positions(some: Iterable[Entry]) -> dict[bytes, int]:
+    """Where entries are in the log, by key; one statement. Those that are not there yet are left out."""
+    table = table_of(EvidencePosition).c
+    found = select(table.key, table.position).where(table.key.in_([entry.key for entry in some]))
+    return {row.key: row.position for row in connection().execute(found)}
+
+
 def proof_of(entry: Entry) -> Proof:
     """The proof of an entry, under the newest cosigned head that covers it, or else under the newest of all.
 

@@ -9,14 +9,18 @@ from consent import (
     announcements,
     archives,
     clients,
+    data_certificates,
     deaths,
     erasures,
     lifecycle,
+    record_erasures,
 )
 from consent.announcements import Announcement
 from consent.cases import Case
 from consent.clients import Profile
+from consent.data_certificates import DataCertificate, Step
 from consent.installation import EVERYTHING
+from consent.interventions import Ground, Stated
 from consent.oauth import answers, initial_access, par
 from consent.records import Consent, State
 from consent.web.way_back import Told
@@ -27,6 +31,7 @@ from dataspace.passkeys import Passkey
 from dataspace.sources import registry
 from dataspace.sources.incoming import from_document
 from dataspace.sources.receiving import Reception
+from dataspace.spaces import Record
 from dataspace.web.shell import services
 from tools import law
 from tools.demonstration import DATA
@@ -185,6 +190,20 @@ def _sources(stage: Stage) -> None:
     db.session.commit()
 
 
+def _stepped_in(stage: Stage, actor_id: str) -> tuple[str, str, str]:
+    """A certificate that is frozen here, the record that it is made from, and one that is deleted: their numbers."""
+    vault, reason = stage.registry.vault, Stated(Ground.FRAUD, "查实冒用")
+    certificate = db.session.scalars(select(DataCertificate).order_by(DataCertificate.issued_at)).all()[0]
+    data_certificates.step_in(
+        certificate.certificate_id, Step.FROZEN, reason, stage.now, actor_id=actor_id, vault=vault
+    )
+    mine = select(Record.record_id).filter_by(space_id=stage.holder("he-meiling").space_id)
+    erased = db.session.scalars(mine.order_by(Record.item_id)).all()[0]
+    why = Stated(Ground.AUTHORITY_DECISION, "示例法院 2026-17 号文书")
+    record_erasures.erase(erased, why, stage.now, actor_id=actor_id, vault=vault)
+    return certificate.certificate_id, certificate.record_id or "", erased
+
+
 def _administrator(stage: Stage) -> Visitor:
     me = stage.sign_in("lin-jing", acting_for="administrator")
     initial_access.issue(Profile.LOGIN, stage.now, actor_id=me.actor.person_id, note="示例办事大厅")
@@ -200,6 +219,7 @@ def _administrator(stage: Stage) -> Visitor:
         select(Access.delivery_id).where(Access.delivery_id.is_not(None)).order_by(Access.access_id)
     ).first()
     _sources(stage)
+    certificate, record, erased = _stepped_in(stage, me.actor.person_id)
     law.read(replace(law.DEMAND, case_no="示税稽〔2026〕18号", defer_days=30), "tax-bureau", stage.now,
              registry=stage.registry)  # fmt: skip
     db.session.commit()
@@ -210,6 +230,10 @@ def _administrator(stage: Stage) -> Visitor:
         "admin": Stop("/admin"), "consent": Stop(f"/admin/consents/{consent.consent_id}"),
         "consent-no-reason": Stop(f"/admin/consents/{consent.consent_id}",
                                   sends(f"/admin/consents/{consent.consent_id}/revoke")),
+        "certificates": Stop("/admin/certificates"), "certificate": Stop(f"/admin/certificates/{certificate}"),
+        "record": Stop(f"/admin/records/{record}"), "record-deleted": Stop(f"/admin/records/{erased}"),
+        "record-refused": Stop(f"/admin/records/{record}",
+                               sends(f"/admin/records/{record}", ground="other", text="更正", number="rec_")),
         "clients": Stop("/admin/clients"), "client": Stop(client), "client-suspended": Stop(other),
         "client-edit": Stop(f"{client}/edit"),
         "client-edit-wrong": Stop(f"{client}/edit", sends(f"{client}/edit", contact="")),

@@ -3,7 +3,7 @@
 import click
 
 from consent import data_certificates, interventions
-from consent.data_certificates import By, Step
+from consent.data_certificates import Step
 from consent.interventions import COMMAND
 from dataspace import clock
 from dataspace.db import db
@@ -22,10 +22,8 @@ STEPS = {"freeze": Step.FROZEN, "thaw": Step.THAWED, "revoke": Step.REVOKED}
 def step(certificate_id: str, step: str, ground: str, text: str) -> None:
     """Freeze a certificate, thaw what was frozen here, or revoke it for good. The holder gets a message."""
     reason = interventions.state(ground, text, allowed=interventions.CERTIFICATES)
-    certificate = data_certificates.get(certificate_id)
-    data_certificates.append(
-        certificate.certificate_id, STEPS[step], clock.now(), by=By.OFFICE, actor_id=COMMAND,
-        reason_code=reason.ground, note={"text": reason.text}, vault=services().vault,
-    )  # fmt: skip
+    data_certificates.step_in(
+        certificate_id, STEPS[step], reason, clock.now(), actor_id=COMMAND, vault=services().vault
+    )
     db.session.commit()
     click.echo(f"{certificate_id}: {step}. Whoever fetches its list of statuses sees it now.")

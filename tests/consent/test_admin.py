@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import event, select
 
-from consent import cases, clients, endings, lifecycle, power_files
+from consent import cases, certificate_issue, clients, endings, lifecycle, power_files
 from consent.cases import About, CaseKind
 from consent.clients import ClientEvent
 from consent.interventions import OperatorEvent
@@ -27,6 +27,7 @@ from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.identifiers import person_check
 from dataspace.permission import Permission
+from dataspace.spaces import Record
 from tests import factories
 from tests.consent.authority import Authority, entry
 from tests.consent.desk import Desk
@@ -72,7 +73,9 @@ def jwks(**more: Any) -> str:
     return json.dumps({"keys": [jwk.public_jwk(key, kid="k1", alg="ES256") | more]})
 
 
-def concrete(rule: str, world: World, case_id: str = "none") -> str:
+def concrete(rule: str, world: World, case_id: str = "none", certificate_id: str = "none") -> str:
+    record_id = db.session.scalars(select(Record.record_id).order_by(Record.version)).first() or ""
+    rule = rule.replace("<certificate_id>", certificate_id).replace("<record_id>", record_id)
     rule = rule.replace("<consent_id>", world.consent.consent_id).replace("<client_id>", "bank")
     rule = re.sub(r"<int[^>]*:version>", "1", rule.replace("<power_id>", "tax-audit"))
     return "/admin" + rule.replace("<case_id>", case_id).replace("<source_id>", "example")
@@ -182,8 +185,11 @@ def test_no_page_shows_a_record_or_a_holder_in_clear(desk: Desk, world: World, n
     factories.source(now)
     Authority.registered(desk.client, now)
     power_files.enter([entry()], now, actor_id="command", text="")
+    ids = world.consent.consent_id, world.item.item_id
+    certificate = certificate_issue.for_holder(*ids, world.actor, now, registry=factories.registry()).certificate
     db.session.commit()
-    pages = [concrete(rule, world, case.case_id) for method, rule, *_rest in ROUTES if method == "GET"]
+    number = certificate.certificate_id
+    pages = [concrete(rule, world, case.case_id, number) for method, rule, *_rest in ROUTES if method == "GET"]
     for path in pages:
         desk.get(path)
         assert not [s for s in SECRET if s in desk.page], path

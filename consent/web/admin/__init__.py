@@ -2,6 +2,8 @@
 
 routes      every address, on one screen
 consents    find a consent, look at it, revoke it
+certificates  the register of all certificates; freeze, thaw, revoke one
+records     one version of a record: what hangs on it, delete it for good
 clients     the registry: register, change, suspend, reinstate
 invitations initial access tokens: issue, see who used which, revoke
 client_options  the form for what a client has registered beyond who it is

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from flask import render_template
+from flask import render_template, url_for
 from flask_babel import format_date, get_locale, to_user_timezone
 from flask_babel import gettext as _
 from sqlalchemy import Row
@@ -53,11 +53,20 @@ def _line(row: Row[Any], known: dict[str, Masked], names: dict[str, dict[str, st
         "text": text,
         "tone": tone,
         "consent_id": row.subject if row.source == "consent" else "",
+        "page": _page(row),
+        "subject": row.subject,
         "client_id": row.client_id,
         "client": plain(in_language(client, str(get_locale()))) if client else "",
         "who": labels.actor(row.actor_id, None, known),
         "note": " · ".join(filter(None, reason)),
     }
+
+
+def _page(row: Row[Any]) -> str:
+    """The page of the certificate or the record that something was done to; empty for anything else."""
+    if row.kind.startswith("certificate:"):
+        return url_for("admin.certificate", certificate_id=row.subject)
+    return url_for("admin.record", record_id=row.subject) if row.kind == "record:erased" else ""
 
 
 def _charts(now: dt.datetime) -> list[tuple[str, list[tuple[str, int]]]]:

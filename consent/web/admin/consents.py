@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 from sqlalchemy import Row
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import endings, history, interventions, lifecycle, pauses, supervision
+from consent import data_certificates, endings, history, interventions, lifecycle, pauses, supervision
 from consent.interventions import Ground, ReasonMissing
 from consent.records import TRANSITIONS, Consent, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
@@ -20,7 +20,7 @@ from consent.web.admin import labels, lists
 from consent.web.context import registry
 from consent.web.days import between
 from consent.web.freshness import FRESH
-from dataspace import accesses, catalogue, clock, holders, identifiers
+from dataspace import accesses, catalogue, clock, holders, identifiers, lineage
 from dataspace.accesses import Wanted
 from dataspace.catalogue import in_language
 from dataspace.db import db
@@ -64,7 +64,7 @@ def index() -> str:
         links=lists.links("admin.index", page, filters),
         export=lists.address("admin.export", filters),
         filters=filters,
-        holder=_describe(known.get(filters["holder"])),
+        holder=labels.described(known.get(filters["holder"])),
         states=[(state.value, str(words.STATES[state])) for state in SHOWN_STATES],
     )
 
@@ -78,6 +78,9 @@ def find() -> AnyResponse:
         return _find_holder(identifier, now)
     if text and supervision.overview(text) is not None:
         return redirect(url_for("admin.consent", consent_id=text), 303)
+    page = _by_number(text)
+    if page:
+        return redirect(page, 303)
     if text and supervision.has_reference(text):
         return redirect(url_for("admin.index", reference=text), 303)
     return _find_client(text)
@@ -214,6 +217,20 @@ def _find_holder(identifier: Identifier, now: dt.datetime) -> AnyResponse:
     return redirect(url_for("admin.index", holder=holder.holder_id), 303)
 
 
+def _by_number(text: str) -> str:
+    """The page of a certificate, of a version of a record, of a delivery; empty when there is none of this number."""
+    try:
+        if text.startswith("crt_"):
+            return url_for("admin.certificate", certificate_id=data_certificates.get(text).certificate_id)
+        if text.startswith("rec_"):
+            return url_for("admin.record", record_id=lineage.origin(text).record.record_id)
+        if text.startswith("dlv_"):
+            return url_for("admin.delivery", number=lineage.delivery(text).delivery_id)
+    except NotFound:
+        pass
+    return ""
+
+
 def _find_client(text: str) -> AnyResponse:
     found = supervision.client_list(text, "", 1) if text else None
     if found is None or not found.rows:
@@ -226,10 +243,6 @@ def _find_client(text: str) -> AnyResponse:
     return redirect(url_for("admin.clients", q=shared), 303)
 
 
-def _describe(holder: Masked | None) -> str:
-    return f"{holder.name} · {holder.identifier}" if holder else ""
-
-
 def _line(row: Row[Any], known: dict[str, Masked], now: dt.datetime) -> Line:
     locale = str(get_locale())
     label, tone = words.standing(why_inactive(row, now))
@@ -238,7 +251,7 @@ def _line(row: Row[Any], known: dict[str, Masked], now: dt.datetime) -> Line:
         client_id=row.client_id,
         client=plain(in_language(row.legal_name, locale)),
         purpose=plain(in_language(row.purpose_text, locale)),
-        holder=_describe(known.get(row.holder_id)),
+        holder=labels.described(known.get(row.holder_id)),
         label=label,
         tone=tone,
         created_at=row.created_at,

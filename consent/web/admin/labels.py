@@ -49,6 +49,9 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "holder:died": (lazy_gettext("A death was written down"), "danger"),
     "holder:alive": (lazy_gettext("A death was written down by mistake"), "caution"),
     "record:erased": (lazy_gettext("A record was deleted for good"), "danger"),
+    "certificate:frozen": (lazy_gettext("A certificate was frozen"), "caution"),
+    "certificate:thawed": (lazy_gettext("A certificate can be used again"), "good"),
+    "certificate:revoked": (lazy_gettext("A certificate was revoked for good"), "danger"),
     "space:erased": (lazy_gettext("A whole space was deleted"), "danger"),
     "space:kept": (lazy_gettext("Deleting a space was refused"), ""),
     "evidence:packed": (lazy_gettext("A package of evidence about an authorization was made"), ""),
@@ -130,6 +133,11 @@ def refusal(reason: str | None) -> str:
 def people(person_ids: Iterable[str | None]) -> dict[str, Masked]:
     """Everybody who is named on a page, masked, in one statement."""
     return supervision.masked((p for p in person_ids if p and p != COMMAND), vault=services().vault)
+
+
+def described(holder: Masked | None) -> str:
+    """A masked holder in one line; empty for none, and for one whose key was destroyed."""
+    return f"{holder.name} · {holder.identifier}" if holder else ""
 
 
 def actor(person_id: str | None, capacity: str | None, known: dict[str, Masked]) -> str:
