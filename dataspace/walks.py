@@ -9,6 +9,7 @@ Nothing is stored: a cursor is sealed, so that nobody can make one, see into it 
 """
 
 import datetime as dt
+import functools
 import hashlib
 import hmac
 from dataclasses import asdict, dataclass, replace
@@ -71,7 +72,11 @@ class Cursors:
     """Makes and reads cursors. Every process that has the settings reads those of the others."""
 
     def __init__(self, secret: str) -> None:
-        self._key = hmac.digest(secret.encode(), b"cursors of the data API", hashlib.sha256)
+        self._secret = secret
+
+    @functools.cached_property
+    def _key(self) -> bytes:
+        return hmac.digest(self._secret.encode(), b"cursors of the data API", hashlib.sha256)
 
     def of(self, walk: Walk) -> str:
         """A cursor for the next page."""

@@ -22,11 +22,13 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 import sqlalchemy as sa
+import verify_log
 from flask import Flask
 from flask.testing import FlaskClient
 from jinja2 import FileSystemBytecodeCache
 
 from consent import keys
+from consent.evidence import EvidenceLog
 from dataspace import clock
 from dataspace.db import db
 from dataspace.settings import Settings
@@ -162,9 +164,14 @@ def engines() -> Iterator[dict[str, sa.Engine]]:
 
 @pytest.fixture
 def app(
-    settings: Settings, compiled_templates: FileSystemBytecodeCache, engines: dict[str, sa.Engine]
-) -> Iterator[Flask]:
-    """The whole application on an empty database, inside an application context."""
+    request: pytest.FixtureRequest, settings: Settings, compiled_templates: FileSystemBytecodeCache,
+    engines: dict[str, sa.Engine],
+) -> Iterator[Flask]:  # fmt: skip
+    """The whole application on an empty database, inside an application context.
+
+    After the test a stranger's program reads its log of evidence over, every tile of it; a test that has damaged the
+    log on purpose says so by ``damages_log``.
+    """
     app = create_app(settings)
     app.jinja_env.bytecode_cache = compiled_templates
     app.config["TESTING"] = False  # errors go through our handlers, as in production
@@ -175,9 +182,19 @@ def app(
         db.engines[None] = engine.execution_options()  # type: ignore[index]
         yield app
         db.session.remove()
+        if not request.node.get_closest_marker("damages_log"):
+            _read_log_over(app)
+        db.session.remove()
     for thread in threading.enumerate():
         if thread.name.startswith("messenger-"):  # what it still has to write is none of the next test's business
             thread.join()
+
+
+def _read_log_over(app: Flask) -> None:
+    """Raises Refused when what a test has left behind does not lead to the head that is signed."""
+    if db.session.scalar(sa.select(EvidenceLog.size)):
+        stranger = app.test_client()
+        verify_log.check_log(lambda path: stranger.get(f"/log/{path}").data, stranger.get("/log/key").text)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The models and the migrations say the same, on both databases."""
 
+import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -21,6 +22,7 @@ def test_migrations_make_what_the_models_say(app: Flask) -> None:
     assert differences() == []
 
 
+@pytest.mark.damages_log
 def test_the_first_migration_can_be_taken_back(app: Flask) -> None:
     db.drop_all()
     upgrade(directory="migrations")

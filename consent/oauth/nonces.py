@@ -6,6 +6,7 @@ and nobody else can make one.
 """
 
 import datetime as dt
+import functools
 import hashlib
 import hmac
 
@@ -39,7 +40,7 @@ class Nonces:
         return any(hmac.compare_digest(self._at(window + step), unverified_nonce) for step in ACCEPTED)
 
     def _at(self, window: int) -> str:
-        return jwk.b64encode(hmac.digest(self._key, window.to_bytes(8), hashlib.sha256)[:16])
+        return _nonce(self._key, window)
 
 
 def of_authorization_server(settings: Settings) -> Nonces:
@@ -50,6 +51,11 @@ def of_authorization_server(settings: Settings) -> Nonces:
 def of_resource_server(settings: Settings) -> Nonces:
     """RFC 9449 section 9: the data API, userinfo, grant management."""
     return Nonces(settings.secret_key, server="resource server", required=settings.dpop_nonce == "required")
+
+
+@functools.lru_cache(maxsize=16)  # every answer of a minute carries the same one
+def _nonce(key: bytes, window: int) -> str:
+    return jwk.b64encode(hmac.digest(key, window.to_bytes(8), hashlib.sha256)[:16])
 
 
 def _window(now: dt.datetime) -> int:

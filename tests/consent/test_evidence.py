@@ -350,6 +350,7 @@ def altered(tiles: dict[tuple[int, int], bytes]) -> None:
 
 
 @pytest.mark.parametrize("damage", [cut, cut_within, lost, reordered, entries_reordered, altered])
+@pytest.mark.damages_log
 def test_nothing_is_signed_over_damaged_tiles(damage: Callable[..., None], app: Flask) -> None:
     append(300)
     sequence()
@@ -363,6 +364,7 @@ def test_nothing_is_signed_over_damaged_tiles(damage: Callable[..., None], app: 
     assert waiting() == 2
 
 
+@pytest.mark.damages_log
 def test_nothing_is_signed_over_rows_from_earlier(app: Flask) -> None:
     append(300)
     sequence()
@@ -376,6 +378,7 @@ def test_nothing_is_signed_over_rows_from_earlier(app: Flask) -> None:
     assert (evidence.head().size, waiting()) == (310, 2)
 
 
+@pytest.mark.damages_log
 def test_a_database_that_was_set_back_signs_nothing_more(app: Flask, tmp_path: Path) -> None:
     files = LogFiles(tmp_path / "log")
     append(300)
