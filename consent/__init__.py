@@ -18,7 +18,7 @@ purposes      what a client is registered to ask, why, and the caps on it
 asks          what a holder is asked, complete
 admission     over-asking is refused: what a request asks becomes what the holder will be asked
 terms         what one request asks, parsed from authorization_details
-archives      a signed copy of everything in a space, made in pieces; archive_parts: what is in it
+archives      signed files made in pieces, as a copy of everything in a space; archive_parts: what is in that
 erasures      deleting a whole space: asked for, put off, decided, done by destroying its key
 record_erasures  deleting one record: what goes with it, and what is written down
 deaths        a holder has died: the space closes, nothing is deleted

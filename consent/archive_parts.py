@@ -107,7 +107,8 @@ def _row(row: Any, *without: str) -> dict[str, Any]:
     return {name: value.hex() if isinstance(value, bytes) else value for name, value in members.items()}
 
 
-def _columns(model: Any, *without: str) -> list[Any]:
+def columns(model: Any, *without: str) -> list[Any]:
+    """What to select for :func:`pages`, which must not hold whole rows of a session."""
     return [getattr(model, c.name) for c in table_of(model).columns if c.name not in without]
 
 
@@ -119,16 +120,16 @@ def _holder(holder: Holder, key: bytes) -> bytes:
 
 def _mandates(holder_id: str) -> Iterator[dict[str, Any]]:
     mine = or_(Mandate.principal_id == holder_id, Mandate.agent_id == holder_id)
-    return (_row(row) for row in pages(select(*_columns(Mandate)).where(mine), Mandate.mandate_id))
+    return (_row(row) for row in pages(select(*columns(Mandate)).where(mine), Mandate.mandate_id))
 
 
 def _passkeys(holder_id: str) -> Iterator[dict[str, Any]]:
-    mine = select(*_columns(Passkey, "credential_id", "public_key", "sign_count")).where(Passkey.person_id == holder_id)
+    mine = select(*columns(Passkey, "credential_id", "public_key", "sign_count")).where(Passkey.person_id == holder_id)
     return (_row(row) for row in pages(mine, Passkey.passkey_id))
 
 
 def _signins(holder_id: str) -> Iterator[dict[str, Any]]:
-    mine = select(*_columns(SignIn, "secret_digest")).where(SignIn.person_id == holder_id)
+    mine = select(*columns(SignIn, "secret_digest")).where(SignIn.person_id == holder_id)
     return (_row(row) for row in pages(mine, SignIn.signin_id))
 
 
@@ -138,18 +139,18 @@ def _mail(space_id: str, vault: Vault) -> dict[str, Any]:
 
 
 def _messages(space_id: str) -> Iterator[dict[str, Any]]:
-    mine = select(*_columns(Message, "once")).where(Message.space_id == space_id)
+    mine = select(*columns(Message, "once")).where(Message.space_id == space_id)
     return (_row(row, "space_id") for row in pages(mine, Message.message_id))
 
 
 def _items(space_id: str) -> Iterator[dict[str, Any]]:
     held = select(Record.item_id, Record.item_version).where(Record.space_id == space_id)
-    mine = select(*_columns(DataItem)).where(tuple_(DataItem.item_id, DataItem.version).in_(held))
+    mine = select(*columns(DataItem)).where(tuple_(DataItem.item_id, DataItem.version).in_(held))
     return (_row(row) for row in pages(mine, DataItem.item_id, DataItem.version))
 
 
 def _records(space_id: str, key: bytes) -> Iterator[dict[str, Any]]:
-    mine = select(*_columns(Record)).where(Record.space_id == space_id, Record.erased_at.is_(None))
+    mine = select(*columns(Record)).where(Record.space_id == space_id, Record.erased_at.is_(None))
     for row in pages(mine, Record.item_id, Record.version):
         content = orjson.loads(unseal(key, row.sealed, identity=row.record_id))
         yield _row(row, "sealed", "space_id") | {"salt": content["salt"], "rows": content["rows"]}
@@ -157,7 +158,7 @@ def _records(space_id: str, key: bytes) -> Iterator[dict[str, Any]]:
 
 def _consents(space_id: str, key: bytes) -> Iterator[dict[str, Any]]:
     """Each with its versions, events and texts as shown; three statements each."""
-    mine = select(*_columns(Consent)).where(Consent.space_id == space_id)
+    mine = select(*columns(Consent)).where(Consent.space_id == space_id)
     for row in pages(mine, Consent.consent_id):
         own: dict[str, list[dict[str, Any]]] = {"versions": [], "events": [], "notices": []}
         for version in _of(ConsentVersion, row.consent_id, ConsentVersion.version):
@@ -172,7 +173,7 @@ def _consents(space_id: str, key: bytes) -> Iterator[dict[str, Any]]:
 
 def _cases(space_id: str, vault: Vault) -> Iterator[dict[str, Any]]:
     """Each with what was written and answered; of an administrator it tells the office, not the person."""
-    for row in pages(select(*_columns(Case)).where(Case.space_id == space_id), Case.case_id):
+    for row in pages(select(*columns(Case)).where(Case.space_id == space_id), Case.case_id):
         steps = cases.steps(db.session.get_one(Case, row.case_id), vault=vault)
         yield _row(row, "space_id", "last_seq") | {"steps": [_event(dataclasses.asdict(step)) for step in steps]}
 
@@ -183,14 +184,14 @@ def _event(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _of(model: Any, consent_id: str, key: Any) -> Any:
-    return db.session.execute(select(*_columns(model)).where(model.consent_id == consent_id).order_by(key)).all()
+    return db.session.execute(select(*columns(model)).where(model.consent_id == consent_id).order_by(key)).all()
 
 
 def _receipts(space_id: str) -> Iterator[Any]:
-    own = select(*_columns(Receipt)).join(Consent, Consent.consent_id == Receipt.consent_id)
+    own = select(*columns(Receipt)).join(Consent, Consent.consent_id == Receipt.consent_id)
     return pages(own.where(Consent.space_id == space_id), Receipt.receipt_id)
 
 
 def _reads(space_id: str) -> Iterator[dict[str, Any]]:
-    mine = select(*_columns(Access)).where(Access.space_id == space_id)
+    mine = select(*columns(Access)).where(Access.space_id == space_id)
     return (_row(row, "space_id") for row in pages(mine, Access.access_id))

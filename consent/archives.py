@@ -1,9 +1,10 @@
-"""Archives: a signed copy of everything in a space and of everything recorded about its use (PIPL article 45).
+"""Archives: signed files that take a while to make, and are kept for a week.
 
-The worker makes one in pieces, each sealed under the key of the space's records, with which it has to go, and committed
-by itself, so that the size of a space is no matter of memory. A worker that dies is followed by another one after
-LEASE, which begins anew under the next attempt; what the first one should still write then finds no place. Erasing the
-space makes every archive unreadable.
+A copy of everything in a space and of everything recorded about its use (PIPL article 45), or what proves one consent
+(:mod:`consent.evidence_package`). The worker makes one in pieces, each committed by itself and sealed under the key of
+the space's records, with which it has to go, so that its size is no matter of memory. A worker that dies is followed by
+another one after LEASE, which begins anew under the next attempt; what the first one should still write then finds no
+place. Erasing the space removes every archive.
 """
 
 import datetime as dt
@@ -11,10 +12,24 @@ import enum
 import hashlib
 import itertools
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, delete, func, or_, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    Text,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import archive_parts, documents, manifests
@@ -25,6 +40,7 @@ from dataspace.db import Model, connection, db, delete_some, new_id, table_of
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
 from dataspace.messages import Group, Notice
+from dataspace.rewrapping import Wrapped
 from dataspace.sealing import seal, unseal
 from dataspace.vault import Vault
 
@@ -55,13 +71,18 @@ class Superseded(Conflict):
 
 
 class Archive(Model):
-    """``done`` of ``total`` rows are written by the ``attempts``-th attempt, which holds it until ``held_until``."""
+    """``done`` of ``total`` rows are written by the ``attempts``-th attempt, which holds it until ``held_until``.
+
+    Of what proves one consent also which, in which capacity it was asked for, and why (an administrator's); it is
+    sealed under a key of its own, for there is evidence of a space that was erased as well.
+    """
 
     __tablename__ = "archives"
     __table_args__ = (
         Index(None, "space_id", "asked_at"),
         Index(None, "state", "held_until"),
         Index(None, "expires_at"),
+        Index(None, "consent_id"),
     )
     archive_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     space_id: Mapped[str] = mapped_column(ForeignKey("data_keys.space_id"))
@@ -76,6 +97,11 @@ class Archive(Model):
     done: Mapped[int] = mapped_column(default=0)
     total: Mapped[int] = mapped_column(default=0)
     size: Mapped[int] = mapped_column(BigInteger, default=0)
+    consent_id: Mapped[str | None] = mapped_column(String(40))
+    capacity: Mapped[str | None] = mapped_column(String(24))
+    reason_code: Mapped[str | None] = mapped_column(String(40))
+    text: Mapped[str | None] = mapped_column(Text)
+    wrapped_key: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     def has_failed(self, now: dt.datetime) -> bool:
         """Whether nobody will try it again."""
@@ -93,6 +119,27 @@ class ArchivePiece(Model):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
+KEYS = Wrapped(Archive, "archive_id", "wrapped_key")
+
+
+class Content(Protocol):
+    """What the worker puts into an archive, and what has to be done once it is there."""
+
+    typ: str  # of the signed list of files
+
+    def count(self) -> int:
+        """How many rows :meth:`parts` will write, about."""
+
+    def parts(self) -> Iterable[Part]:
+        """Every file, in order."""
+
+    def said(self, now: dt.datetime) -> dict[str, Any]:
+        """What the list of files says beside them; asked for when all of them are written."""
+
+    def made(self, digest: str, now: dt.datetime) -> None:
+        """It is ready. ``digest``: SHA-256 of the list of files, in hex."""
+
+
 def may_ask(actor: Actor) -> bool:
     """Whether the person may take out everything in this capacity."""
     return actor.capacity in MAY_ASK
@@ -102,42 +149,66 @@ def ask(actor: Actor, language: str, now: dt.datetime) -> Archive:
     """Ask for an archive of the actor's space, with texts in ``language``. Raises NotAllowed, ArchiveLimit."""
     if not may_ask(actor):
         raise NotAllowed("only who decides alone takes out everything")
-    # The lock of the head of the space: of two who ask at once the second sees the first one's.
-    connection().execute(archive_parts.hold_space(actor.space_id))
-    known = of_space(actor.space_id)
-    lately = [one for one in known if one.asked_at > now - dt.timedelta(days=1)]
-    waiting = [one for one in known if one.state == ArchiveState.WAITING and not one.has_failed(now)]
-    if waiting or len(lately) >= A_DAY:
-        raise ArchiveLimit("one waits already, or too many lately")
-    archive = Archive(
-        archive_id=new_id("arc"), space_id=actor.space_id, person_id=actor.person_id, language=language,
-        state=ArchiveState.WAITING, asked_at=now, expires_at=now + KEPT, attempts=0, done=0, total=0, size=0,
-    )  # fmt: skip
-    db.session.add(archive)
+    hold(actor.space_id)
+    demand_room(of_space(actor.space_id), now)
+    archive = new(actor.space_id, actor.person_id, language, now, archive_id=new_id("arc"))
     messages.send(actor.space_id, Notice.ARCHIVE_ASKED, Group.SECURITY, now, about=archive.archive_id)
     db.session.flush()
     return archive
 
 
+def hold(space_id: str) -> None:
+    """The lock of the head of the space: of two who ask at once the second sees the first one's."""
+    connection().execute(archive_parts.hold_space(space_id))
+
+
+def demand_room(known: Sequence[Archive], now: dt.datetime) -> None:
+    """Raises ArchiveLimit when, of the ``known`` ones, one is being made, or enough were asked for today."""
+    lately = [one for one in known if one.asked_at > now - dt.timedelta(days=1)]
+    waiting = [one for one in known if one.state == ArchiveState.WAITING and not one.has_failed(now)]
+    if waiting or len(lately) >= A_DAY:
+        raise ArchiveLimit("one waits already, or too many lately")
+
+
+def new(space_id: str, person_id: str, language: str, now: dt.datetime, **more: Any) -> Archive:
+    """One that waits for the worker. ``more``: its id, and what is kept of what it is about."""
+    archive = Archive(
+        space_id=space_id, person_id=person_id, language=language, state=ArchiveState.WAITING, asked_at=now,
+        expires_at=now + KEPT, attempts=0, done=0, total=0, size=0, **more,
+    )  # fmt: skip
+    db.session.add(archive)
+    return archive
+
+
 def of_space(space_id: str) -> list[Archive]:
-    """The archives of a space, newest first."""
-    mine = select(Archive).where(Archive.space_id == space_id).order_by(Archive.asked_at.desc())
-    return list(db.session.scalars(mine.execution_options(populate_existing=True)))
+    """The copies of everything in a space, newest first."""
+    return find(copies_of(space_id))
+
+
+def copies_of(space_id: str) -> ColumnElement[bool]:
+    """Which archives hold what is in a space."""
+    return and_(Archive.space_id == space_id, Archive.consent_id.is_(None))
+
+
+def find(*where: Any) -> list[Archive]:
+    """Newest first, as they are now."""
+    query = select(Archive).where(*where).order_by(Archive.asked_at.desc(), Archive.archive_id)
+    return list(db.session.scalars(query.execution_options(populate_existing=True)))
 
 
 def get(archive_id: str, actor: Actor) -> Archive:
-    """An archive of the actor's space. Raises NotFound, NotAllowed."""
+    """A copy of everything in the actor's space. Raises NotFound, NotAllowed."""
     if not may_ask(actor):
         raise NotAllowed("only who decides alone takes out everything")
     archive = db.session.get(Archive, archive_id)
-    if archive is None or archive.space_id != actor.space_id:
+    if archive is None or archive.space_id != actor.space_id or archive.consent_id is not None:
         raise NotFound("no archive of this space")
     return archive
 
 
-def discard(archive_id: str, actor: Actor) -> None:
-    """Remove an archive and all its pieces at once. Raises NotFound, NotAllowed."""
-    db.session.delete(get(archive_id, actor))
+def discard(archive: Archive) -> None:
+    """Remove an archive and all its pieces at once."""
+    db.session.delete(archive)
     db.session.flush()
 
 
@@ -145,10 +216,17 @@ def read(archive: Archive, now: dt.datetime, *, vault: Vault) -> Iterator[bytes]
     """The file, piece by piece. Raises NotFound before the first piece when it is not ready, or over."""
     if archive.state != ArchiveState.READY or archive.expires_at <= now:
         raise NotFound("not ready, or not kept any more")
-    archive_id, attempt, key = archive.archive_id, archive.attempts, vault.records_key(archive.space_id)
+    archive_id, attempt, key = archive.archive_id, archive.attempts, _key(archive, vault)
     mine = (ArchivePiece.archive_id == archive_id, ArchivePiece.attempt == attempt)
     count = db.session.scalar(select(func.count()).where(*mine)) or 0
     return (_piece(archive_id, attempt, number, key) for number in range(count))
+
+
+def _key(archive: Archive, vault: Vault) -> bytes:
+    """What it is sealed under. Raises Unreadable: the space was erased, or the key of its records changed."""
+    if archive.wrapped_key is None:
+        return vault.records_key(archive.space_id)
+    return vault.unwrap(archive.wrapped_key, identity=archive.archive_id)
 
 
 def _piece(archive_id: str, attempt: int, number: int, key: bytes) -> bytes:
@@ -184,30 +262,52 @@ def claim(now: dt.datetime) -> Archive | None:
     return db.session.get_one(Archive, archive_id, populate_existing=True)
 
 
-def write(
-    archive: Archive, clock: Callable[[], dt.datetime], *, registry: Registry, readable: Readable
-) -> Iterator[int]:
+def write(archive: Archive, clock: Callable[[], dt.datetime], content: Content, *, registry: Registry) -> Iterator[int]:
     """Write a claimed archive; yields after each piece, for the caller to commit.
 
     ``clock``: the time, for it takes a while. Raises Superseded, Unreadable (the space was erased), NoKey.
     """
-    space_id, language = archive.space_id, archive.language
-    spool = _Spool(archive, clock, registry.vault.records_key(space_id))
-    spool.total = archive_parts.count(space_id)
+    spool = _Spool(archive, clock, _key(archive, registry.vault))
+    spool.total = content.count()
     yield from spool.save()
     files: dict[str, dict[str, Any]] = {}
     with zipfile.ZipFile(spool, "w", zipfile.ZIP_DEFLATED) as file:  # type: ignore[call-overload]
-        made = readable(space_id, language, registry.vault), archive_parts.parts(space_id, registry.vault)
-        for part in itertools.chain.from_iterable(made):  # one after the other: each is read as it is written
+        for part in content.parts():
             yield from _add(file, part, files, spool)
-        said = {
-            "schema": SCHEMA, "archive_id": spool.archive_id, "issuer": registry.issuer, "space_id": space_id,
-            "made_at": documents.stamp(clock()),
-        }  # fmt: skip
-        for name, content in manifests.signed(said, files, clock(), typ=TYP, registry=registry):
-            file.writestr(manifests.entry(name, clock()), content)
+        lists = dict(manifests.signed(content.said(clock()), files, clock(), typ=content.typ, registry=registry))
+        for name, text in lists.items():
+            file.writestr(manifests.entry(name, clock()), text)
     yield from spool.save(last=True)
-    _finish(spool, clock())
+    now = clock()
+    spool.finish(now)
+    content.made(manifests.line(lists[manifests.LIST])["sha256"], now)
+
+
+class Everything:
+    """The content of a copy of everything in a space."""
+
+    typ = TYP
+
+    def __init__(self, archive: Archive, readable: Readable, *, registry: Registry) -> None:
+        self._archive_id, self._space_id, self._language = archive.archive_id, archive.space_id, archive.language
+        self._readable, self._registry = readable, registry
+
+    def count(self) -> int:
+        return archive_parts.count(self._space_id)
+
+    def parts(self) -> Iterable[Part]:
+        vault = self._registry.vault
+        made = self._readable(self._space_id, self._language, vault), archive_parts.parts(self._space_id, vault)
+        return itertools.chain.from_iterable(made)  # one after the other: each is read as it is written
+
+    def said(self, now: dt.datetime) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA, "archive_id": self._archive_id, "issuer": self._registry.issuer,
+            "space_id": self._space_id, "made_at": documents.stamp(now),
+        }  # fmt: skip
+
+    def made(self, digest: str, now: dt.datetime) -> None:  # noqa: ARG002 - nobody asks for it later
+        messages.send(self._space_id, Notice.ARCHIVE_READY, Group.SECURITY, now, about=self._archive_id)
 
 
 def _add(file: zipfile.ZipFile, part: Part, files: dict[str, dict[str, Any]], spool: "_Spool") -> Iterator[int]:
@@ -222,17 +322,11 @@ def _add(file: zipfile.ZipFile, part: Part, files: dict[str, dict[str, Any]], sp
     files[part.name] = {"sha256": digest.hexdigest(), "size": size}
 
 
-def _finish(spool: "_Spool", now: dt.datetime) -> None:
-    done = {"state": ArchiveState.READY, "ready_at": now, "expires_at": now + KEPT, "held_until": None}
-    spool.update(done | {"done": spool.total, "size": spool.size})
-    messages.send(spool.space_id, Notice.ARCHIVE_READY, Group.SECURITY, now, about=spool.archive_id)
-
-
 class _Spool:
     """The file that a zip is written to: it only ever goes on, and is put away in pieces."""
 
     def __init__(self, archive: Archive, clock: Callable[[], dt.datetime], key: bytes) -> None:
-        self.archive_id, self.space_id, self.attempt = archive.archive_id, archive.space_id, archive.attempts
+        self.archive_id, self.attempt = archive.archive_id, archive.attempts
         self.clock, self._key = clock, key
         self._waiting = bytearray()
         self._number = self.size = self.done = self.total = 0
@@ -263,6 +357,11 @@ class _Spool:
         row = {"archive_id": self.archive_id, "attempt": self.attempt, "number": self._number, "sealed": sealed}
         connection().execute(table_of(ArchivePiece).insert(), row)
         self._number, self.size = self._number + 1, self.size + len(piece)
+
+    def finish(self, now: dt.datetime) -> None:
+        """All of it is there. Raises Superseded."""
+        done = {"state": ArchiveState.READY, "ready_at": now, "expires_at": now + KEPT, "held_until": None}
+        self.update(done | {"done": self.total, "size": self.size})
 
     def update(self, values: dict[str, Any]) -> None:
         """Renew the lease and say how far we are. Raises Superseded when it is not ours any more."""

@@ -8,8 +8,9 @@ grow at their end: every partial tile that a reader may ask for is the beginning
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -214,14 +215,36 @@ def positions(some: Iterable[Entry]) -> dict[bytes, int]:
 def proof_of(entry: Entry) -> Proof:
     """The proof of an entry, under the newest cosigned head that covers it, or else under the newest of all.
 
-    Three statements. Raises NotYet.
+    Raises NotYet.
+    """
+    found = proofs_of([entry]).get(entry.key)
+    if found is None:
+        raise NotYet("not in the log")
+    return found
+
+
+def proofs_of(wanted: Sequence[Entry]) -> dict[bytes, Proof]:
+    """The proofs of many entries by their keys, without those that are not in the log yet.
+
+    Three statements. Raises NotYet without a log, LogBroken.
     """
     log, by_witnesses = _heads()
     table = table_of(EvidencePosition).c
-    index = connection().scalar(select(table.position).where(table.key == entry.key))
-    if index is None or index >= log.size:
-        raise NotYet("not in the log")
-    return proof_at(index, by_witnesses if by_witnesses is not None and index < by_witnesses.size else log)
+    rows = connection().execute(
+        select(table.key, table.position).where(
+            table.key.in_([entry.key for entry in wanted]), table.position < log.size
+        )
+    )
+    placed = {
+        key: (index, by_witnesses if by_witnesses is not None and index < by_witnesses.size else log)
+        for key, index in rows
+    }
+    ranges = {key: merkle.inclusion_ranges(index, under.size) for key, (index, under) in placed.items()}
+    hashes = iter(_hashes(list(chain.from_iterable(ranges.values()))))
+    return {
+        key: Proof(index=index, hashes=list(islice(hashes, len(ranges[key]))), note=under.note)
+        for key, (index, under) in placed.items()
+    }
 
 
 def proof_at(index: int, log: Head) -> Proof:
@@ -232,10 +255,23 @@ def proof_at(index: int, log: Head) -> Proof:
     return Proof(index=index, hashes=_hashes(ranges), note=log.note)
 
 
-def shown(entry: Entry) -> dict[str, str | dict[str, Any]]:
+def shown(entry: Entry) -> dict[str, Any]:
     """What whoever holds the thing can prove to anybody: {entry, statement, salt, proof}. Raises NotYet."""
-    proof = proof_of(entry).text
-    return {"entry": entry.digest.hex(), "statement": entry.statement, "salt": entry.salt.hex(), "proof": proof}
+    return _shown(entry, proof_of(entry))
+
+
+def shown_by_now(wanted: Sequence[Entry]) -> dict[bytes, dict[str, Any]]:
+    """The same of many, by their keys; ``proof`` None where there is none yet, or the log stands still."""
+    try:
+        proofs = proofs_of(wanted)
+    except (NotYet, LogBroken):
+        proofs = {}
+    return {entry.key: _shown(entry, proofs.get(entry.key)) for entry in wanted}
+
+
+def _shown(entry: Entry, proof: Proof | None) -> dict[str, Any]:
+    text = proof.text if proof is not None else None
+    return {"entry": entry.digest.hex(), "statement": entry.statement, "salt": entry.salt.hex(), "proof": text}
 
 
 def consistency(old: int, size: int) -> list[bytes]:

@@ -1,24 +1,24 @@
 """Evidence packages: everything that proves one consent, for a court, as one archive that is checked without us.
 
 The signed versions, the text as it was shown, every event, receipt and read with its statement, salt and proof from the
-log, the keys, the log's own key and newest checkpoint, and the programs that check all of it. That one was made, by
-whom and why, is itself written down, entered in the log of evidence and told to the holder.
+log, the keys, the log's own key and newest checkpoint, and the programs that check all of it. The worker makes it as it
+makes archives, with all reads, however many. That one was made, by whom and why, is itself written down, entered in the
+log of evidence and told to the holder.
 """
 
 import datetime as dt
-import hashlib
-import io
 import json
-import zipfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, func, select
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, func, not_, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent import documents, evidence, interventions, manifests, programs, receipts
-from consent.evidence import LogBroken, NotYet
+from consent import archives, documents, evidence, interventions, programs, receipts
+from consent.archive_parts import Part, columns, pages
+from consent.archives import Archive
 from consent.history import Registry
 from consent.interventions import Stated
 from consent.keys import KeyUse
@@ -28,15 +28,15 @@ from dataspace import accesses, entries, jose, messages
 from dataspace.accesses import Access
 from dataspace.db import Model, db, new_id
 from dataspace.entries import Entry
-from dataspace.errors import DomainError
+from dataspace.errors import DomainError, NotFound
 from dataspace.mandates import Actor, Capacity
 from dataspace.messages import Group, Notice
 from dataspace.sealing import Unreadable, unseal
 from dataspace.vault import Vault
 
-SCHEMA, TYP = "gd-dsa-evidence-package/1", "dsa-evidence-package+json"
-READS = 1000  # at most: the newest; the list of files says how many there are
-Guide = Callable[[dict[str, Any]], bytes]  # what the list says -> how to check, for people
+SCHEMA, TYP = "gd-dsa-evidence-package/2", "dsa-evidence-package+json"
+READS = 500  # in a file, and proven at once
+Guide = Callable[[dict[str, Any]], bytes]  # which package of what, made when -> how to check, for people
 
 
 class NothingDecided(DomainError):
@@ -63,44 +63,55 @@ class EvidencePackage(Model):
     salt: Mapped[bytes] = mapped_column(LargeBinary(entries.SALT))  # of its entry in the log of evidence
 
 
-@dataclass(frozen=True, kw_only=True)
-class Made:
-    """A package as it leaves."""
+def ask(
+    consent: Consent, actor: Actor, language: str, now: dt.datetime, *, why: Stated | None, registry: Registry
+) -> Archive:
+    """Ask for the package of a consent. ``why``: of an administrator, who has to have a reason.
 
-    package_id: str
-    content: bytes
-
-
-def make(
-    consent: Consent, actor: Actor, now: dt.datetime, *, why: Stated | None, guide: Guide, registry: Registry
-) -> Made:
-    """Make the package of a consent. ``why``: of an administrator. The caller commits before it leaves.
-
-    Raises NothingDecided, NoKey.
+    Raises NothingDecided, NotYet (there is no log), ArchiveLimit.
     """
     if consent.version == 0:
         raise NothingDecided
+    evidence.head()
+    archives.hold(consent.space_id)
+    by_office = actor.capacity == Capacity.ADMINISTRATOR
+    archives.demand_room(files_of(consent.consent_id, by_office=by_office), now)
     package_id = new_id("evp")
-    total = db.session.scalar(select(func.count()).where(Access.consent_id == consent.consent_id)) or 0
-    said = {
-        "schema": SCHEMA,
-        "package_id": package_id,
-        "issuer": registry.issuer,
-        "consent_id": consent.consent_id,
-        "made_at": documents.stamp(now),
-        "made_by": {
-            "capacity": actor.capacity.value,
-            "reason_code": why.ground.value if why else None,
-            "text": why.text if why else "",
-        },
-        "reads": {"total": total, "included": min(total, READS)},
-    }
-    contents = dict(_files(consent, now, registry))
-    contents = {"HOW-TO-CHECK.txt": guide(said)} | contents
-    lines = {name: manifests.line(content) for name, content in contents.items()}
-    listed = dict(manifests.signed(said, lines, now, typ=TYP, registry=registry))
-    _note(consent, actor, now, why, package_id, hashlib.sha256(listed["manifest.json"]).hexdigest())
-    return Made(package_id=package_id, content=_zip(contents | listed, now))
+    archive = archives.new(
+        consent.space_id, actor.person_id, language, now, archive_id=package_id, consent_id=consent.consent_id,
+        capacity=actor.capacity.value, reason_code=why.ground.value if why else None, text=why.text if why else "",
+        wrapped_key=registry.vault.wrap(secrets.token_bytes(32), identity=package_id),
+    )  # fmt: skip
+    if by_office and why is not None:
+        interventions.note(
+            "evidence:packed", now, actor_id=actor.person_id, subject=consent.holder_id, reason_code=why.ground,
+            text=why.text,
+        )  # fmt: skip
+    db.session.flush()
+    return archive
+
+
+def files_of(consent_id: str, *, by_office: bool) -> list[Archive]:
+    """What is being made or kept of the packages of a consent, newest first: the holder's, or administration's."""
+    office = Archive.capacity == Capacity.ADMINISTRATOR
+    return archives.find(Archive.consent_id == consent_id, office if by_office else not_(office))
+
+
+def get(package_id: str, consent_id: str, actor: Actor) -> Archive:
+    """A package of a consent of the actor's own space, or, of an administrator, that he has asked for himself.
+
+    Raises NotFound.
+    """
+    archive = db.session.get(Archive, package_id)
+    if archive is None or archive.consent_id != consent_id:
+        raise NotFound("no package of this consent")
+    if archive.capacity == Capacity.ADMINISTRATOR:
+        mine = actor.capacity == Capacity.ADMINISTRATOR and archive.person_id == actor.person_id
+    else:
+        mine = actor.capacity != Capacity.ADMINISTRATOR and archive.space_id == actor.space_id
+    if not mine:
+        raise NotFound("somebody else's")
+    return archive
 
 
 def of_consent(consent_id: str) -> list[EvidencePackage]:
@@ -116,26 +127,63 @@ def entry_of(package: EvidencePackage) -> Entry:
     return Entry.of("evidence_package", package.made_at, package.salt, **about)
 
 
-def _note(consent: Consent, actor: Actor, now: dt.datetime, why: Stated | None, package_id: str, digest: str) -> None:
-    """Write down that it was made, in the log too; tell the holder, whoever made it."""
-    package = EvidencePackage(
-        package_id=package_id, consent_id=consent.consent_id, made_at=now, person_id=actor.person_id,
-        capacity=actor.capacity.value, reason_code=why.ground.value if why else None, text=why.text if why else "",
-        digest=digest, salt=entries.new_salt(),
-    )  # fmt: skip
-    db.session.add(package)
-    entries.append(entry_of(package))
-    messages.send(consent.space_id, Notice.EVIDENCE_PACKED, Group.SECURITY, now, about=consent.consent_id)
-    if actor.capacity == Capacity.ADMINISTRATOR and why is not None:
-        interventions.note(
-            "evidence:packed", now, actor_id=actor.person_id, subject=consent.holder_id, reason_code=why.ground,
-            text=why.text,
+class Package:
+    """The content of a package, for :func:`consent.archives.write`."""
+
+    typ = TYP
+
+    def __init__(self, archive: Archive, guide: Guide, now: dt.datetime, *, registry: Registry) -> None:
+        self._consent = db.session.get_one(Consent, archive.consent_id)
+        self._by = {"capacity": archive.capacity, "reason_code": archive.reason_code, "text": archive.text}
+        self._person_id, self._guide, self._registry, self._now = archive.person_id, guide, registry, now
+        self._named = {
+            "package_id": archive.archive_id, "consent_id": archive.consent_id, "issuer": registry.issuer,
+            "made_at": documents.stamp(now),
+        }  # fmt: skip
+        self._reads = 0
+
+    def count(self) -> int:
+        mine = select(func.count()).where(*self._of(Access))
+        return db.session.scalar(mine) or 0
+
+    def parts(self) -> Iterator[Part]:
+        yield Part("HOW-TO-CHECK.txt", [self._guide(self._named)])
+        for name, content in _decided(self._consent, self._registry.vault):
+            yield Part(name, [content])
+        rows = pages(select(*columns(Access)).where(*self._of(Access)), Access.access_id)
+        for number, some in enumerate(iter(lambda: list(islice(rows, READS)), []), 1):
+            yield Part(f"reads/{number:05}.jsonl", _reads(some), 1)
+            self._reads += len(some)
+        log = evidence.head()
+        yield Part("log/checkpoint", [(evidence.cosigned() or log).note])
+        yield Part("log/key", [f"{log.verifier}\n".encode()])
+        yield Part("keys.json", [_json(self._registry.keyring.public_jwk_set(self._now, purpose=KeyUse.RECORDS))])
+        for name, content in programs.sources().items():
+            yield Part(f"programs/{name}", [content])
+
+    def said(self, now: dt.datetime) -> dict[str, Any]:  # noqa: ARG002 - it says when it was begun, as the guide does
+        return self._named | {"schema": SCHEMA, "made_by": self._by, "reads": self._reads}
+
+    def made(self, digest: str, now: dt.datetime) -> None:
+        """Write down that it was made, in the log too; tell the holder, whoever made it."""
+        consent = self._consent
+        package = EvidencePackage(
+            package_id=self._named["package_id"], consent_id=consent.consent_id, made_at=now,
+            person_id=self._person_id, **self._by, digest=digest, salt=entries.new_salt(),
         )  # fmt: skip
-    db.session.flush()
+        db.session.add(package)
+        entries.append(entry_of(package))
+        messages.send(consent.space_id, Notice.EVIDENCE_PACKED, Group.SECURITY, now, about=consent.consent_id)
+        db.session.flush()
+
+    def _of(self, model: type[Access]) -> tuple[Any, Any]:
+        # By its space as well, for an index that has the lines of a space in their order.
+        return model.space_id == self._consent.space_id, model.consent_id == self._consent.consent_id
 
 
-def _files(consent: Consent, now: dt.datetime, registry: Registry) -> Iterator[tuple[str, bytes]]:
-    consent_id, vault = consent.consent_id, registry.vault
+def _decided(consent: Consent, vault: Vault) -> Iterator[tuple[str, bytes]]:
+    """What was decided and what it led to: few files, whatever was read."""
+    consent_id = consent.consent_id
     for version in _of(ConsentVersion, consent_id, ConsentVersion.version):
         yield (
             f"versions/{version.version}.json",
@@ -150,15 +198,15 @@ def _files(consent: Consent, now: dt.datetime, registry: Registry) -> Iterator[t
         except Unreadable:  # the space was erased: what is left is the log
             continue
         yield f"receipts/{receipt.receipt_id}.json", signed.file_with(receipts.evidence_of(receipt))
-    newest = select(Access).where(Access.consent_id == consent_id).order_by(Access.access_id.desc()).limit(READS)
-    for number, access in enumerate(reversed(list(db.session.scalars(newest))), 1):
-        yield f"reads/{number:04}.json", _json(_read(access))
-    log = evidence.head()
-    yield "log/checkpoint", (evidence.cosigned() or log).note
-    yield "log/key", f"{log.verifier}\n".encode()
-    yield "keys.json", _json(registry.keyring.public_jwk_set(now, purpose=KeyUse.RECORDS))
-    for name, content in programs.sources().items():
-        yield f"programs/{name}", content
+
+
+def _reads(rows: Sequence[Any]) -> Iterator[bytes]:
+    """Lines of the log of reads, a line each: all that is known of a read is what was stated of it."""
+    stated = [accesses.entry_of(row) for row in rows]
+    proven = evidence.shown_by_now([entry for entry in stated if entry is not None])
+    for row, entry in zip(rows, stated, strict=True):
+        head = {"at": entries.stamp(row.at), "outcome": row.outcome, "delivery_id": row.delivery_id}
+        yield _json({"read": head, "evidence": proven[entry.key] if entry is not None else None})
 
 
 def _shown(consent: Consent, vault: Vault) -> Iterator[tuple[str, bytes]]:
@@ -189,30 +237,10 @@ def _entry(event: ConsentEvent) -> Entry | None:
     return Entry.of("consent_event", event.at, event.salt, **about)
 
 
-def _read(access: Access) -> dict[str, Any]:
-    """A line of the log of reads: all that is known of it is what was stated of it."""
-    entry = accesses.entry_of(access)
-    head = {"at": entries.stamp(access.at), "outcome": access.outcome, "delivery_id": access.delivery_id}
-    return {"read": head, "evidence": _evidence(entry)}
-
-
 def _evidence(entry: Entry | None) -> dict[str, Any] | None:
     """With its proof, or without when it is too young or the log stands still; None: it is not provable any more."""
-    if entry is None:
-        return None
-    try:
-        return evidence.shown(entry)
-    except (NotYet, LogBroken):
-        return {"entry": entry.digest.hex(), "statement": entry.statement, "salt": entry.salt.hex(), "proof": None}
+    return None if entry is None else evidence.shown_by_now([entry])[entry.key]
 
 
 def _json(value: Any) -> bytes:
     return jose.canonical(value) + b"\n"
-
-
-def _zip(contents: dict[str, bytes], now: dt.datetime) -> bytes:
-    spool = io.BytesIO()
-    with zipfile.ZipFile(spool, "w") as file:
-        for name, content in contents.items():
-            file.writestr(manifests.entry(name, now), content)
-    return spool.getvalue()

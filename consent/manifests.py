@@ -10,6 +10,7 @@ from consent.history import Registry
 from consent.keys import KeyUse
 from dataspace import jose
 
+LIST = "manifest.json"
 Files = dict[str, dict[str, Any]]  # name -> {sha256, size}
 
 
@@ -31,6 +32,6 @@ def signed(
     """The files of the list: what is said with the digests, signed, and once more in the form of ``sha256sum -c``."""
     payload = jose.canonical(said | {"files": files})
     key = registry.keyring.signing_key(KeyUse.RECORDS, now)
-    yield "manifest.json", payload
+    yield LIST, payload
     yield "manifest.jws", jose.sign_bytes(payload, key, typ=typ).encode()
     yield "SHA256SUMS", "".join(f"{one['sha256']}  {name}\n" for name, one in files.items()).encode()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, select
 
 from consent import data_certificates, interventions
-from consent.archives import Archive
+from consent.archives import Archive, copies_of
 from consent.interventions import OperatorEvent, Stated
 from dataspace import record_erasure
 from dataspace.db import connection, db
@@ -29,14 +29,14 @@ def erase(record_id: str, reason: Stated, now: dt.datetime, *, actor_id: str, va
     """For good, in one transaction. Raises what :func:`dataspace.record_erasure.erase` does."""
     record = record_erasure.erase(record_id, now, vault=vault)
     data_certificates.forget(record, now, reason_code=reason.ground, vault=vault)
-    connection().execute(delete(Archive).where(Archive.space_id == record.space_id))
+    connection().execute(delete(Archive).where(copies_of(record.space_id)))
     interventions.note(KIND, now, actor_id=actor_id, subject=record_id, reason_code=reason.ground, text=reason.text)
     return record
 
 
 def around(record: Record) -> Around:
     """What stands around a version; in one statement."""
-    copies = select(func.count()).where(Archive.space_id == record.space_id).scalar_subquery()
+    copies = select(func.count()).where(copies_of(record.space_id)).scalar_subquery()
     row = db.session.execute(select(Holder.holder_id, copies).where(Holder.space_id == record.space_id)).one()
     return Around(holder_id=row[0], copies=row[1])
 

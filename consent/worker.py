@@ -29,6 +29,7 @@ from consent import (
     sequencer,
     witnesses,
 )
+from consent.archives import Archive, Content
 from consent.cosignatures import Outcome
 from consent.evidence import LogBroken, NotYet
 from consent.history import Registry
@@ -175,17 +176,20 @@ def pull_source(now: dt.datetime, *, registry: Registry, allow_loopback: bool, h
     return True
 
 
-def write_archive(clock: Callable[[], dt.datetime], *, registry: Registry, readable: archives.Readable) -> bool:
+def write_archive(
+    clock: Callable[[], dt.datetime], content: Callable[[Archive, dt.datetime], Content], *, registry: Registry
+) -> bool:
     """Make one archive that waits, if there is one, a transaction per piece; whether there was one.
 
-    One that another worker has taken over, or whose space was erased, is left. Raises SweepFailed.
+    ``content``: what to put into one that was begun at a time. One that another worker has taken over, or whose space
+    was erased, is left. Raises SweepFailed.
     """
     try:
         archive = archives.claim(clock())
         db.session.commit()
         if archive is None:
             return False
-        for _piece in archives.write(archive, clock, registry=registry, readable=readable):
+        for _piece in archives.write(archive, clock, content(archive, clock()), registry=registry):
             db.session.commit()
         db.session.commit()
     except (archives.Superseded, Unreadable):

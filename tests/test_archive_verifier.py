@@ -18,13 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signed import Refused, load_keys
 
-from consent import archives, endings, worker
+from consent import archives, endings
 from consent.keys import KeyUse
-from consent.web import archive_pages
 from dataspace import jose
 from dataspace.db import db
 from dataspace.web.shell import services
 from tests import factories
+from tests.archived import work
 from tests.conftest import ISSUER
 from tests.zips import Contents, opened, packed
 
@@ -40,7 +40,7 @@ def archive(app: Flask, now: dt.datetime) -> bytes:
     endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     made = archives.ask(world.actor, "zh_Hans", now)
     db.session.commit()
-    assert worker.write_archive(lambda: now, registry=factories.registry(), readable=archive_pages.parts)
+    assert work()
     db.session.refresh(made)
     return b"".join(archives.read(made, now, vault=services().vault))
 

@@ -20,7 +20,7 @@ from jwcrypto.jwk import JWK
 from signed import Refused, keys_of, sha256
 from sqlalchemy import select
 
-from consent import evidence, evidence_package, worker
+from consent import evidence, worker
 from consent.keys import KeyUse
 from consent.notes import COSIGNATURE, Note, Signer
 from consent.records import Consent
@@ -28,6 +28,7 @@ from dataspace import accesses, clock, jose
 from dataspace.accesses import Access
 from dataspace.db import db
 from tests import factories
+from tests.archived import package_of
 from tests.consent.degree import degree_bank, granted
 from tests.consent.third_party import ThirdParty
 
@@ -316,12 +317,7 @@ def test_its_line_is_found_in_a_package_of_evidence(bank: ThirdParty, tmp_path: 
     consents = list(db.session.scalars(select(Consent).order_by(Consent.created_at, Consent.consent_id)))
     found: dict[str, bytes] = {}
     for consent in consents:
-        by = factories.actor(db.session.scalars(select(factories.Holder)).one(), clock.now())
-        package = evidence_package.make(
-            consent, by, clock.now(), why=None, guide=lambda _said: b"", registry=factories.registry()
-        )
-        found[consent.consent_id] = package.content
-    db.session.commit()
+        found[consent.consent_id] = package_of(consent)
     path, known = tmp_path / "package.zip", keys_of(key_set())
     for raw, other in ((first, second), (second, first)):
         answer = verify_delivery.check(raw, known, clock.now())

@@ -16,21 +16,21 @@ from flask.testing import FlaskClient
 from signed import Refused, load_keys
 
 from consent import endings, evidence, evidence_package, worker
-from consent.evidence import EvidenceLog
-from consent.evidence_package import SCHEMA, TYP, EvidencePackage, Made
+from consent.evidence import EvidenceLog, NotYet
+from consent.evidence_package import SCHEMA, TYP
 from consent.interventions import OperatorEvent
 from consent.keys import KeyUse
 from consent.manifests import line, signed
 from consent.notes import COSIGNATURE, Note, Signer
 from consent.records import Consent
-from dataspace import clock, jose
+from dataspace import accesses, clock, jose
 from dataspace.accesses import Access
-from dataspace.db import db
-from dataspace.entries import Entry, WaitingEntry
-from dataspace.errors import NotFound
+from dataspace.db import db, table_of
+from dataspace.entries import Entry, WaitingEntry, new_salt
 from dataspace.messages import Message, Notice
 from dataspace.vault import DataKey
 from tests import factories
+from tests.archived import package_of, work
 from tests.consent.degree import degree_bank, granted
 from tests.consent.desk import Desk
 from tests.consent.visitor import Visitor, delivered
@@ -66,13 +66,19 @@ def keys(consent: Consent, tmp_path: Path) -> Path:
 
 def made(consent: Consent) -> Contents:
     """As its holder has it made."""
-    person = db.session.get_one(factories.Holder, consent.holder_id)
-    package: Made = evidence_package.make(
-        consent, factories.actor(person, clock.now()), clock.now(), why=None, guide=lambda _said: b"how",
-        registry=factories.registry(),
-    )  # fmt: skip
+    return opened(package_of(consent))
+
+
+def many_reads(consent: Consent, count: int) -> None:
+    """The first read of a consent again and again, each with a salt of its own."""
+    mine = sa.select(Access).filter_by(consent_id=consent.consent_id).order_by(Access.access_id)
+    first = db.session.scalars(mine.limit(1)).one()
+    same = {c.name: getattr(first, c.name) for c in table_of(Access).c if c.name not in ("access_id", "salt")}
+    rows = [Access(**same, salt=new_salt()) for _ in range(count)]
+    db.session.add_all(rows)
+    stated = [entry for row in rows if (entry := accesses.entry_of(row)) is not None]
+    db.session.execute(sa.insert(table_of(WaitingEntry)), [entry.row for entry in stated])
     db.session.commit()
-    return opened(package.content)
 
 
 def said(files: Contents, keys: Path, log_key: str = "") -> list[str]:
@@ -94,6 +100,7 @@ def signed_anew(files: Contents) -> Contents:
 
 
 LISTS = ("manifest.json", "manifest.jws", "SHA256SUMS")
+READS = "reads/00001.jsonl"
 
 
 # What is in it
@@ -104,12 +111,13 @@ def test_it_holds_everything_that_proves_a_consent(consent: Consent, keys: Path)
     files = made(consent)
     folders = [name.partition("/")[0] for name in files if "/" in name]
     counts = {folder: folders.count(folder) for folder in folders if folder != "programs"}
-    assert counts == {"versions": 1, "shown": 1, "events": 4, "receipts": 2, "reads": 3, "log": 2}
+    assert counts == {"versions": 1, "shown": 1, "events": 4, "receipts": 2, "reads": 1, "log": 2}
     assert files["shown/1.txt"].decode() == factories.shown(clock.now()).text
     assert files["log/checkpoint"] == evidence.head().note
     assert {"programs/verify_package.py", "programs/tlog.py", "HOW-TO-CHECK.txt", "keys.json", *LISTS} <= set(files)
-    read = json.loads(files["reads/0001.json"])
-    assert read["evidence"]["statement"]["response_digest"]
+    reads = [json.loads(line) for line in files[READS].splitlines()]
+    assert [read["read"]["outcome"] for read in reads] == ["answered", "answered", "refused"]
+    assert reads[0]["evidence"]["statement"]["response_digest"]
     assert said(files, keys) == []
     path = keys.with_name("package.zip")
     assert verify_package.check(path, None, None, dt.datetime.now(dt.UTC)).young == []
@@ -137,10 +145,8 @@ def test_that_it_was_made_is_in_the_log_and_told(consent: Consent) -> None:
 
 def test_without_a_log_there_is_none(app: Flask, now: dt.datetime) -> None:
     world = factories.world(now)
-    with pytest.raises(NotFound):
-        evidence_package.make(
-            world.consent, world.actor, now, why=None, guide=lambda _: b"", registry=factories.registry()
-        )
+    with pytest.raises(NotYet):
+        package_of(world.consent)
 
 
 def test_after_erasure_what_is_left_still_checks(consent: Consent, keys: Path) -> None:
@@ -149,6 +155,17 @@ def test_after_erasure_what_is_left_still_checks(consent: Consent, keys: Path) -
     db.session.commit()
     files = made(consent)
     assert not [name for name in files if name.startswith(("shown/", "receipts/"))]
+    assert said(files, keys) == []
+
+
+def test_it_holds_all_reads_however_many(consent: Consent, keys: Path) -> None:
+    many_reads(consent, 600)
+    sequence()
+    files = made(consent)
+    reads = sorted(name for name in files if name.startswith("reads/"))
+    assert [files[name].count(b"\n") for name in reads] == [500, 103]
+    assert len({line for name in reads for line in files[name].splitlines()}) == 603
+    assert json.loads(files["manifest.json"])["reads"] == 603
     assert said(files, keys) == []
 
 
@@ -167,7 +184,7 @@ def test_each_changed_file_is_named(consent: Consent, keys: Path) -> None:
             assert said(changed, keys) == [f"{name} was changed."]
         if name != "manifest.jws":
             assert said({n: c for n, c in files.items() if n != name}, keys) == [f"{name} is missing."]
-    assert said(files | {"reads/0004.json": b"{}"}, keys) == ["reads/0004.json does not belong to it."]
+    assert said(files | {"reads/00002.jsonl": b"{}"}, keys) == ["reads/00002.jsonl does not belong to it."]
 
 
 def edited(name: str, change: Callable[[Any], Any]) -> Callable[[Contents], Contents]:
@@ -214,10 +231,15 @@ DISHONEST: dict[str, tuple[Callable[[Contents], Contents], str]] = {
         "events/0002.json: Its proof from the log is about something else.",
     ),
     "a read changed": (
-        edited("reads/0001.json", lambda h: h | {"read": h["read"] | {"outcome": "refused"}}),
-        "reads/0001.json: Its proof from the log is about something else.",
+        lambda files: files | {READS: b'"outcome":"answered"'.join(files[READS].rsplit(b'"outcome":"refused"', 1))},
+        f"{READS}:3: Its proof from the log is about something else.",
     ),
-    "a read that is none": (text("reads/0001.json", b"[]"), "reads/0001.json is not what it should be."),
+    "a read that is none": (text(READS, b"[]\n"), f"{READS}:1 is not what it should be."),
+    "a read without an end": (text(READS, b"{" * 100_000), f"{READS}:2 is not what it should be."),
+    "a read less": (
+        lambda files: files | {READS: files[READS].split(b"\n", 1)[1]},
+        "manifest.json: 2 reads are here, but the list of files says that there are 3.",
+    ),
     "another checkpoint": (text("log/checkpoint", b"nonsense"), "log/checkpoint: "),
 }
 
@@ -291,7 +313,11 @@ def test_its_holder_makes_one_on_the_page(
     path = f"/authorizations/{consent.consent_id}/evidence"
     assert path in [href for _words, href in visitor.page.links]
     assert "the text as it was shown, word for word" in visitor.get(path).says
-    answer = visitor.fetch("Make the evidence package")
+    assert "Being made" in visitor.tap("Make the evidence package").says
+    assert not visitor.page.offers("Make the evidence package")
+    assert work()
+    assert "Ready" in visitor.follow("See how far it is").says
+    answer = visitor.send("GET", visitor.page.link("Save the file"))
     assert (answer.status_code, answer.mimetype) == (200, "application/zip")
     (tmp_path / "package.zip").write_bytes(answer.data)
     guide = opened(answer.data)["HOW-TO-CHECK.txt"].decode()
@@ -305,7 +331,7 @@ def test_its_holder_makes_one_on_the_page(
         ["--keys", str(tmp_path / "keys.json"), "--log-key", str(tmp_path / "log.key")],
     )
     assert verify_package.main([package, *given, "--language", "en"]) == 0
-    assert "4 events, 2 receipts, 3 of 3 reads." in capsys.readouterr().out
+    assert "4 events, 2 receipts, 3 reads." in capsys.readouterr().out
     assert verify_package.main([package, "--enclosed-keys"]) == 0
     assert evidence.head().verifier in capsys.readouterr().out
     assert verify_package.main([str(tmp_path / "keys.json"), *given]) == 1
@@ -314,16 +340,34 @@ def test_its_holder_makes_one_on_the_page(
         with pytest.raises(SystemExit):
             verify_package.main([package, *wrong])
     assert "Evidence package made" in visitor.get(path).says
+    assert "A package of evidence about an authorization was made" in visitor.get("/messages").says
+    visitor.tap("Look at it")
+    assert "The file was removed." in visitor.tap("Remove it").says
+    assert visitor.send("GET", answer.request.path).status_code == 404
+    assert "Evidence package made" in visitor.page.says
 
 
 def test_nobody_elses(consent: Consent, app: Flask) -> None:
+    package_of(consent)
+    (file,) = evidence_package.files_of(consent.consent_id, by_office=False)
     other = factories.holder(clock.now(), factories.OTHER_PERSON, "梁志文")
+    admin = factories.administrator(clock.now(), factories.LEGAL_REP)
     db.session.commit()
     stranger = Visitor(app.test_client()).sign_in(other, clock.now())
     token = delivered(next(iter(stranger.get("/authorizations").forms.values())))["csrf_token"]
     path = f"/authorizations/{consent.consent_id}/evidence"
-    assert stranger.send("POST", path, data={"csrf_token": token}).status_code == 404
-    assert db.session.scalars(sa.select(EvidencePackage)).all() == []
+    file_path = f"{path}/{file.archive_id}"
+    fetched, discarded, as_copy = f"{file_path}.zip", f"{file_path}/discard", f"/archive/{file.archive_id}/archive.zip"
+    for method, address in (("POST", path), ("GET", fetched), ("POST", discarded), ("GET", as_copy)):
+        assert stranger.send(method, address, data={"csrf_token": token}).status_code == 404
+    desk = Desk(app.test_client()).sign_in(admin, clock.now())
+    assert desk.client.get(f"/admin/consents/{consent.consent_id}/evidence/{file.archive_id}.zip").status_code == 404
+    assert b"PK" not in app.test_client().get(fetched).data
+    assert len(evidence_package.files_of(consent.consent_id, by_office=False)) == 1
+    old = Visitor(app.test_client()).sign_in(
+        db.session.get_one(factories.Holder, consent.holder_id), clock.now() - dt.timedelta(minutes=16)
+    )
+    assert "/signin" in old.send("GET", fetched).location, "it takes a recent sign-in"
 
 
 def test_an_administrator_needs_a_reason_which_the_holder_reads(consent: Consent, app: Flask) -> None:
@@ -334,8 +378,18 @@ def test_an_administrator_needs_a_reason_which_the_holder_reads(consent: Consent
     desk.post(f"{path}/evidence", 400, ground="authority_decision", text=" ")
     assert "Choose a reason" in desk.page
     desk.get(path)
-    answer = desk.post(f"{path}/evidence", 200, ground="authority_decision", text="示例市人民法院 (2026) 第 1 号")
+    desk.post(f"{path}/evidence", 303, ground="authority_decision", text="示例市人民法院 (2026) 第 1 号")
+    assert work()
+    desk.get(path)
+    (file,) = evidence_package.files_of(consent.consent_id, by_office=True)
+    assert f"{path}/evidence/{file.archive_id}.zip" in desk.page
+    answer = desk.client.get(f"{path}/evidence/{file.archive_id}.zip")
     assert answer.mimetype == "application/zip"
+    colleague = Desk(app.test_client()).sign_in(
+        factories.administrator(clock.now(), factories.OTHER_PERSON), clock.now()
+    )
+    assert file.archive_id not in colleague.get(path).get_data(as_text=True)
+    assert colleague.client.get(f"{path}/evidence/{file.archive_id}.zip").status_code == 404
     by = json.loads(opened(answer.data)["manifest.json"])["made_by"]
     assert by == {
         "capacity": "administrator", "reason_code": "authority_decision", "text": "示例市人民法院 (2026) 第 1 号",
@@ -345,5 +399,7 @@ def test_an_administrator_needs_a_reason_which_the_holder_reads(consent: Consent
     holder = Visitor(app.test_client()).sign_in(db.session.get_one(factories.Holder, consent.holder_id), clock.now())
     page = holder.get(f"/authorizations/{consent.consent_id}/evidence")
     assert "示例市人民法院 (2026) 第 1 号" in page.says
+    assert not holder.page.offers("Remove it"), "the file is the administrator's"
     assert "A package of evidence about an authorization was made" in holder.get("/messages").says
+    assert holder.send("GET", f"/authorizations/{consent.consent_id}/evidence/{file.archive_id}.zip").status_code == 404
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Access)) == 3, "no read of data"

@@ -21,6 +21,8 @@ NO_PAGE = MappingProxyType(
         "dashboard.reads_json": "a download",
         "admin.export": "a download",
         "archives.fetch": "a download",
+        "packages.fetch": "a download",
+        "admin.fetch_package": "a download",
         "home.item_csv": "a download",
         "home.item_json": "a download",
         "receipts.program": "a download",

@@ -13,7 +13,8 @@ import verify_archive
 from cosignatures import NOBODY, Witnesses
 from signed import WRONG, Refused, Sentence, parse, read_file
 
-READS = "reads/"  # where a package of evidence keeps the lines
+READS = "reads/"  # where a package of evidence keeps the lines, many in a file
+MAX_LINE = tlog.MAX_PROOF
 NOT_LOOKED_UP = (
     "The line was not looked up in the public log: name the log's key with --log-key.",
     "没有核对这条记录是否在存证链里：请用 --log-key 指定存证链公钥。",
@@ -42,12 +43,12 @@ def find(path: Path, delivery_id: str) -> Any:
     """The line about a delivery in a package of evidence, which is not checked itself. Raises Refused."""
     with verify_archive.open_archive(path) as file:
         for name in file.namelist():
-            raw = verify_archive.whole(file, name, tlog.MAX_PROOF) if name.startswith(READS) else None
             try:
-                line = alone(parse(raw)) if raw is not None else None
-                if line is not None and line["statement"]["delivery_id"] == delivery_id:
-                    return line
-            except WRONG:
+                for raw in verify_archive.lines(file, name, MAX_LINE) if name.startswith(READS) else ():
+                    line = alone(parse(raw))
+                    if line is not None and line["statement"]["delivery_id"] == delivery_id:
+                        return line
+            except (*WRONG, *verify_archive.DAMAGED):
                 where = ascii(name)[1:-1]
                 raise Refused(f"{where} is no line of the log of reads.", f"{where} 不是读取记录。") from None
     raise Refused("The package has no line about this delivery.", "证据包里没有这次读取的记录。")

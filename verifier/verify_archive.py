@@ -81,6 +81,12 @@ def read(file: zipfile.ZipFile, name: str, size: int) -> Iterator[bytes]:
             yield piece
 
 
+def lines(file: zipfile.ZipFile, name: str, longest: int) -> Iterator[bytes]:
+    """A file line by line, however many there are; of one that is too long, pieces. Raises one of DAMAGED."""
+    with file.open(name) as entry:
+        yield from iter(lambda: entry.readline(longest), b"")
+
+
 def whole(file: zipfile.ZipFile, name: str, size: int) -> bytes | None:
     """A file that is at most ``size`` bytes long; None when it is missing, longer or damaged."""
     try:

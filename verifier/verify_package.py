@@ -14,12 +14,13 @@ which a proof leads.
 
 What is checked: the signature of the list of files, that the package holds these files and no others, every digest;
 each version of the consent (its signature, and that it names the one before); that the text as it was shown is the one
-that was signed; the chain of events; every receipt; and of each event, receipt and read that it is in the log.
+that was signed; the chain of events; every receipt; of each event, receipt and read that it is in the log; and that
+all reads are there. They are taken line by line, so that their number is no matter of memory.
 Everything that does not match is said in a sentence that names the file.
 
 Exit status: 0 all of it matches; 1 something does not; 2 it could not be checked (a file is missing, or is not what it
-should be). Needs Python 3.11, the package "cryptography", and cosignatures.py, signed.py, tlog.py,
-verify_archive.py and verify_receipt.py beside it; shares no code with the service.
+should be). Needs Python 3.11, the package "cryptography", and access_line.py, cosignatures.py, signed.py,
+tlog.py, verify_archive.py and verify_receipt.py beside it; shares no code with the service.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from typing import Any, NamedTuple
 import cosignatures
 import tlog
 import verify_receipt
+from access_line import MAX_LINE
 from cosignatures import NOBODY, Witnesses
 from signed import (
     LANGUAGES,
@@ -49,9 +51,9 @@ from signed import (
     parse,
     sha256,
 )
-from verify_archive import LIST, SIGNED, SUMS, open_archive, signed_list, whole, wrong_files, wrong_names
+from verify_archive import LIST, SIGNED, SUMS, lines, open_archive, signed_list, whole, wrong_files, wrong_names
 
-SCHEMA, TYP, CONSENT_TYP = "gd-dsa-evidence-package/1", "dsa-evidence-package+json", "dsa-consent+json"
+SCHEMA, TYP, CONSENT_TYP = "gd-dsa-evidence-package/2", "dsa-evidence-package+json", "dsa-consent+json"
 MAX_KEYS = 1024 * 1024  # bytes
 KEY_FILE, LOG_KEY, CHECKPOINT = "keys.json", "log/key", "log/checkpoint"
 
@@ -62,6 +64,7 @@ class Opened(NamedTuple):
     file: zipfile.ZipFile
     files: dict[str, dict[str, Any]]
     consent_id: str
+    reads: int
     keys: Keys
     log_key: str
     witnesses: Witnesses
@@ -156,12 +159,24 @@ def check_receipts(package: Opened) -> Iterator[tuple[str, Callable[[], Any]]]:
 def check_reads(package: Opened) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Each read: in the log, and under this consent. Whatever else was stated of it is proven as well."""
 
-    def one(name: str) -> bool:
-        held = package.read(name)
+    def one(line: bytes) -> bool:
+        held = parse(line)
         about = {"kind": "access", "consent_id": package.consent_id} | held["read"]
         return in_log(package, held["evidence"], about)
 
-    yield from ((name, lambda name=name: one(name)) for name in package.below("reads"))
+    def all_there(count: int) -> None:
+        if count != package.reads:
+            raise Refused(
+                f"{count} reads are here, but the list of files says that there are {package.reads}.",
+                f"实有读取 {count} 次，而文件清单写明 {package.reads} 次。",
+            )
+
+    count = 0
+    for name in package.below("reads"):
+        for place, line in enumerate(lines(package.file, name, MAX_LINE), 1):
+            count += 1
+            yield f"{name}:{place}", lambda line=line: one(line)
+    yield LIST, lambda: all_there(count)
 
 
 def in_log(package: Opened, evidence: Any, about: dict[str, Any]) -> bool:
@@ -197,7 +212,7 @@ def check(
         if wrong:  # what was changed is named already
             return Checked(said, wrong, [])
         young = []
-        for name, look in contents(Opened(file, files, said["consent_id"], known, log, witnesses, now)):
+        for name, look in contents(Opened(file, files, said["consent_id"], said["reads"], known, log, witnesses, now)):
             try:
                 if look() is False:
                     young.append(name)
@@ -233,12 +248,12 @@ def fingerprints(path: Path) -> list[Sentence]:
 
 def in_words(checked: Checked) -> list[Sentence]:
     said, files = checked.said, checked.said["files"]
-    count = {folder: sum(n.startswith(f"{folder}/") for n in files) for folder in ("events", "receipts", "reads")}
-    events, receipts, reads, total = count["events"], count["receipts"], count["reads"], said["reads"]["total"]
+    events, receipts = (sum(n.startswith(f"{folder}/") for n in files) for folder in ("events", "receipts"))
+    reads = said["reads"]
     found = [
         (
-            f"Genuine, whole and unchanged: {events} events, {receipts} receipts, {reads} of {total} reads.",
-            f"证据包真实完整，未被改动：事件 {events} 个，凭据 {receipts} 份，读取 {reads} 次（共 {total} 次）。",
+            f"Genuine, whole and unchanged: {events} events, {receipts} receipts, {reads} reads.",
+            f"证据包真实完整，未被改动：事件 {events} 个，凭据 {receipts} 份，读取 {reads} 次。",
         ),
         (f"  Authorization: {said['consent_id']}", f"  授权编号：{said['consent_id']}"),
         (f"  From: {said['issuer']}", f"  签发：{said['issuer']}"),

@@ -26,7 +26,7 @@ receipts    receipts as page and as files
 check       checking what anybody holds
 certificates  certificates in their holder's hands; certificate_view: in words; presented: where a link to one leads
 certificate_api  certificates for programs; keys, status lists and issuer metadata for everybody
-packages    everything that proves one consent, as a file
+packages    everything that proves one consent: asked for, made, fetched; archive_files: such files on a page
 receipt_view  a receipt in words, made from nothing but the receipt; receipt_pdf: the same on paper
 living      what a holder does with a living authorization; stopping many at once
 cards       what the dashboard shows of a consent

@@ -1,16 +1,15 @@
 """A copy of everything: ask for it, see how far it is, fetch it for seven days, remove it."""
 
 import datetime as dt
-from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, stream_with_context, url_for
+from flask import Blueprint, Response, flash, redirect, render_template, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import archives
-from consent.archives import Archive, ArchiveLimit, ArchiveState
-from consent.web import archive_pages
+from consent.archives import Archive, ArchiveLimit, Content, Everything
+from consent.web import archive_files, archive_pages, packages
 from consent.web.context import registry
 from consent.web.freshness import FRESH
 from consent.worker import write_archive
@@ -18,7 +17,6 @@ from dataspace import clock
 from dataspace.db import db
 from dataspace.errors import NotAllowed
 from dataspace.web.limits import limited
-from dataspace.web.shell import services
 from dataspace.web.signin import require_fresh, require_holder, the_actor
 
 bp = Blueprint("archives", __name__, url_prefix="/archive")
@@ -55,19 +53,14 @@ def fetch(archive_id: str) -> Response:
     actor, now = the_actor(), clock.now()
     archive = archives.get(archive_id, actor)
     require_fresh(actor, now, max_age=FRESH)
-    pieces = archives.read(archive, now, vault=services().vault)
-    response = Response(stream_with_context(pieces), mimetype="application/zip")
-    response.content_length = archive.size
-    name = f"dataspace-{archive.asked_at:%Y%m%d}-{archive_id[-6:]}.zip"
-    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
-    return response
+    return archive_files.send(archive, f"dataspace-{archive.asked_at:%Y%m%d}-{archive_id[-6:]}.zip", now)
 
 
 @bp.post("/<archive_id>/discard")
 @require_holder
 def discard(archive_id: str) -> AnyResponse:
     """It is not wanted any more."""
-    archives.discard(archive_id, the_actor())
+    archives.discard(archives.get(archive_id, the_actor()))
     db.session.commit()
     flash(_("The copy was removed."))
     return redirect(url_for("archives.index"), 303)
@@ -76,23 +69,22 @@ def discard(archive_id: str) -> AnyResponse:
 def make_archives() -> int:
     """Make what waits, as the worker does; returns how many. Raises SweepFailed."""
     made = 0
-    while write_archive(clock.now, registry=registry(), readable=archive_pages.parts):
+    while write_archive(clock.now, content, registry=registry()):
         made += 1
     return made
+
+
+def content(archive: Archive, now: dt.datetime) -> Content:
+    """What is in a copy of everything, or in what proves one authorization, with the texts for people."""
+    if archive.consent_id is not None:
+        return packages.content(archive, now)
+    return Everything(archive, archive_pages.parts, registry=registry())
 
 
 def _page(*, error: str = "") -> str:
     actor, now = the_actor(), clock.now()
     if not archives.may_ask(actor):
         raise NotAllowed("only who decides alone takes out everything")
-    found = [_view(one, now) for one in archives.of_space(actor.space_id) if one.expires_at > now]
-    making = any(one["state"] == ArchiveState.WAITING for one in found)
+    found = archive_files.views(archives.of_space(actor.space_id), now)
+    making = archive_files.is_making(found)
     return render_template("archive/index.html", archives=found, making=making, days=archives.KEPT.days, error=error)
-
-
-def _view(archive: Archive, now: dt.datetime) -> dict[str, Any]:
-    return {
-        "archive": archive,
-        "state": "failed" if archive.has_failed(now) else archive.state,
-        "percent": 100 * archive.done // max(archive.total, 1),
-    }

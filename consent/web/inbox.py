@@ -286,4 +286,5 @@ def _address(message: Message, known: dict[str, tuple[Consent, Client]]) -> str:
     found = known.get(message.about)
     if found is None or found[0].space_id != message.space_id:
         return ""
-    return url_for("dashboard.consent", consent_id=message.about)
+    packed = message.kind == Notice.EVIDENCE_PACKED
+    return url_for("packages.page" if packed else "dashboard.consent", consent_id=message.about)

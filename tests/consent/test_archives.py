@@ -18,7 +18,7 @@ from consent import archives, cases, endings, worker
 from consent.archives import Archive, ArchiveLimit, ArchivePiece
 from consent.cases import About, CaseKind
 from consent.keys import KeyUse
-from consent.web import archive_pages
+from consent.web.archives import content
 from dataspace import jose
 from dataspace.accesses import Access
 from dataspace.db import db, table_of
@@ -40,7 +40,7 @@ def world(app: Flask, now: dt.datetime) -> factories.World:
 
 def made(now: dt.datetime) -> bool:
     """What a worker does, in one go."""
-    return worker.write_archive(lambda: now, registry=factories.registry(), readable=archive_pages.parts)
+    return worker.write_archive(lambda: now, content, registry=factories.registry())
 
 
 def asked(world: factories.World, now: dt.datetime, language: str = "en") -> Archive:
@@ -176,7 +176,7 @@ def started(archive: Archive, now: dt.datetime) -> Iterator[int]:
     assert claimed is not None
     assert claimed.archive_id == archive.archive_id
     db.session.commit()
-    work = archives.write(claimed, lambda: now, registry=factories.registry(), readable=archive_pages.parts)
+    work = archives.write(claimed, lambda: now, content(claimed, now), registry=factories.registry())
     next(work)
     db.session.commit()
     return work

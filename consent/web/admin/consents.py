@@ -12,6 +12,7 @@ from sqlalchemy import Row
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent import data_certificates, endings, history, interventions, lifecycle, pauses, supervision
+from consent.archives import ArchiveLimit
 from consent.interventions import Ground, ReasonMissing
 from consent.records import TRANSITIONS, Consent, ConsentEvent, Event, State, why_inactive
 from consent.supervision import Masked, Search
@@ -176,7 +177,22 @@ def evidence_package(consent_id: str) -> AnyResponse | tuple[str, int]:
     if consent is None:
         raise NotFound("no such consent")
     require_fresh(actor, now, max_age=FRESH)
-    return packages.send(consent, actor, why=reason)
+    try:
+        packages.ask(consent, actor, why=reason)
+    except ArchiveLimit as error:
+        return _page(consent_id, pack_error=_(error.sentence)), error.status
+    return redirect(url_for("admin.consent", consent_id=consent_id), 303)
+
+
+def fetch_package(consent_id: str, package_id: str) -> Response:
+    """The file, for the administrator who has asked for it."""
+    return packages.send(consent_id, package_id)
+
+
+def discard_package(consent_id: str, package_id: str) -> AnyResponse:
+    """The file is not wanted any more; that it was made stays on record."""
+    packages.remove(consent_id, package_id)
+    return redirect(url_for("admin.consent", consent_id=consent_id), 303)
 
 
 def _filters() -> dict[str, str]:
@@ -297,6 +313,7 @@ def _page(consent_id: str, *, error: str = "", counter_error: str = "", pack_err
         grounds_to_pack=grounds.options(interventions.PACK),
         pack_error=pack_error,
         packed=packages.told(consent_id),
+        package_files=packages.files_for(consent_id, the_actor(), now),
         form=request.form,
         error=error,
     )

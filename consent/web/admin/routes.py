@@ -33,6 +33,8 @@ ROUTES = (
     ("POST", "/consents/<consent_id>/reinstate", "reinstate", consents.reinstate),
     ("POST", "/consents/<consent_id>/withdraw", "withdraw", consents.withdraw),
     ("POST", "/consents/<consent_id>/evidence", "evidence_package", consents.evidence_package),
+    ("GET", "/consents/<consent_id>/evidence/<package_id>.zip", "fetch_package", consents.fetch_package),
+    ("POST", "/consents/<consent_id>/evidence/<package_id>/discard", "discard_package", consents.discard_package),
     ("GET", "/certificates", "certificates", certificates.index),
     ("GET", "/certificates/<certificate_id>", "certificate", certificates.show),
     ("POST", "/certificates/<certificate_id>", "decide_certificate", certificates.decide),
