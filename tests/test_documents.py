@@ -14,13 +14,14 @@ from flask import Flask
 
 from consent import terms
 from consent.oauth import client_auth, dpop, id_tokens, par, tokens
-from consent.records import APPROVAL_LAPSES, Event, Reason, State
+from consent.records import APPROVAL_LAPSES, Reason
 from dataspace import passkeys, signins
 from dataspace.db import db
 from dataspace.settings import PREFIX, REQUIRED, Settings
 from dataspace.web import guard, shell
 from tests.documents import DOCUMENTS, INTEGRATORS, OPERATORS, README, ROOT, blocks, rows
 from tools import state_picture
+from tools.machines import MACHINES, Machine
 
 pytestmark = pytest.mark.wire
 
@@ -176,15 +177,19 @@ def test_the_tables_of_the_data_model_exist() -> None:
     assert set(db.metadata.tables) <= named
 
 
-def test_the_picture_and_the_table_of_the_states_are_up_to_date() -> None:
+def test_the_pictures_and_the_tables_of_the_states_are_up_to_date() -> None:
     hint = "run python -m tools.state_picture"
-    assert state_picture.PICTURE.read_text("utf-8") == state_picture.picture(), hint
+    for machine in MACHINES:
+        drawn = (state_picture.IMAGES / machine.file).read_text("utf-8")
+        assert drawn == state_picture.picture(machine), hint
     text = state_picture.PAGE.read_text("utf-8")
     assert text == state_picture.page(text), hint
 
 
-def test_every_state_and_event_is_explained() -> None:
-    text = state_picture.PAGE.read_text("utf-8").partition(state_picture.BEGIN)[0]
-    assert {s for s in State if f"`{s}`" not in text} == set()
-    assert {e for e in Event if f"`{e}`" not in text} == set()
-    assert set(state_picture.PLACES) == set(State) - {State.NEW}
+@pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.about)
+def test_every_state_and_event_is_explained(machine: Machine) -> None:
+    rest = state_picture.PAGE.read_text("utf-8").partition(f"# The states of {machine.about}\n")[2]
+    text = rest.partition(state_picture.BEGIN.format(machine.about))[0]
+    assert {s for s in type(machine.new) if f"`{s}`" not in text} == set()
+    assert {e for e in machine.events if f"`{e}`" not in text} == set()
+    assert set(machine.places) == set(type(machine.new)) - {machine.new}

@@ -11,5 +11,6 @@ people          who stops where on the tour
 histories       what they have behind them
 screenshots     `make screenshots`: every page of the tour as a picture
 picture         the README's pictures of the consent page
-state_picture   docs/images/states.svg and the table in docs/states.md
+machines        the state machines, and where their states stand in pictures
+state_picture   docs/images/*.svg of the states and the tables in docs/states.md
 """

@@ -1,58 +1,19 @@
-"""Draws the states of a consent from ``consent.records.TRANSITIONS``: docs/images/states.svg, and the table in
-docs/states.md. ``python -m tools.state_picture`` writes both; a test fails when they are not up to date.
+"""Draws the states of :mod:`tools.machines`: docs/images/*.svg, and the tables in docs/states.md.
+
+``python -m tools.state_picture`` writes all of them; a test fails when they are not up to date.
 """
 
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeAlias
 
-from consent.records import LEFT_SOMETHING, LIVE, OPEN, TRANSITIONS, Event, State
+from tools.machines import MACHINES, Machine, Point, Word
 
-Point: TypeAlias = tuple[float, float]
 ROOT = Path(__file__).parent.parent
-PICTURE = ROOT / "docs/images/states.svg"
+IMAGES = ROOT / "docs/images"
 PAGE = ROOT / "docs/states.md"
-BEGIN, END = "<!-- generated: python -m tools.state_picture -->", "<!-- end of generated part -->"
-
-# Where each state stands: left and top of its box. A state without a place is an error: somebody has to choose one.
-WIDTH, HEIGHT = 1020, 580
+BEGIN, END = "<!-- generated: python -m tools.state_picture, {} -->", "<!-- end of generated part -->"
 BOX = (138, 36)
-PLACES = {
-    State.REQUESTED: (20, 270),
-    State.REFUSED: (20, 460),
-    State.PENDING_APPROVAL: (290, 84),
-    State.ACTIVE: (290, 270),
-    State.PAUSED: (540, 270),
-    State.SUSPENDED: (290, 420),
-    State.PAUSED_SUSPENDED: (540, 420),
-    State.REJECTED: (840, 40),
-    State.LAPSED: (840, 100),
-    State.WITHDRAWN: (840, 200),
-    State.INVALIDATED: (840, 290),
-    State.TERMINATED: (840, 350),
-    State.EXPIRED: (840, 410),
-    State.EXHAUSTED: (840, 470),
-}
-# States from which the same event leads to the same end, or that it leaves as they are, are framed together: one arrow
-# starts at the frame, one line of words stands at its foot.
-FRAMES: dict[str, tuple[frozenset[State], tuple[int, int, int, int]]] = {
-    "live": (frozenset(LIVE), (274, 190, 420, 316)),
-    "open": (frozenset(OPEN), (258, 44, 452, 480)),
-    "ended": (frozenset(LEFT_SOMETHING), (806, 174, 206, 366)),
-}
-# Arrows that would cover each other: where they start and end, and where their words stand.
-ROUTES: dict[tuple[State, State], tuple[Point, Point, Point]] = {
-    (State.REQUESTED, State.PENDING_APPROVAL): ((120, 270), (290, 102), (190, 196)),
-    (State.ACTIVE, State.PAUSED): ((428, 280), (540, 280), (484, 274)),
-    (State.PAUSED, State.ACTIVE): ((540, 296), (428, 296), (484, 312)),
-    (State.SUSPENDED, State.PAUSED_SUSPENDED): ((428, 430), (540, 430), (484, 424)),
-    (State.PAUSED_SUSPENDED, State.SUSPENDED): ((540, 446), (428, 446), (484, 462)),
-    (State.ACTIVE, State.SUSPENDED): ((330, 306), (330, 420), (330, 352)),
-    (State.SUSPENDED, State.ACTIVE): ((388, 420), (388, 306), (388, 388)),
-    (State.PAUSED, State.PAUSED_SUSPENDED): ((580, 306), (580, 420), (580, 352)),
-    (State.PAUSED_SUSPENDED, State.PAUSED): ((638, 420), (638, 306), (638, 388)),
-}
 LINE = 26  # letters of what leaves a state as it is, before a new line
 LEFT, TOP, RIGHT, BOTTOM = (0.0, 0.5), (0.5, 0.0), (1.0, 0.5), (0.5, 1.0)
 STYLE = """
@@ -68,115 +29,119 @@ HEAD = (
 )
 
 
-def picture() -> str:
+def picture(machine: Machine) -> str:
     """The SVG document."""
-    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    width, height = machine.size
+    size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="The states of a consent">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="The states of {machine.about}">',
         f"<style>{STYLE}</style>",
         f"<defs>{HEAD}</defs>",
-        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
-        *_frames(),
-        *sorted(_arrows(), key=lambda line: line.startswith("<text")),  # words stand above the lines
-        *(_box(state) for state in PLACES),
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        *_frames(machine),
+        *sorted(_arrows(machine), key=lambda line: line.startswith("<text")),  # words stand above the lines
+        *(_box(machine, state) for state in machine.places),
     ]
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def table() -> str:
+def table(machine: Machine) -> str:
     """The same as a Markdown table: one row per transition, in the order of the states."""
     rows = ["| state | event | leads to |", "|---|---|---|"]
-    for state in State:
-        rows += [f"| `{state}` | `{event}` | `{after}` |" for event, after in _of(state)]
+    for state in type(machine.new):
+        rows += [f"| `{state}` | `{event}` | `{after}` |" for event, after in _of(machine, state)]
     return "\n".join(rows)
 
 
 def page(text: str) -> str:
-    """``text`` with the generated part replaced. Raises ValueError when the marks are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _old, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{PAGE.name} has not both marks")
-    return f"{before}{BEGIN}\n{table()}\n{END}{after}"
+    """``text`` with the generated parts replaced. Raises ValueError when the marks are missing."""
+    for machine in MACHINES:
+        mark = BEGIN.format(machine.about)
+        before, begin, rest = text.partition(mark)
+        _old, end, after = rest.partition(END)
+        if not begin or not end:
+            raise ValueError(f"{PAGE.name} has not both marks of {machine.about}")
+        text = f"{before}{mark}\n{table(machine)}\n{END}{after}"
+    return text
 
 
 def main() -> None:
-    """Write both files."""
-    PICTURE.parent.mkdir(parents=True, exist_ok=True)
-    PICTURE.write_text(picture(), "utf-8")
+    """Write all files."""
+    for machine in MACHINES:
+        (IMAGES / machine.file).write_text(picture(machine), "utf-8")
     PAGE.write_text(page(PAGE.read_text("utf-8")), "utf-8")
 
 
-def _of(state: State) -> list[tuple[Event, State]]:
-    return [(event, after) for (before, event), after in TRANSITIONS.items() if before is state]
+def _of(machine: Machine, state: Word) -> list[tuple[Word, Word]]:
+    return [(event, after) for (before, event), after in machine.transitions.items() if before is state]
 
 
-def _word(event: Event, after: State) -> str:
+def _word(machine: Machine, event: Word, after: Word) -> str:
     """The words beside an arrow: none when the event is called like the state it leads to."""
-    word = event.removeprefix("consent:")
+    word = event.removeprefix(machine.prefix)
     return "" if word == after else word
 
 
-def _ends(state: State) -> bool:
+def _ends(machine: Machine, state: Word) -> bool:
     """Whether nothing leads on from here."""
-    return all(after is state for _event, after in _of(state))
+    return all(after is state for _event, after in _of(machine, state))
 
 
-def _frames() -> Iterator[str]:
-    for name, (_members, (x, y, width, height)) in sorted(FRAMES.items(), reverse=True):  # the wider one first
+def _frames(machine: Machine) -> Iterator[str]:
+    for name, (_members, (x, y, width, height)) in sorted(machine.frames.items(), reverse=True):  # the wider one first
         yield f'<rect class="frame" x="{x}" y="{y}" width="{width}" height="{height}" rx="12"/>'
         yield f'<text class="word" x="{x + width - 26}" y="{y + 18}">{name}</text>'
 
 
-def _arrows() -> Iterator[str]:
-    left = dict(TRANSITIONS)
-    for event in Event:  # arrows that start at a frame, widest frame first
-        for members, frame in sorted(FRAMES.values(), key=lambda frame: -len(frame[0])):
+def _arrows(machine: Machine) -> Iterator[str]:
+    left = dict(machine.transitions)
+    for event in machine.events:  # arrows that start at a frame, widest frame first
+        for members, frame in sorted(machine.frames.values(), key=lambda frame: -len(frame[0])):
             if all(left.get((member, event)) is member for member in members):
                 continue  # a loop of the frame
             targets = {left.get((member, event)) for member in members}
             after = targets.pop()
             if targets or after is None or after in members:
                 continue
-            end = _at(after, LEFT)
-            yield from _arrow((frame[0] + frame[2], end[1]), end, _word(event, after))
+            end = _at(machine, after, LEFT)
+            yield from _arrow((frame[0] + frame[2], end[1]), end, _word(machine, event, after))
             left = {key: value for key, value in left.items() if key[0] not in members or key[1] is not event}
     for (before, event), after in left.items():
         if before is not after:
-            yield from _between(before, event, after)
-    yield from _loops(left)
+            yield from _between(machine, before, event, after)
+    yield from _loops(machine, left)
 
 
-def _loops(left: dict[tuple[State, Event], State]) -> Iterator[str]:
+def _loops(machine: Machine, left: dict[tuple[Word, Word], Word]) -> Iterator[str]:
     """What leaves a state as it is: at the foot of the frame of all that it leaves, else at the state."""
     loops = {key for key, after in left.items() if key[0] is after}
-    for members, (x, y, width, height) in FRAMES.values():
-        common = [e for e in Event if all((member, e) in loops for member in members)]
+    for members, (x, y, width, height) in machine.frames.values():
+        common = [e for e in machine.events if all((member, e) in loops for member in members)]
         loops -= {(member, e) for member in members for e in common}
-        yield from _stacked(common, (x + width / 2, y + height - 8), width // 7)
-    for state in PLACES:
-        x, y = _at(state, TOP)
-        live = state in LIVE
-        yield from _stacked([e for e in Event if (state, e) in loops], (x, y - 6 if live else y + BOX[1] + 28), LINE)
+        yield from _stacked(machine, common, (x + width / 2, y + height - 8), width // 7)
+    for state in machine.places:
+        x, y = _at(machine, state, TOP)
+        foot = (x, y - 6 if state in machine.above else y + BOX[1] + 28)
+        yield from _stacked(machine, [e for e in machine.events if (state, e) in loops], foot, LINE)
 
 
-def _stacked(events: list[Event], foot: Point, width: int) -> Iterator[str]:
+def _stacked(machine: Machine, events: list[Word], foot: Point, width: int) -> Iterator[str]:
     """Words in lines, the last of them at ``foot``."""
-    lines = textwrap.wrap("↻ " + ", ".join(_word(event, State.NEW) for event in events), width) if events else []
-    for number, line in enumerate(reversed(lines)):
+    words = ", ".join(_word(machine, event, machine.new) for event in events)
+    for number, line in enumerate(reversed(textwrap.wrap("↻ " + words, width) if events else [])):
         yield f'<text class="word" x="{foot[0]:g}" y="{foot[1] - 14 * number:g}">{line}</text>'
 
 
-def _between(before: State, event: Event, after: State) -> Iterator[str]:
-    if before is State.NEW:
-        x, y = _at(after, TOP)
+def _between(machine: Machine, before: Word, event: Word, after: Word) -> Iterator[str]:
+    if before is machine.new:
+        x, y = _at(machine, after, TOP)
         yield f'<circle cx="{x}" cy="{y - 64}" r="6" fill="#44515f"/>'
-        yield from _arrow((x, y - 58), (x, y), _word(event, before))
+        yield from _arrow((x, y - 58), (x, y), _word(machine, event, before))
     else:
-        out, into = _sides(PLACES[before], PLACES[after])
-        straight = (_at(before, out), _at(after, into), None)
-        start, end, words = ROUTES.get((before, after), straight)
-        yield from _arrow(start, end, _word(event, after), words)
+        out, into = _sides(machine.places[before], machine.places[after])
+        straight = (_at(machine, before, out), _at(machine, after, into), None)
+        start, end, words = machine.routes.get((before, after), straight)
+        yield from _arrow(start, end, _word(machine, event, after), words)
 
 
 def _sides(start: tuple[int, int], end: tuple[int, int]) -> tuple[Point, Point]:
@@ -187,8 +152,8 @@ def _sides(start: tuple[int, int], end: tuple[int, int]) -> tuple[Point, Point]:
     return (BOTTOM, TOP) if end[1] > start[1] else (TOP, BOTTOM)
 
 
-def _at(state: State, side: Point) -> Point:
-    x, y = PLACES[state]
+def _at(machine: Machine, state: Word, side: Point) -> Point:
+    x, y = machine.places[state]
     return x + side[0] * BOX[0], y + side[1] * BOX[1]
 
 
@@ -200,9 +165,9 @@ def _arrow(start: Point, end: Point, words: str, at: Point | None = None) -> Ite
         yield f'<text class="word" x="{x:g}" y="{y:g}">{words}</text>'
 
 
-def _box(state: State) -> str:
-    x, y = PLACES[state]
-    kind = "active" if state is State.ACTIVE else "end" if _ends(state) else ""
+def _box(machine: Machine, state: Word) -> str:
+    x, y = machine.places[state]
+    kind = "active" if state is machine.good else "end" if _ends(machine, state) else ""
     return (
         f'<rect class="box {kind}" x="{x}" y="{y}" width="{BOX[0]}" height="{BOX[1]}" rx="8"/>'
         f'<text x="{x + BOX[0] / 2:g}" y="{y + 23}">{state}</text>'
