@@ -13,8 +13,9 @@ from typing import Any
 import orjson
 from sqlalchemy import func, or_, select, tuple_, update
 
-from consent import cases
+from consent import cases, data_certificates
 from consent.cases import Case
+from consent.data_certificates import By, CertificateStep, DataCertificate
 from consent.receipts import Receipt, Signed, evidence_of
 from consent.records import Consent, ConsentEvent, ConsentNotice, ConsentVersion
 from dataspace import mail
@@ -51,7 +52,9 @@ def hold_space(space_id: str) -> Any:
 def count(space_id: str) -> int:
     """How many rows :func:`parts` will write, about."""
     receipts = select(func.count()).join_from(Receipt, Consent, Consent.consent_id == Receipt.consent_id)
-    of = (select(func.count()).where(t.space_id == space_id) for t in (Record, Consent, Access, Message))
+    of = (
+        select(func.count()).where(t.space_id == space_id) for t in (Record, Consent, DataCertificate, Access, Message)
+    )
     return sum(db.session.scalar(one) or 0 for one in (receipts.where(Consent.space_id == space_id), *of))
 
 
@@ -71,8 +74,14 @@ def parts(space_id: str, vault: Vault) -> Iterator[Part]:
     for receipt in _receipts(space_id):
         signed = Signed.unpack(unseal(key, receipt.sealed, identity=receipt.receipt_id))
         yield Part(f"authorizations/receipts/{receipt.receipt_id}.json", [signed.file_with(evidence_of(receipt))], 1)
+    yield from _certificates(space_id, key, vault)
     yield Part("cases/cases.json", array(_cases(space_id, vault)))
     yield Part("reads/reads.json", array(_reads(space_id)), 1)
+
+
+def certificate_keys(jwk_set: dict[str, Any]) -> Part:
+    """The public keys by which the certificates in the same archive are checked: its signed list vouches for them."""
+    return Part("certificates/keys.json", [_json(jwk_set)])
 
 
 def array(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
@@ -169,6 +178,27 @@ def _consents(space_id: str, key: bytes) -> Iterator[dict[str, Any]]:
             text = unseal(key, notice.sealed, identity=f"{row.consent_id}:{notice.version}").decode()
             own["notices"].append({"version": notice.version, "digest": notice.digest, "text": text})
         yield _row(row, "space_id", "last_seq") | own
+
+
+def _certificates(space_id: str, key: bytes, vault: Vault) -> Iterator[Part]:
+    """Each with its whole life; and the SD-JWT with all that it can show, unless that was destroyed."""
+    mine = select(*columns(DataCertificate, "last_seq", "emptied_after")).where(DataCertificate.space_id == space_id)
+    for row in pages(mine, DataCertificate.certificate_id):
+        steps = [_step(step, key) for step in data_certificates.steps(row.certificate_id)]
+        file = f"certificates/{row.certificate_id}.sd-jwt" if row.sealed is not None else None
+        life = _row(row, "sealed", "space_id") | {"file": file, "steps": steps}
+        yield Part(f"certificates/{row.certificate_id}.json", [_json(life)], 1)
+        if file is not None:
+            yield Part(file, [data_certificates.content(row, vault=vault).show().encode()])
+
+
+def _step(step: CertificateStep, key: bytes) -> dict[str, Any]:
+    """What was kept with it in clear; of an administrator it tells the office, not the person."""
+    return {
+        "seq": step.seq, "kind": step.kind, "at": step.at, "by": step.by,
+        "actor_id": None if step.by == By.OFFICE else step.actor_id, "reason_code": step.reason_code,
+        "note": data_certificates.note_of(step, key), "salt": step.salt.hex() if step.salt else None,
+    }  # fmt: skip
 
 
 def _cases(space_id: str, vault: Vault) -> Iterator[dict[str, Any]]:

@@ -35,6 +35,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent import archive_parts, documents, manifests
 from consent.archive_parts import Part
 from consent.history import Registry
+from consent.keys import KeyUse
 from dataspace import messages
 from dataspace.db import Model, connection, db, delete_some, new_id, table_of
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
@@ -288,16 +289,18 @@ class Everything:
 
     typ = TYP
 
-    def __init__(self, archive: Archive, readable: Readable, *, registry: Registry) -> None:
+    def __init__(self, archive: Archive, readable: Readable, now: dt.datetime, *, registry: Registry) -> None:
         self._archive_id, self._space_id, self._language = archive.archive_id, archive.space_id, archive.language
-        self._readable, self._registry = readable, registry
+        self._readable, self._registry, self._now = readable, registry, now
 
     def count(self) -> int:
         return archive_parts.count(self._space_id)
 
     def parts(self) -> Iterable[Part]:
         vault = self._registry.vault
-        made = self._readable(self._space_id, self._language, vault), archive_parts.parts(self._space_id, vault)
+        jwk_set = self._registry.keyring.public_jwk_set(self._now, purpose=KeyUse.CERTIFICATES)
+        keys = archive_parts.certificate_keys(jwk_set)
+        made = self._readable(self._space_id, self._language, vault), archive_parts.parts(self._space_id, vault), [keys]
         return itertools.chain.from_iterable(made)  # one after the other: each is read as it is written
 
     def said(self, now: dt.datetime) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The program that checks a whole copy without us: a good one passes, and nothing of it can be changed unnoticed."""
 
 import datetime as dt
+import hashlib
 import io
 import json
 import re
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from signed import Refused, load_keys
 
-from consent import archives, endings
+from consent import archives, certificate_issue, data_certificates, endings
 from consent.keys import KeyUse
 from dataspace import jose
 from dataspace.db import db
@@ -26,6 +27,7 @@ from dataspace.web.shell import services
 from tests import factories
 from tests.archived import work
 from tests.conftest import ISSUER
+from tests.consent.certificate_bank import altered_disclosure
 from tests.zips import Contents, opened, packed
 
 pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
@@ -35,9 +37,15 @@ PROGRAM = Path(__file__).parent.parent / "verifier" / "verify_archive.py"
 
 @pytest.fixture
 def archive(app: Flask, now: dt.datetime) -> bytes:
-    """A copy as its holder downloads it, with two receipts in it."""
-    world = factories.world(now)
-    endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
+    """A copy as its holder downloads it: with two receipts and two certificates, and one that says nothing any more."""
+    world, registry = factories.world(now), factories.registry()
+    for number in range(3):
+        row = certificate_issue.for_holder(
+            world.consent.consent_id, "p.edu.degree", world.actor, now, registry=registry
+        ).certificate
+        row.emptied_after = now if number == 0 else None
+    assert data_certificates.empty(now, 10) == 1
+    endings.withdraw(world.consent.consent_id, world.actor, now, registry=registry)
     made = archives.ask(world.actor, "zh_Hans", now)
     db.session.commit()
     assert work()
@@ -199,6 +207,40 @@ def test_signed_contradictions_are_found(archive: bytes, keys: Path, now: dt.dat
     assert found == f"{receipt}: The file is damaged, or is no receipt."
 
 
+def test_certificates_hold_by_themselves_and_their_lives_are_theirs(
+    archive: bytes, keys: Path, now: dt.datetime
+) -> None:
+    files = opened(archive)
+    first, second = (name for name in files if name.endswith(".sd-jwt"))
+    lives = [
+        n for n in files if n.startswith("certificates/") and n.endswith(".json") and n != "certificates/keys.json"
+    ]
+    told = [json.loads(files[name]) for name in lives]
+    assert [one["file"] for one in told].count(None) == 1
+    assert [[step["kind"] for step in one["steps"]] for one in told] == [
+        ["certificate:generated", "certificate:stored", "certificate:frozen"]
+    ] * 3
+    life = f"{first.removesuffix('.sd-jwt')}.json"
+
+    def found(**changed: bytes) -> list[str]:
+        """After a change to a file, signed again."""
+        held = files | changed
+        listed = json.loads(files["manifest.json"])["files"]
+        listed |= {n: {"sha256": hashlib.sha256(c).hexdigest(), "size": len(c)} for n, c in changed.items()}
+        sums = "".join(f"{one['sha256']}  {name}\n" for name, one in listed.items()).encode()
+        return said(signed_anew(held | {"SHA256SUMS": sums}, now, files=listed), keys, now)
+
+    assert found() == []
+    assert said(archive, keys, now + dt.timedelta(days=900)) == []  # their time is over, and they are genuine
+    assert found(**{first: files[second]}) == [f"{first} is not the certificate that {life} tells of."]
+    (altered,) = found(**{first: altered_disclosure(files[first].decode()).encode()})
+    assert altered.startswith(f"{first}: What is shown does not match the signature")
+    untold = json.dumps(json.loads(files[life]) | {"file": None}).encode()
+    assert found(**{life: untold}) == [f"{first}: nothing tells of its life."]
+    assert f"{life} is no life of a certificate." in found(**{life: b"[]"})
+    assert found(**{"certificates/keys.json": b"{}"}) == ["certificates/keys.json is no set of keys."]
+
+
 def test_as_a_program(archive: bytes, keys: Path, tmp_path: Path) -> None:
     (tmp_path / "archive.zip").write_bytes(archive)
     (tmp_path / "bad.zip").write_bytes(packed(plus("x")(opened(archive))))
@@ -213,6 +255,7 @@ def test_as_a_program(archive: bytes, keys: Path, tmp_path: Path) -> None:
     assert (good.returncode, good.stderr) == (0, "")
     assert good.stdout.startswith("Genuine, whole and unchanged: ")
     assert "2 of them receipts" in good.stdout
+    assert "Certificates: 2\n" in good.stdout
     bad = run("bad.zip", "--keys", "keys.json")
     assert (bad.returncode, bad.stdout, bad.stderr) == (1, "", "x 不属于这份副本。\n")
     assert run("none.zip", "--keys", "keys.json").returncode == 2

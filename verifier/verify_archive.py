@@ -7,11 +7,12 @@ archive.zip is the copy as its holder downloaded it, not unpacked. keys.json is 
 /receipts/keys; get it once, from the service itself, and keep it. Nothing is unpacked; nothing is written.
 
 What is checked: the signature of the list of files, that the archive holds these files and no others, every file's
-digest, and every receipt. Everything that does not match is said in a sentence of its own.
+digest, every receipt, and every certificate with the keys that the list vouches for. Everything that does not match is
+said in a sentence of its own.
 
 Exit status: 0 all of it is genuine and unchanged; 1 it is not; 2 it could not be checked (a file is missing, or is not
-what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py, cosignatures.py, signed.py and
-tlog.py beside it; shares no code with the service.
+what it should be). Needs Python 3.11, the package "cryptography", and verify_receipt.py, verify_certificate.py,
+cosignatures.py, signed.py and tlog.py beside it; shares no code with the service.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import verify_certificate
 import verify_receipt
 from signed import (
     LANGUAGES,
@@ -36,6 +38,7 @@ from signed import (
     Sentence,
     UnknownKey,
     check_jws,
+    keys_of,
     load_keys,
     moment,
     parse,
@@ -44,7 +47,8 @@ from signed import (
 
 SCHEMA, TYP = "gd-dsa-archive/1", "dsa-archive+json"
 LIST, SIGNED, SUMS = "manifest.json", "manifest.jws", "SHA256SUMS"
-RECEIPTS = "authorizations/receipts/"
+RECEIPTS, CERTIFICATES = "authorizations/receipts/", "certificates/"
+CERTIFICATE_KEYS = "certificates/keys.json"
 MAX_LIST = 64 * 1024 * 1024  # bytes of the list of files; every other file is as long as the list says
 CHUNK = 1024 * 1024
 DESCRIPTORS = {0, 12, 16, 20, 24}  # what may stand between two files of a zip (APPNOTE 4.3.9)
@@ -195,6 +199,42 @@ def wrong_receipts(file: zipfile.ZipFile, names: list[str], keys: Keys, now: dt.
             yield f"{name}: {refused.sentence['en']}", f"{name}：{refused.sentence['zh']}"
 
 
+def wrong_certificates(file: zipfile.ZipFile, files: dict[str, dict[str, Any]], now: dt.datetime) -> Iterator[Sentence]:
+    """Certificates that do not hold by themselves, or are not those whose life is told beside them."""
+    lives = [n for n in files if n.startswith(CERTIFICATES) and n.endswith(".json") and n != CERTIFICATE_KEYS]
+    texts = {name for name in files if name.startswith(CERTIFICATES) and name.endswith(".sd-jwt")}
+    if not lives and not texts:
+        return
+    try:
+        keys = keys_of(_json(file, CERTIFICATE_KEYS, files))
+    except WRONG:
+        yield f"{CERTIFICATE_KEYS} is no set of keys.", f"{CERTIFICATE_KEYS} 不是密钥集。"
+        return
+    for life in lives:
+        try:
+            told = _json(file, life, files)
+            name = told["file"]
+            if name is not None:
+                raw = whole(file, name, files[name]["size"]) or b""
+                said = verify_certificate.check(raw, keys, now, over=True)
+                digest = hashlib.sha256(raw.partition(b"~")[0]).hexdigest()
+                if (said["certificate_no"], digest) != (told["certificate_id"], told["digest"]):
+                    yield f"{name} is not the certificate that {life} tells of.", f"{name} 不是 {life} 所述的凭证。"
+            texts.discard(name)
+        except Refused as refused:
+            yield f"{name}: {refused.sentence['en']}", f"{name}：{refused.sentence['zh']}"
+            texts.discard(name)
+        except WRONG:
+            yield f"{life} is no life of a certificate.", f"{life} 不是凭证的经过记录。"
+    for name in sorted(texts):
+        yield f"{name}: nothing tells of its life.", f"{name}：没有它的经过记录。"
+
+
+def _json(file: zipfile.ZipFile, name: str, files: dict[str, dict[str, Any]]) -> Any:
+    """What a listed file says. Raises one of WRONG."""
+    return parse(whole(file, name, files[name]["size"]) or b"")
+
+
 def check(path: Path, keys: Keys, now: dt.datetime) -> tuple[dict[str, Any], list[Sentence]]:
     """The signed list of files, and everything that does not match it. Raises Refused when there is no such list."""
     with open_archive(path) as file:
@@ -202,8 +242,9 @@ def check(path: Path, keys: Keys, now: dt.datetime) -> tuple[dict[str, Any], lis
         files = said["files"]
         wrong = list(wrong_names(file, {*files, LIST, SIGNED, SUMS}))
         wrong += wrong_files(file, files, payload)
-        if not wrong:  # a receipt that was changed is named already
+        if not wrong:  # what was changed is named already
             wrong += wrong_receipts(file, [name for name in files if name.startswith(RECEIPTS)], keys, now)
+            wrong += wrong_certificates(file, files, now)
     return said, wrong
 
 
@@ -225,13 +266,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     took, count = time.perf_counter() - started, len(said["files"])
     receipts = sum(name.startswith(RECEIPTS) for name in said["files"])
+    certificates = sum(name.startswith(CERTIFICATES) and name.endswith(".sd-jwt") for name in said["files"])
     made, issuer = said["made_at"], said["issuer"]
     if zh:
         print(f"副本真实完整：{count} 个文件，其中凭据 {receipts} 份，均未被改动（核对用时 {took:.1f} 秒）。")
-        print(f"  签发：{issuer}\n  制作时间：{made}")
+        print(f"  凭证：{certificates} 份\n  签发：{issuer}\n  制作时间：{made}")
     else:
         print(f"Genuine, whole and unchanged: {count} files, {receipts} of them receipts ({took:.1f} s).")
-        print(f"  From: {issuer}\n  Made: {made}")
+        print(f"  Certificates: {certificates}\n  From: {issuer}\n  Made: {made}")
     return 0
 
 

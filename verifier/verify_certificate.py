@@ -88,9 +88,15 @@ def of_service(token: str, keys: Keys, typ: str, what: Sentence) -> dict[str, An
 
 
 def check(
-    raw: bytes, keys: Keys, now: dt.datetime, *, nonce: str | None = None, audience: str | None = None
+    raw: bytes,
+    keys: Keys,
+    now: dt.datetime,
+    *,
+    nonce: str | None = None,
+    audience: str | None = None,
+    over: bool = False,
 ) -> dict[str, Any]:
-    """What the certificate says with what it shows, when all of it holds. Raises Refused."""
+    """What the certificate says with what it shows, when all of it holds. ``over``: its time may be. Raises Refused."""
     damaged = Refused("The file is damaged, or is no certificate.", "文件已损坏，或者不是数据凭证。")
     try:
         text = raw.decode("ascii").strip()
@@ -106,7 +112,7 @@ def check(
                 "Signed, but of another form: take a newer verifier.", "签名有效，但格式不同，请用新版程序核对。"
             )
         shown = disclosed(said, disclosures)
-        _check_times(said, now)
+        _check_times(said, now, over=over)
         shown["_binding"] = _check_binding(said, text, binding, now, nonce, audience)
     except WRONG:
         raise damaged from None
@@ -157,10 +163,10 @@ def moment(seconds: Any) -> dt.datetime:
         raise ValueError("not a moment") from None
 
 
-def _check_times(said: dict[str, Any], now: dt.datetime) -> None:
+def _check_times(said: dict[str, Any], now: dt.datetime, *, over: bool) -> None:
     if moment(said["iat"]) > now + LEEWAY:
         raise Refused("It is dated in the future.", "凭证的签发时间在将来。")
-    if moment(said["exp"]) <= now:
+    if moment(said["exp"]) <= now and not over:
         at = moment(said["exp"])
         raise Refused(f"Genuine, but its time is over since {at:%Y-%m-%d %H:%M} UTC.",
                       f"凭证真实，但已于 {at:%Y-%m-%d %H:%M}（UTC）到期。")  # fmt: skip

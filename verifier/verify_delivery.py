@@ -17,8 +17,8 @@ verifier key; several, and --quorum) so many of these witnesses must have cosign
 
 Exit status: 0 it holds; 1 something does not match; 2 it could not be checked (a file is missing or is not what it
 should be, the answer is encrypted, or bears no signature and comes without its line). Needs Python 3.11, the package
-"cryptography", and access_line.py, cosignatures.py, signed.py, tlog.py, verify_archive.py and verify_receipt.py beside
-it; shares no code with the service.
+"cryptography", and access_line.py, cosignatures.py, signed.py, tlog.py, verify_archive.py, verify_certificate.py and
+verify_receipt.py beside it; shares no code with the service.
 """
 
 import argparse

@@ -19,8 +19,8 @@ all reads are there. They are taken line by line, so that their number is no mat
 Everything that does not match is said in a sentence that names the file.
 
 Exit status: 0 all of it matches; 1 something does not; 2 it could not be checked (a file is missing, or is not what it
-should be). Needs Python 3.11, the package "cryptography", and access_line.py, cosignatures.py, signed.py,
-tlog.py, verify_archive.py and verify_receipt.py beside it; shares no code with the service.
+should be). Needs Python 3.11, the package "cryptography", and access_line.py, cosignatures.py, signed.py, tlog.py,
+verify_archive.py, verify_certificate.py and verify_receipt.py beside it; shares no code with the service.
 """
 
 import argparse

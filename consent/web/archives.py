@@ -78,7 +78,7 @@ def content(archive: Archive, now: dt.datetime) -> Content:
     """What is in a copy of everything, or in what proves one authorization, with the texts for people."""
     if archive.consent_id is not None:
         return packages.content(archive, now)
-    return Everything(archive, archive_pages.parts, registry=registry())
+    return Everything(archive, archive_pages.parts, now, registry=registry())
 
 
 def _page(*, error: str = "") -> str:

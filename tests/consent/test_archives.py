@@ -14,16 +14,17 @@ import verify_receipt
 from flask import Flask, current_app
 from sqlalchemy import func, select, update
 
-from consent import archives, cases, endings, worker
+from consent import archives, cases, certificate_issue, data_certificates, endings, presentations, worker
 from consent.archives import Archive, ArchiveLimit, ArchivePiece
 from consent.cases import About, CaseKind
 from consent.keys import KeyUse
 from consent.web.archives import content
-from dataspace import jose
+from dataspace import jose, record_erasure
 from dataspace.accesses import Access
 from dataspace.db import db, table_of
 from dataspace.errors import NotAllowed, NotFound
 from dataspace.mandates import Capacity
+from dataspace.sealing import Unreadable
 from dataspace.spaces import Record
 from dataspace.vault import DataKey
 from dataspace.web.shell import services
@@ -64,6 +65,13 @@ def parsed(file: zipfile.ZipFile, name: str) -> Any:
 
 
 def test_it_holds_everything_and_every_digest_fits(world: factories.World, now: dt.datetime) -> None:
+    certificate = certificate_issue.for_holder(
+        world.consent.consent_id, "p.edu.degree", world.actor, now, registry=factories.registry()
+    ).certificate
+    presentations.present(
+        certificate.certificate_id, "示例律师事务所", {"data": ["school"]}, MINUTE, world.actor, now,
+        vault=services().vault,
+    )  # fmt: skip
     endings.withdraw(world.consent.consent_id, world.actor, now, registry=factories.registry())
     cases.open_case(
         CaseKind.CORRECTION, About(item_id="p.edu.degree"), "错了", world.actor, now, vault=services().vault
@@ -86,6 +94,10 @@ def test_it_holds_everything_and_every_digest_fits(world: factories.World, now: 
         assert hashlib.sha256(notice["text"].encode()).hexdigest() == notice["digest"]
     (case,) = parsed(file, "cases/cases.json")
     assert (case["kind"], case["steps"][0]["text"]) == ("correction", "错了")
+    life = parsed(file, f"certificates/{certificate.certificate_id}.json")
+    assert file.read(life["file"]).decode() == data_certificates.content(certificate, vault=services().vault).show()
+    assert [step["kind"].partition(":")[2] for step in life["steps"]] == ["generated", "stored", "presented", "frozen"]
+    assert life["steps"][2]["note"] == {"receiver": "示例律师事务所", "shown": {"data": ["school"]}}
     assert parsed(file, "space/holder.json")["identifier"] == factories.PERSON
     assert "archive:asked" in [m["kind"] for m in parsed(file, "space/messages.json")]
     assert "陈嘉怡" not in file.read("README.txt").decode()
@@ -108,6 +120,17 @@ def test_its_manifest_names_every_file_and_is_signed(world: factories.World, now
     ]
     verified = jose.verify_bytes(token, keys, algorithms=["ES256"], expected_typ=archives.TYP)
     assert verified.payload == file.read("manifest.json")
+
+
+def test_it_opens_no_more_than_the_records_that_are_in_it(world: factories.World, now: dt.datetime) -> None:
+    """A copy that lies in a backup, after a record was deleted."""
+    archive = asked(world, now)
+    made(now)
+    assert opened(archive, now)
+    record_id = db.session.scalars(select(Record.record_id).order_by(Record.record_id)).all()[0]
+    record_erasure.erase(record_id, now, vault=services().vault)
+    with pytest.raises(Unreadable):
+        opened(archive, now)
 
 
 def test_its_receipts_are_checked_without_us(world: factories.World, now: dt.datetime, tmp_path: Any) -> None:

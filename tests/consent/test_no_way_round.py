@@ -52,6 +52,7 @@ CALLERS: dict[str, dict[str, str]] = {
         "consent.presentations._shown": HOLDER,
         "consent.web.certificates._choices": HOLDER,
         "consent.web.certificates.download": "the holder takes it along",
+        "consent.archive_parts._certificates": "the holder's copy of everything",
         "consent.presentations.look": "what was opened by open_link, which has written its row and entry",
     },
     "deliver": {"dataspace.spaces.read": "what writes the row"},
