@@ -7,9 +7,9 @@ each witness only the last cosignature is kept, and the last checkpoint that eno
 
 import datetime as dt
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, LargeBinary, String, delete, or_, select, update
+from sqlalchemy import BigInteger, LargeBinary, String, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.evidence import EvidenceLog, Head
@@ -19,6 +19,7 @@ from dataspace.db import Model, connection, db, insert_new, table_of
 
 REFRESH = dt.timedelta(minutes=10)  # a log that does not grow is shown again, so that its witnesses say when
 ATTEMPT = dt.timedelta(seconds=30)  # nobody else asks the same witness meanwhile
+HOLD = dt.timedelta(seconds=5)  # a head waits for its cosignatures, and then is served without
 WAITS = tuple(dt.timedelta(seconds=seconds) for seconds in (1, 5, 20, 60, 300))  # after so many failures in a row
 
 
@@ -89,17 +90,37 @@ def record(outcomes: Iterable[Outcome], log: Head, now: dt.datetime, *, quorum: 
         seen = {} if outcome.size is None else {"size": outcome.size, "root": None}
         again = {"due_at": now + WAITS[min(failures, len(WAITS) - 1)], "failures": failures + 1}
         connection().execute(this.values(problem=outcome.problem[:200], **again, **seen))
-    lines = _lines(log)
-    if len(lines) >= quorum:
-        logs = table_of(EvidenceLog)
-        first = or_(logs.c.cosigned_size.is_(None), logs.c.cosigned_size <= log.size)
-        this = update(logs).where(logs.c.origin == log.origin, first)
-        connection().execute(this.values(cosigned_size=log.size, cosigned_note=_note(log, lines)))
+    lines, logs = _lines(log), table_of(EvidenceLog)
+    note, this = _note(log, lines), update(logs).where(logs.c.origin == log.origin)
+    newer, same = logs.c.published_size < log.size, logs.c.published_size == log.size
+    # Of the same head with no fewer lines: a witness that has gone on has taken its own with it.
+    fuller = and_(same, func.length(logs.c.published_note) <= len(note))
+    served = {"published_size": log.size, "published_note": note}
+    if len(lines) < quorum:
+        connection().execute(this.where(fuller).values(served))
+        return
+    first = or_(logs.c.cosigned_size.is_(None), logs.c.cosigned_size <= log.size)
+    connection().execute(this.where(first).values(cosigned_size=log.size, cosigned_note=note))
+    since = case((newer, now), else_=logs.c.held_since)
+    connection().execute(this.where(or_(newer, fuller)).values(served | {"held_since": since}))
 
 
-def with_cosignatures(log: Head) -> Head:
-    """The same head with the cosignatures that there are by now, none at first; one statement."""
-    return replace(log, note=_note(log, _lines(log)))
+def publish(now: dt.datetime, *, hold: dt.timedelta) -> None:
+    """Serve the newest head, unless the first one that is not served yet has been there for less than ``hold``.
+
+    Readers want cosignatures, so a head waits for them; but no witness holds the log back. What is served is a row and
+    never becomes less, so that every process serves the same, also after a restart.
+    """
+    logs = table_of(EvidenceLog).c
+    waited = or_(logs.held_since <= now - hold, logs.held_since > now)  # the clock may have been set back
+    due = select(logs.origin, logs.size, logs.root, logs.note, logs.verifier)
+    found = connection().execute(due.where(logs.published_size < logs.size, waited)).one_or_none()
+    if found is None:
+        return
+    log = Head(origin=found.origin, size=found.size, root=found.root, note=found.note, verifier=found.verifier)
+    this = update(table_of(EvidenceLog)).where(logs.origin == log.origin, logs.published_size < log.size)
+    served = {"published_size": log.size, "published_note": _note(log, _lines(log)), "held_since": now}
+    connection().execute(this.values(served))
 
 
 def witnesses() -> list[EvidenceWitness]:

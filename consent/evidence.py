@@ -9,7 +9,7 @@ grow at their end: every partial tile that a reader may ask for is the beginning
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -62,6 +62,9 @@ class EvidenceLog(Model):
     signed_at: Mapped[dt.datetime | None]  # when the note was made
     cosigned_size: Mapped[int | None] = mapped_column(BigInteger)  # of the last one that enough witnesses have cosigned
     cosigned_note: Mapped[bytes | None] = mapped_column(LargeBinary)
+    published_size: Mapped[int] = mapped_column(BigInteger)  # of the one that is served; it never becomes less
+    published_note: Mapped[bytes] = mapped_column(LargeBinary)
+    held_since: Mapped[dt.datetime]  # when it was published, or the first one after it was signed
     created_at: Mapped[dt.datetime]
 
 
@@ -142,6 +145,9 @@ def create(origin: str, now: dt.datetime, vault: Vault) -> None:
         root=merkle.EMPTY,
         note=bytes(note),
         signed_at=now,
+        published_size=0,
+        published_note=bytes(note),
+        held_since=now,
         created_at=now,
     )
     connection().execute(new)
@@ -150,6 +156,12 @@ def create(origin: str, now: dt.datetime, vault: Vault) -> None:
 def head() -> Head:
     """The log as it is signed. Raises NotYet when there is none."""
     return _heads()[0]
+
+
+def published() -> Head:
+    """The log as it is served, its note with cosignatures (:func:`consent.cosignatures.publish`). Raises NotYet."""
+    found = _log()
+    return _head(found, found.published_size, found.published_note)
 
 
 def cosigned(*, covering: int = -1) -> Head | None:
@@ -291,14 +303,21 @@ def verifier() -> Verifier:
 
 def _heads() -> tuple[Head, Head | None]:
     """The head, and the newest that enough witnesses have cosigned."""
+    found = _log()
+    by_witnesses = None if found.cosigned_note is None else _head(found, found.cosigned_size, found.cosigned_note)
+    return _head(found, found.size, found.note), by_witnesses
+
+
+def _log() -> Any:
     found = connection().execute(select(table_of(EvidenceLog)).order_by(EvidenceLog.created_at).limit(1)).one_or_none()
     if found is None:
         raise NotYet("no log")
-    log = Head(origin=found.origin, size=found.size, root=found.root, note=found.note, verifier=found.verifier)
-    if found.cosigned_note is None:
-        return log, None
-    root = Checkpoint.parse(Note.parse(found.cosigned_note).text).root
-    return log, replace(log, size=found.cosigned_size, root=root, note=found.cosigned_note)
+    return found
+
+
+def _head(log: Any, size: int, note: bytes) -> Head:
+    root = log.root if size == log.size else Checkpoint.parse(Note.parse(note).text).root
+    return Head(origin=log.origin, size=size, root=root, note=note, verifier=log.verifier)
 
 
 def _hashes(ranges: list[merkle.Range]) -> list[bytes]:

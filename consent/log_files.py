@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 
-from consent import cosignatures, evidence, merkle
+from consent import evidence, merkle
 from consent.evidence import FRAME, Head, LogBroken
 from consent.merkle import ENTRIES, SIZE, Tile
 from consent.notes import Checkpoint, InvalidNote, Note, Verifier
@@ -52,9 +52,11 @@ class LogFiles:
         with self._alone() as alone:
             if not alone:
                 return 0
-            published, log = self.demand_behind(), cosignatures.with_cosignatures(evidence.head())
+            published, log = self.demand_behind(), evidence.published()
             cosigned = evidence.cosigned()
             old = published.size if published else 0
+            if old > log.size:
+                return 0  # the database is of a moment before it was published, but has this head
             if published and old == log.size:
                 # Nothing new but what witnesses have said meanwhile.
                 return self._write_new(CHECKPOINT, log) + self._write_new(COSIGNED, cosigned)

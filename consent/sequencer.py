@@ -6,7 +6,7 @@ Every step says what a crash right there leaves behind. Several sequencers may r
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import BigInteger, any_, delete, func, insert, literal, select, text, update
+from sqlalchemy import BigInteger, any_, case, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import BYTEA
 
@@ -159,10 +159,11 @@ def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], now: dt.da
     checkpoint = Checkpoint(origin=log.origin, size=size, root=root)
     note = notes.sign(checkpoint, Signer(name=log.origin, private=private))  # type: ignore[arg-type]
     table = table_of(EvidenceLog)
+    since = case((table.c.published_size == log.size, now), else_=table.c.held_since)
     swapped = connection().execute(
         update(table)
         .where(table.c.origin == log.origin, table.c.size == log.size, table.c.root == log.root)
-        .values(size=size, root=root, note=bytes(note), signed_at=now)
+        .values(size=size, root=root, note=bytes(note), signed_at=now, held_since=since)
         .returning(table.c.size)
     )
     if swapped.one_or_none() is None:

@@ -201,10 +201,13 @@ def write_archive(
     return True
 
 
-def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = None) -> int:
+def sequence(
+    now: dt.datetime, *, registry: Registry, files: LogFiles | None = None, hold: dt.timedelta = dt.timedelta()
+) -> int:
     """Take everything that waits into the log of evidence and publish it; returns how many entries. Raises SweepFailed.
 
     Makes the log when there is none. With ``files`` nothing is signed that does not continue what was published.
+    ``hold``: how long a new head may wait for witnesses before it is served.
     """
     began = time.monotonic()
     try:
@@ -212,10 +215,12 @@ def sequence(now: dt.datetime, *, registry: Registry, files: LogFiles | None = N
         if files is not None:
             files.demand_behind()
         total = taken = sequencer.integrate(now, vault=registry.vault)
+        cosignatures.publish(now, hold=hold)
         db.session.commit()
         while taken == sequencer.BATCH:
             later = now + dt.timedelta(seconds=time.monotonic() - began)  # a backlog has waited for the work before it
             taken = sequencer.integrate(later, vault=registry.vault)
+            cosignatures.publish(later, hold=hold)
             db.session.commit()
             total += taken
         if total > sequencer.BATCH:

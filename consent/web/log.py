@@ -3,6 +3,7 @@
 Everything but the checkpoint never changes and may be kept by whoever is on the way.
 """
 
+import datetime as dt
 import gzip
 from pathlib import Path
 
@@ -25,13 +26,13 @@ TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 @bp.get("/checkpoint")
 def checkpoint() -> Response:
-    """The signed head of the log, with the cosignatures that it has by now."""
-    return _answer(cosignatures.with_cosignatures(evidence.head()).note, TEXT, A_MOMENT)
+    """The signed head of the log, with its cosignatures: held back until it has them, but for seconds only."""
+    return _answer(evidence.published().note, TEXT, A_MOMENT)
 
 
 @bp.get("/cosigned")
 def cosigned() -> Response:
-    """The newest head that enough witnesses have cosigned: a busy log is always a moment ahead of them."""
+    """The newest head that enough witnesses have cosigned, also while they are silent and the log goes on."""
     found = evidence.cosigned()
     if found is None:
         raise NotFound("no checkpoint is cosigned")
@@ -64,7 +65,9 @@ def key() -> Response:
 def sequence() -> int:
     """Bring the log up to date, and its files if they are wanted; returns how many entries. Raises SweepFailed."""
     folder = services().settings.log_directory
-    return worker.sequence(clock.now(), registry=registry(), files=LogFiles(Path(folder)) if folder else None)
+    files = LogFiles(Path(folder)) if folder else None
+    hold = cosignatures.HOLD if current_app.extensions[WITNESSES] else dt.timedelta()
+    return worker.sequence(clock.now(), registry=registry(), files=files, hold=hold)
 
 
 def cosign() -> int:

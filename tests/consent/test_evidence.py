@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from signed import Refused
 from tlog import Fetch, Head
 
-from consent import endings, evidence, receipts, sequencer, worker
+from consent import cosignatures, endings, evidence, receipts, sequencer, worker
 from consent.evidence import EvidenceLog, EvidenceTile, LogBroken, NotYet
 from consent.log_files import LogFiles
 from consent.receipts import Receipt
@@ -296,6 +296,7 @@ def test_several_sequencers_take_every_entry_once(app: Flask, client: FlaskClien
     def work() -> int:
         with app.app_context():
             taken = sequencer.integrate(clock.now(), vault=factories.registry().vault, limit=50)
+            cosignatures.publish(clock.now(), hold=dt.timedelta())
             db.session.commit()
             return taken
 

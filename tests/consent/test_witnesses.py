@@ -21,7 +21,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from consent import cosignatures, evidence, merkle, notes, witnesses, worker
-from consent.cosignatures import EvidenceWitness
+from consent.cosignatures import EvidenceWitness, Outcome
 from consent.evidence import EvidenceLog, Head
 from consent.log_files import LogFiles
 from consent.notes import COSIGNATURE, Checkpoint, Note, Signer, Verifier
@@ -123,6 +123,38 @@ def test_a_checkpoint_is_served_with_cosignatures_when_they_come(one: Witness, c
     under = evidence.cosigned(covering=301)
     assert under is not None
     assert under.note == client.get("/log/cosigned").data == client.get("/log/checkpoint").data
+
+
+def test_a_head_waits_for_its_witnesses_but_not_for_long_and_never_goes_back(
+    one: Witness, client: FlaskClient, now: dt.datetime, tmp_path: Path
+) -> None:
+    files = LogFiles(tmp_path / "log")
+
+    def served(seconds: int) -> bytes:
+        entries.append(Entry.new("access", now))
+        db.session.commit()
+        at = now + dt.timedelta(seconds=seconds)
+        worker.sequence(at, registry=factories.registry(), files=files, hold=cosignatures.HOLD)
+        found = client.get("/log/checkpoint").data
+        assert (files.folder / "checkpoint").read_bytes() == found
+        return found
+
+    assert served(0) != evidence.head().note
+    assert cosign(one, now=now) == 1
+    cosigned = client.get("/log/checkpoint").data
+    assert len(Note.parse(cosigned).verified([evidence.verifier(), one.verifier])) == 2
+    assert [served(seconds) for seconds in (1, 3, 5)] == [cosigned] * 3
+    late, by_hand = evidence.head(), signer()
+    plain = served(6)
+    assert plain == evidence.head().note, "five seconds without a word"
+    assert served(10) == plain
+    assert served(15) == evidence.head().note, "and five seconds after the next"
+    cosignatures.claim([str(by_hand.verifier)], late, now)
+    said = by_hand.sign(Note.parse(late.note).text, timestamp=int(now.timestamp()))
+    cosignatures.record([Outcome(verifier=str(by_hand.verifier), signature=said)], late, now, quorum=1)
+    db.session.commit()
+    assert client.get("/log/checkpoint").data == evidence.head().note, "what was served is not taken back"
+    assert Checkpoint.parse(Note.parse(client.get("/log/cosigned").data).text).size == late.size
 
 
 def test_every_growth_is_proven_to_it(one: Witness) -> None:
@@ -453,7 +485,7 @@ def test_one_that_is_silent_keeps_nobody(one: Witness) -> None:
         slow = Witness(verifier=signer().verifier, url=f"http://127.0.0.1:{silent.server_port}")
         assert cosign(one, slow) == 1
     assert row(slow).problem != ""
-    assert len(Note.parse(cosignatures.with_cosignatures(evidence.head()).note).signatures) == 2
+    assert len(Note.parse(evidence.published().note).signatures) == 2
 
 
 def test_two_workers_do_not_ask_the_same(app: Flask, now: dt.datetime) -> None:
