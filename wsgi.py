@@ -8,6 +8,7 @@ import functools
 from flask import Flask
 from flask_migrate import Migrate
 
+from consent import cases as demands
 from consent import witnesses
 from consent.history import Registry
 from consent.keys import Keyring
@@ -64,7 +65,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine_options(settings)
     shell.configure_logging(settings)
-    shell.init_shell(app, settings)
+    shell.init_shell(app, settings, demands.demanded)
     limits.init_limits(app, settings)
     db.init_app(app)
     Migrate(app, db)

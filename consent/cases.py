@@ -6,7 +6,9 @@ A complaint about a read, a wrong value, data that should go, a decision that sh
 
 import datetime as dt
 import enum
+import re
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +18,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent.due_dates import due
 from consent.records import Consent
 from consent.supervision import PAGE, Page
-from dataspace import accesses, messages, spaces
+from dataspace import accesses, corrections, messages
+from dataspace.corrections import Correction
 from dataspace.db import Model, db, new_id
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
@@ -26,6 +29,7 @@ from dataspace.vault import Vault
 
 MAX_TEXT = 1000
 _LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # read out on the phone: nothing that looks like something else
+_NUMBER = re.compile(f"[0-9]{{4}}-[{_LETTERS}]{{4}}-[{_LETTERS}]{{4}}")
 
 
 class CaseKind(enum.StrEnum):
@@ -169,20 +173,29 @@ def answer(
 ) -> Case:
     """An administrator answers. Raises NotFound, Conflict (nothing to answer), NotAllowed, InvalidCaseText."""
     case = _by_desk(case_id, CaseEventKind.ANSWERED, unverified_text, actor, now, vault=vault, outcome=outcome)
-    corrected = outcome in CORRECTED and corrected_at(case) is not None
+    corrected = outcome in CORRECTED and correction_of(case) is not None
     notice = Notice.CASE_CORRECTED if corrected else Notice.CASE_ANSWERED
     messages.send(case.space_id, notice, Group.SECURITY, now, about=case.case_id)
     return case
 
 
-def corrected_at(case: Case) -> dt.datetime | None:
-    """When the authority corrected the record that a correction is about, after it was demanded; else None.
+def correction_of(case: Case) -> Correction | None:
+    """How the authority has corrected the record that a correction is about: for this case, or since it was opened.
 
-    It tells that there is a corrected record, not what is in it: whoever answers sees no values.
+    It names a version, and not what is in it: whoever answers sees no values.
     """
     if case.kind != CaseKind.CORRECTION or case.item_id is None:
         return None
-    return spaces.corrected_since(case.space_id, case.item_id, case.opened_at)
+    return corrections.answer_to(case.number, case.space_id, case.item_id, case.opened_at)
+
+
+def demanded(unverified_numbers: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Those of these numbers under which a correction is waited for: the space and the item of each."""
+    numbers = [number for number in unverified_numbers if _NUMBER.fullmatch(number)]
+    query = select(Case.number, Case.space_id, Case.item_id).where(
+        Case.number.in_(numbers), Case.kind == CaseKind.CORRECTION, Case.state.in_(WAITING), Case.item_id.is_not(None)
+    )
+    return {row.number: (row.space_id, row.item_id) for row in db.session.execute(query)}
 
 
 def reopen(case_id: str, unverified_text: str, actor: Actor, now: dt.datetime, *, vault: Vault) -> Case:

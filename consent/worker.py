@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from consent import (
     announcements,
     archives,
+    cases,
     corrected,
     cosignatures,
     data_certificates,
@@ -166,8 +167,9 @@ def pull_source(now: dt.datetime, *, registry: Registry, allow_loopback: bool, h
         if source_id is None:
             return False
         for _part in pulling.pull(
-            source_id, now, vault=registry.vault, index=registry.index, allow_loopback=allow_loopback, hosts=hosts
-        ):
+            source_id, now, vault=registry.vault, index=registry.index, demanded=cases.demanded,
+            allow_loopback=allow_loopback, hosts=hosts,
+        ):  # fmt: skip
             db.session.commit()
     except (SQLAlchemyError, DomainError) as error:
         db.session.rollback()

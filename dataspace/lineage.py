@@ -23,12 +23,16 @@ PAGE = 50
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """Where one version of a record comes from. ``corrected``: a later version has said that this one was wrong."""
+    """Where one version of a record comes from. ``corrected``: a later version has said that this one was wrong.
+
+    ``case_number``: of the case that this version answers, if it corrects for one.
+    """
 
     record: Record
     item: DataItem
     source: Source | None
     corrected: bool
+    case_number: str | None
 
     def source_name(self, locale: str) -> str:
         """The source's name, or the system that the catalogue names."""
@@ -55,8 +59,15 @@ def origins(record_ids: Collection[str]) -> list[Origin]:
         .where(Record.record_id.in_(wanted))
         .order_by(Record.item_id, Record.version)
     ).all()
-    wrong = corrections.of_records(wanted)
-    return [Origin(record=r, item=i, source=s, corrected=r.record_id in wrong) for r, i, s in rows]
+    found = corrections.of_records(wanted)
+    wrong = {correction.previous_record_id for correction in found}
+    answered = {correction.record_id: correction.case_number for correction in found}
+    return [
+        Origin(
+            record=r, item=i, source=s, corrected=r.record_id in wrong, case_number=answered.get(r.record_id)
+        )
+        for r, i, s in rows
+    ]  # fmt: skip
 
 
 def origin(record_id: str) -> Origin:

@@ -123,14 +123,6 @@ def canonical(content: dict[str, Any]) -> bytes:
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
 
-def corrected_since(space_id: str, item_id: str, since: dt.datetime) -> dt.datetime | None:
-    """When the source last corrected its record of an item, if that was after ``since``; else None."""
-    came = select(func.max(Record.received_at)).where(
-        Record.space_id == space_id, Record.item_id == item_id, Record.corrects, Record.received_at > since
-    )
-    return db.session.scalar(came)
-
-
 def open_rows(record: Record, key: bytes) -> list[Row]:
     """The rows of a record in clear. Raises Unreadable."""
     rows: list[Row] = orjson.loads(unseal(key, record.sealed, identity=record.record_id))["rows"]

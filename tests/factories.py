@@ -23,7 +23,11 @@ from dataspace.db import db
 from dataspace.holders import Holder, HolderKind, Role
 from dataspace.identifiers import parse
 from dataspace.mandates import Actor, Capacity
+from dataspace.sources import registry as registry_of_sources
+from dataspace.sources.incoming import from_document
+from dataspace.sources.receiving import Reception
 from dataspace.sources.registry import Source
+from dataspace.sources.storing import Verdict
 from dataspace.web.shell import services
 
 PERSON = "440099199003150026"  # 陈嘉怡; region 440099 is unassigned, so nobody real can match
@@ -134,6 +138,20 @@ def source(now: dt.datetime, *items: DataItem, source_id: str = "example", **cha
     db.session.add(row)
     db.session.flush()
     return row
+
+
+def reception(now: dt.datetime, source_id: str = "example") -> Reception:
+    """What takes in the records of a registered source."""
+    source, made = registry_of_sources.get(source_id), services()
+    return Reception.of(source, now, vault=made.vault, index=made.index, demanded=made.demanded)
+
+
+def bring(at: dt.datetime, row: dict[str, Any], source_id: str = "example", **said: Any) -> Verdict:
+    """A source brings the degree of PERSON as of ``at``; committed. ``said`` adds or replaces members of the record."""
+    record = {"identifier": PERSON, "item": "p.edu.degree", "as_of": at.isoformat(), "rows": [row]} | said
+    (verdict,) = reception(at, source_id).take([from_document(1, record)], at)
+    db.session.commit()
+    return verdict
 
 
 @dataclass(frozen=True, kw_only=True)

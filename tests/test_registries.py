@@ -43,7 +43,9 @@ def test_every_register_fills_the_spaces_and_then_says_that_nothing_has_changed(
     for expected in ({"added"}, set()):
         seen = set()
         for name in NAMES:
-            for part in pulling.pull(name, now, vault=vault, index=index, allow_loopback=True):
+            for part in pulling.pull(
+                name, now, vault=vault, index=index, demanded=services().demanded, allow_loopback=True
+            ):
                 db.session.commit()
                 seen |= {verdict.reason or verdict.outcome for verdict in part}
             assert registry.get(name).problem == "", name

@@ -177,7 +177,13 @@ def _company(stage: Stage) -> Iterator[Visitor]:
 def _sources(stage: Stage) -> None:
     """One that is heard, one that is silent, and a record of each kind."""
     registry.load([DATA / "sources.toml"], stage.now)
-    reception = Reception.of(registry.get("population"), stage.now, vault=services().vault, index=services().index)
+    reception = Reception.of(
+        registry.get("population"),
+        stage.now,
+        vault=services().vault,
+        index=services().index,
+        demanded=services().demanded,
+    )
     wrong = {
         "identifier": "440099199003150027",
         "item": "p.identity.basic",

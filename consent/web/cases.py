@@ -1,6 +1,5 @@
 """Cases of a holder: open one, see what became of it, take it back, say that the answer does not satisfy."""
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from consent.cases import About, Case, CaseEventKind, CaseKind, CaseState, Inval
 from consent.web import reads
 from consent.web.words import Label
 from dataspace import accesses, catalogue, clock
+from dataspace.corrections import Correction
 from dataspace.db import db
 from dataspace.errors import NotFound
 from dataspace.mandates import Capacity
@@ -178,9 +178,9 @@ def history(steps: list[Step], *, own: str = "") -> list[dict[str, Any]]:
     ]
 
 
-def correction(case: Case, steps: list[Step]) -> tuple[dt.datetime, bool] | None:
-    """When a corrected record came since it was demanded, and whether the answer says that it was wrong."""
-    came = cases.corrected_at(case)
+def correction(case: Case, steps: list[Step]) -> tuple[Correction, bool] | None:
+    """The corrected record that came for it, or since, and whether the answer says that it was wrong."""
+    came = cases.correction_of(case)
     answers = [step.outcome for step in steps if step.outcome]
     decided = case.state == CaseState.ANSWERED and answers[-1] in cases.CORRECTED
     return (came, decided) if came is not None else None

@@ -262,7 +262,7 @@ def _comparison() -> Schema:
 def _records_request() -> Schema:
     brought = record(
         {"identifier": TEXT, "item": TEXT, "as_of": TEXT, "rows": {"type": "array", "maxItems": MAX_ROWS}},
-        {"corrects": {"type": "boolean"}},
+        {"corrects": {"type": "boolean"}, "case": {"type": "string"}},
     )
     return record({"records": {"type": "array", "minItems": 1, "maxItems": push.MAX_RECORDS, "items": brought}})
 

@@ -57,6 +57,7 @@ def view(origin: Origin, locale: str) -> dict[str, Any]:
         "source": origin.source_name(locale),
         "silent_since": origin.source.failing_since if origin.source else None,
         "corrected": origin.corrected,
+        "case_number": origin.case_number,
         "record": origin.record,
     }
 

@@ -35,6 +35,7 @@ class Checked:
     as_of: dt.datetime
     rows: list[Row]
     corrects: bool
+    case: str = ""
 
 
 class Checker:
@@ -72,7 +73,7 @@ class Checker:
             return Flawed(incoming.place, Reason.AS_OF_IN_FUTURE, item.item_id)
         fields = self._fields[item.item_id]
         rows = [{field: row.get(field) for field in fields} for row in incoming.rows]
-        return Checked(incoming.place, identifier, item, as_of, rows, incoming.corrects)
+        return Checked(incoming.place, identifier, item, as_of, rows, incoming.corrects, incoming.case)
 
     def _values(self, incoming: Incoming, item: DataItem) -> Flawed | None:
         validator = self._validators[item.item_id]

@@ -1,8 +1,8 @@
 """CSV and NDJSON: numbered lines into records, each with the place in the file where the next one begins.
 
-NDJSON: one JSON object a line. CSV: a header ``identifier,as_of[,item][,corrects],field,...``; one line is one row,
-lines that follow each other with the same identifier, item and as_of are the rows of one record. A value has no line
-break; one without its end is a file that was cut.
+NDJSON: one JSON object a line. CSV: a header ``identifier,as_of[,item][,corrects][,case],field,...``; one line is one
+row, lines that follow each other with the same identifier, item and as_of are the rows of one record. A value has no
+line break; one without its end is a file that was cut.
 """
 
 import csv
@@ -17,7 +17,7 @@ from dataspace.sources.lines import Line
 from dataspace.sources.schema import MAX_ROWS
 
 MAX_COLUMNS = 100
-HEAD = ("identifier", "as_of", "item", "corrects")
+HEAD = ("identifier", "as_of", "item", "corrects", "case")
 ENCODINGS = ("utf-8", "gb18030")
 
 
@@ -113,14 +113,16 @@ class Csv:
     def _incoming(self, place: int, cells: dict[str, str]) -> Incoming | Flawed:
         item_id = cells.pop("item", self._item_id)
         item = self._items.get(item_id)
-        corrects = cells.pop("corrects", "")
+        corrects, case = cells.pop("corrects", ""), cells.pop("case", "")
         if corrects not in ("", "true", "false"):
             return Flawed(place, Reason.NOT_A_RECORD, field="corrects")
+        if case and corrects != "true":
+            return Flawed(place, Reason.NOT_A_RECORD, field="case")
         identifier, as_of = cells.pop("identifier"), cells.pop("as_of")
         # A column of another item of the file has to be empty; with a value it is no field of this one.
         types = {field["id"]: field.get("value", {}).get("type", "string") for field in item.fields} if item else {}
         row = {name: _value(cell, types.get(name, "string")) for name, cell in cells.items() if cell or name in types}
-        return Incoming(place, identifier, item_id, as_of, [row], corrects == "true")
+        return Incoming(place, identifier, item_id, as_of, [row], corrects == "true", case)
 
 
 def header_of(lines: Iterator[Line]) -> Line:
@@ -175,8 +177,8 @@ def _value(cell: str, kind: str) -> Any:
 
 
 def _same(first: Incoming, second: Incoming) -> bool:
-    return (first.identifier, first.item_id, first.as_of, first.corrects) == (
-        second.identifier, second.item_id, second.as_of, second.corrects,
+    return (first.identifier, first.item_id, first.as_of, first.corrects, first.case) == (
+        second.identifier, second.item_id, second.as_of, second.corrects, second.case,
     )  # fmt: skip
 
 

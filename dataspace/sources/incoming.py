@@ -1,4 +1,4 @@
-"""One record as a source brings it: ``{identifier, item, as_of, rows, corrects?}``, in whatever it came.
+"""One record as a source brings it: ``{identifier, item, as_of, rows, corrects?, case?}``, in whatever it came.
 
 What is wrong with one is data as well: which one it was, and a durable word that says why. Never a value of it.
 """
@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from dataspace.sources.schema import MAX_ROWS
 
-MEMBERS = frozenset({"identifier", "item", "as_of", "rows", "corrects"})
+MEMBERS = frozenset({"identifier", "item", "as_of", "rows", "corrects", "case"})
 
 
 class Reason(enum.StrEnum):
@@ -37,11 +37,15 @@ class Reason(enum.StrEnum):
     OLDER = "older"  # than what is there
     ERASED = "erased"  # the record was deleted here, and this one is not of later
     CONTRADICTS = "contradicts"  # another value for the same moment, and it does not say that it corrects
+    UNKNOWN_CASE = "unknown_case"  # no open case of this number asks for a correction of this record
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """Unchecked. ``place``: the line of the file, or the number in the page or request, from 1."""
+    """Unchecked. ``place``: the line of the file, or the number in the page or request, from 1.
+
+    ``case``: the number of the case that a correction answers, or nothing.
+    """
 
     place: int
     identifier: str
@@ -49,6 +53,7 @@ class Incoming:
     as_of: str
     rows: list[Any]
     corrects: bool = False
+    case: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +98,16 @@ def from_document(place: int, document: object) -> Incoming | Flawed:
     for name in ("identifier", "item", "as_of"):
         if not isinstance(document.get(name), str):
             return Flawed(place, Reason.NOT_A_RECORD, field=name)
-    rows, corrects = document.get("rows"), document.get("corrects", False)
+    rows, corrects, case = document.get("rows"), document.get("corrects", False), document.get("case", "")
     if not isinstance(rows, list):
         return Flawed(place, Reason.NOT_A_RECORD, field="rows")
     if not isinstance(corrects, bool):
         return Flawed(place, Reason.NOT_A_RECORD, field="corrects")
+    if not isinstance(case, str) or (case and not corrects):
+        return Flawed(place, Reason.NOT_A_RECORD, field="case")
     if len(rows) > MAX_ROWS:
         return Flawed(place, Reason.TOO_MANY_ROWS)
-    return Incoming(place, document["identifier"], document["item"], document["as_of"], rows, corrects)
+    return Incoming(place, document["identifier"], document["item"], document["as_of"], rows, corrects, case)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from dataspace.sources.file import FileSource
 from dataspace.sources.http import HttpSource
 from dataspace.sources.receiving import Reception
 from dataspace.sources.registry import Source
-from dataspace.sources.storing import Verdict
+from dataspace.sources.storing import Demanded, Verdict
 from dataspace.vault import Vault
 
 PART = 1000  # records of one transaction
@@ -37,6 +37,7 @@ def pull(
     *,
     vault: Vault,
     index: BlindIndex,
+    demanded: Demanded,
     allow_loopback: bool,
     hosts: tuple[str, ...] = (),
     connector: Connector | None = None,
@@ -49,17 +50,17 @@ def pull(
     try:
         source = registry.get(source_id)
         asked = connector or connector_of(source, vault=vault, allow_loopback=allow_loopback, hosts=hosts)
-        yield from _parts(source, now, vault, index, asked, again=again)
+        reception = Reception.of(source, now, vault=vault, index=index, demanded=demanded)
+        yield from _parts(source, reception, now, asked, again=again)
     except SourceFailed as failed:
         registry.failed(source_id, now, failed.detail)
         yield []
 
 
 def _parts(
-    source: Source, now: dt.datetime, vault: Vault, index: BlindIndex, asked: Connector, *, again: bool
+    source: Source, reception: Reception, now: dt.datetime, asked: Connector, *, again: bool
 ) -> Iterator[list[Verdict]]:
     source_id = source.source_id
-    reception = Reception.of(source, now, vault=vault, index=index)
     since = Position(etag=source.etag, last_modified=source.last_modified, cursor=source.cursor)
     since = Position() if again else since
     yield []  # nothing is open while the source takes its time

@@ -9,7 +9,7 @@ from dataspace.sources import quality, registry, storing
 from dataspace.sources.checking import Checked, Checker
 from dataspace.sources.incoming import Flawed, Incoming
 from dataspace.sources.registry import Source
-from dataspace.sources.storing import Outcome, Verdict
+from dataspace.sources.storing import Demanded, Outcome, Verdict
 from dataspace.vault import Vault
 
 
@@ -21,11 +21,16 @@ class Reception:
     checker: Checker
     vault: Vault
     index: BlindIndex
+    demanded: Demanded
 
     @classmethod
-    def of(cls, source: Source, now: dt.datetime, *, vault: Vault, index: BlindIndex) -> "Reception":
+    def of(
+        cls, source: Source, now: dt.datetime, *, vault: Vault, index: BlindIndex, demanded: Demanded
+    ) -> "Reception":
         """For this source, under the catalogue as it is."""
-        return cls(source_id=source.source_id, checker=Checker(source, now), vault=vault, index=index)
+        return cls(
+            source_id=source.source_id, checker=Checker(source, now), vault=vault, index=index, demanded=demanded
+        )
 
     def take(self, entries: Sequence[Incoming | Flawed], now: dt.datetime) -> list[Verdict]:
         """A verdict for each entry, in the order of their places; to be committed as a whole."""
@@ -38,7 +43,9 @@ class Reception:
             else:
                 verdicts.append(_rejected(judged))
         registry.touch(self.source_id)
-        verdicts += storing.store(good, now, source_id=self.source_id, vault=self.vault, index=self.index)
+        verdicts += storing.store(
+            good, now, source_id=self.source_id, vault=self.vault, index=self.index, demanded=self.demanded
+        )
         verdicts.sort(key=lambda verdict: verdict.place)
         quality.count(self.source_id, verdicts, good, now)
         return verdicts

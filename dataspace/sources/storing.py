@@ -6,7 +6,7 @@ confirmed; other values make a new version when they are of later, or say that t
 
 import datetime as dt
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,9 @@ from dataspace.sources.checking import Checked
 from dataspace.sources.incoming import Reason
 from dataspace.spaces import Record, Row
 from dataspace.vault import OF_RECORDS, DataKey, Vault
+
+# By number, of those that are asked for: the space and item of each open case that demands a correction.
+Demanded = Callable[[Collection[str]], Mapping[str, tuple[str, str]]]
 
 
 class Outcome(enum.StrEnum):
@@ -63,7 +66,7 @@ _NOTHING = _Erased(0, dt.datetime.min.replace(tzinfo=dt.UTC))
 
 
 def store(
-    records: Sequence[Checked], now: dt.datetime, *, source_id: str, vault: Vault, index: BlindIndex
+    records: Sequence[Checked], now: dt.datetime, *, source_id: str, vault: Vault, index: BlindIndex, demanded: Demanded
 ) -> list[Verdict]:
     """Store them in their order; a verdict for each. The caller holds the source (:func:`registry.touch`)."""
     indexes = [index.of(record.identifier) for record in records]
@@ -79,8 +82,10 @@ def store(
     keys: dict[str, bytes] = {}
     for space_id, wrapped in {(space_id, wrapped) for _record, space_id, wrapped in known}:
         keys[space_id] = vault.unwrap(wrapped, identity=space_id)
+    named = {record.case for record, _space_id, _wrapped in known if record.case}
+    cases = demanded(named) if named else {}
     for wave in _waves([(record, space_id) for record, space_id, _wrapped in known]):
-        verdicts += _store_wave(wave, keys, now, source_id)
+        verdicts += _store_wave(wave, keys, cases, now, source_id)
     return verdicts
 
 
@@ -111,8 +116,9 @@ def _waves(records: list[tuple[Checked, str]]) -> Iterable[list[tuple[Checked, s
 
 
 def _store_wave(
-    wave: list[tuple[Checked, str]], keys: dict[str, bytes], now: dt.datetime, source_id: str
-) -> list[Verdict]:
+    wave: list[tuple[Checked, str]], keys: dict[str, bytes], cases: Mapping[str, tuple[str, str]], now: dt.datetime,
+    source_id: str,
+) -> list[Verdict]:  # fmt: skip
     there = _current({space for _r, space in wave}, {r.item.item_id for r, _space in wave}, keys)
     gone = _erased({space_id for r, space_id in wave if (space_id, r.item.item_id) not in there})
     verdicts: list[Verdict] = []
@@ -124,6 +130,10 @@ def _store_wave(
         current = there.get((space_id, record.item.item_id))
         erased = gone.get((space_id, record.item.item_id)) if current is None else None
         judged = _judge(record, current, erased)
+        if record.case and judged.outcome in (Outcome.ADDED, Outcome.CORRECTED):
+            about = (space_id, record.item.item_id)
+            if judged.outcome == Outcome.ADDED or cases.get(record.case) != about:
+                judged = _rejected(record, Reason.UNKNOWN_CASE, "case")
         verdicts.append(judged)
         if judged.outcome == Outcome.CONFIRMED and current is not None:
             confirmed.append({"b_record_id": current.record_id, "confirmed_as_of": record.as_of})
@@ -138,7 +148,8 @@ def _store_wave(
         if current is not None:
             superseded.append(current.record_id)
             if judged.outcome == Outcome.CORRECTED:
-                corrected.append(values | {"previous_record_id": current.record_id})
+                previous = {"previous_record_id": current.record_id, "case_number": record.case or None}
+                corrected.append(values | previous)
     _write(added, superseded, confirmed, now)
     corrections.note(corrected, now)
     return verdicts
@@ -162,8 +173,8 @@ def _judge(record: Checked, current: _Current | None, erased: "_Erased | None") 
     return Verdict(record.place, outcome, record.item.item_id)
 
 
-def _rejected(record: Checked, reason: Reason) -> Verdict:
-    return Verdict(record.place, Outcome.REJECTED, record.item.item_id, reason)
+def _rejected(record: Checked, reason: Reason, field: str = "") -> Verdict:
+    return Verdict(record.place, Outcome.REJECTED, record.item.item_id, reason, field)
 
 
 def _current(space_ids: set[str], item_ids: set[str], keys: dict[str, bytes]) -> dict[tuple[str, str], _Current]:

@@ -48,7 +48,8 @@ def bring() -> Response:
     now = clock.now()
     source = registry.of_client(client_id)
     records = _records(request.get_data(cache=False))
-    reception = Reception.of(source, now, vault=services().vault, index=services().index)
+    made = services()
+    reception = Reception.of(source, now, vault=made.vault, index=made.index, demanded=made.demanded)
     db.session.commit()  # the assertion stays used whatever becomes of the records, and the batch begins anew
     verdicts = reception.take([from_document(n, record) for n, record in enumerate(records, start=1)], now)
     registry.heard(source.source_id, now)

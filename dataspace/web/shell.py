@@ -35,6 +35,7 @@ from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.identifiers import BlindIndex
 from dataspace.settings import Settings
+from dataspace.sources.storing import Demanded
 from dataspace.vault import Vault, provider
 
 LANGUAGES = {"zh_Hans": "zh-Hans", "zh_Hant": "zh-Hant", "en": "en"}  # locale -> the lang attribute (BCP 47)
@@ -56,6 +57,7 @@ class Services:
     settings: Settings
     vault: Vault
     index: BlindIndex
+    demanded: Demanded
 
 
 def services() -> Services:
@@ -72,8 +74,8 @@ class Sessions(SecureCookieSessionInterface):
         return super().open_session(app, request) if "HTTP_COOKIE" in request.environ else self.session_class()
 
 
-def init_shell(app: Flask, settings: Settings) -> None:
-    """Give ``app`` its settings, services and everything that surrounds a view."""
+def init_shell(app: Flask, settings: Settings, demanded: Demanded) -> None:
+    """Give ``app`` its settings, services and everything that surrounds a view; ``demanded``: where cases are known."""
     app.config.update(
         SECRET_KEY=settings.secret_key,
         MAX_CONTENT_LENGTH=MAX_BODY,
@@ -90,7 +92,9 @@ def init_shell(app: Flask, settings: Settings) -> None:
     )
     app.session_interface = Sessions()
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.extensions["dataspace"] = Services(settings, Vault(provider(settings)), BlindIndex(settings.index_key))
+    app.extensions["dataspace"] = Services(
+        settings, Vault(provider(settings)), BlindIndex(settings.index_key), demanded
+    )
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]

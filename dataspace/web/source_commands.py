@@ -79,7 +79,8 @@ def import_file(path: Path, source_id: str, item_id: str, encoding: str, rejects
     if not source.enabled:
         raise Conflict("this source is switched off")
     manner = Manner.of(path, encoding=encoding, item_id=item_id)
-    reception = Reception.of(source, now, vault=services().vault, index=services().index)
+    made = services()
+    reception = Reception.of(source, now, vault=made.vault, index=made.index, demanded=made.demanded)
     with path.open("rb") as stream:
         state = imports.begin(stream, path.name, source_id, now)
         import_id, start, before = state.import_id, state.position, state.received
@@ -119,8 +120,8 @@ def pull_source(source_id: str, *, again: bool) -> None:
     made = services()
     counts: Counter[str] = Counter()
     for part in pulling.pull(
-        source_id, clock.now(), vault=made.vault, index=made.index, allow_loopback=made.settings.fetch_loopback,
-        hosts=made.settings.source_hosts, again=again,
+        source_id, clock.now(), vault=made.vault, index=made.index, demanded=made.demanded,
+        allow_loopback=made.settings.fetch_loopback, hosts=made.settings.source_hosts, again=again,
     ):  # fmt: skip
         db.session.commit()
         counts.update(verdict.reason or verdict.outcome for verdict in part)

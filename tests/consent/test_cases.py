@@ -30,7 +30,10 @@ WORDS = "I never asked this bank for a loan."
 
 @pytest.fixture
 def world(app: Flask, now: dt.datetime) -> World:
-    return factories.world(now)
+    made = factories.world(now)
+    factories.source(now, made.item)
+    db.session.commit()
+    return made
 
 
 @pytest.fixture
@@ -225,12 +228,10 @@ def test_an_administrator_opens_none(world: World, now: dt.datetime) -> None:
 # A record that was corrected
 
 
-def corrects(world: World, now: dt.datetime, *, wrong: bool = True) -> None:
+def corrects(now: dt.datetime, *, wrong: bool = True) -> None:
     """The authority delivers another record; the one before was ``wrong``, or only older."""
-    rows = [{"school": "示例大学", "major": "法学", "level": "硕士"}]
-    record = factories.record(world.person, world.item, rows, now)
-    record.corrects = wrong
-    db.session.commit()
+    major = f"法学{now.day}"
+    assert factories.bring(now, {"school": "示例大学", "major": major, "level": "硕士"}, corrects=wrong).reason is None
 
 
 def titles(visitor: Visitor) -> str:
@@ -244,7 +245,7 @@ def test_a_correction_is_announced_in_plain_words(
     case = opened(world, now, CaseKind.CORRECTION, About(item_id="p.edu.degree"))
     path = f"/cases/{case.case_id}"
     assert "A corrected record has come" not in visitor.get(path).says
-    corrects(world, now + DAY)
+    corrects(now + DAY)
     assert "A corrected record has come since" in visitor.get(path).says
     desk.get(f"/admin{path}")
     assert "the authority has corrected the record" in desk.says
@@ -261,8 +262,8 @@ def test_a_correction_is_announced_in_plain_words(
 
 
 def test_nothing_is_announced_that_did_not_happen(visitor: Visitor, desk: Desk, world: World, now: dt.datetime) -> None:
-    corrects(world, now - DAY)  # before it was demanded
-    corrects(world, now + DAY, wrong=False)  # the month's ordinary delivery
+    corrects(now - DAY)  # before it was demanded
+    corrects(now + DAY, wrong=False)  # the month's ordinary delivery
     for kind, item, outcome in (
         (CaseKind.CORRECTION, "p.edu.degree", "upheld"),
         (CaseKind.CORRECTION, None, "upheld"),
@@ -280,7 +281,7 @@ def test_nothing_is_announced_that_did_not_happen(visitor: Visitor, desk: Desk, 
 
 def test_a_rejected_correction_is_no_correction(visitor: Visitor, desk: Desk, world: World, now: dt.datetime) -> None:
     case = opened(world, now, CaseKind.CORRECTION, About(item_id="p.edu.degree"))
-    corrects(world, now + DAY)
+    corrects(now + DAY)
     desk.get(f"/admin/cases/{case.case_id}")
     desk.post(f"/admin/cases/{case.case_id}/answer", outcome="rejected", text="It was right.")
     assert "has corrected the record" not in visitor.get(f"/cases/{case.case_id}").says

@@ -16,15 +16,13 @@ from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.delivery import Delivery, envelope
 from dataspace.sources.incoming import from_document
-from dataspace.sources.receiving import Reception
 from dataspace.sources.registry import Source
 from dataspace.spaces import Record
-from dataspace.web.shell import services
 from tests import factories
 from tests.consent.desk import Desk
 from tests.consent.reading import read, token_for
 from tests.consent.visitor import Visitor
-from tests.factories import PERSON, World
+from tests.factories import World
 
 MINUTE = dt.timedelta(minutes=1)
 
@@ -40,11 +38,7 @@ def world(app: Flask, now: dt.datetime) -> World:
 
 def bring(at: dt.datetime, school: str, **said: Any) -> None:
     """The source brings a value as of ``at``."""
-    reception = Reception.of(db.session.get_one(Source, "example"), at, vault=services().vault, index=services().index)
-    record = {"identifier": PERSON, "item": "p.edu.degree", "as_of": at.isoformat(), "rows": [{"school": school}]}
-    (verdict,) = reception.take([from_document(1, record | said)], at)
-    assert verdict.reason is None
-    db.session.commit()
+    assert factories.bring(at, {"school": school}, **said).reason is None
 
 
 def delivered(world: World, at: dt.datetime) -> Delivery:
@@ -183,7 +177,7 @@ def test_the_administrator_traces_a_delivery_without_seeing_a_value(world: World
 
 def test_the_administrator_sees_how_good_a_source_is(world: World, app: Flask, now: dt.datetime) -> None:
     bring(now, "示例大学")
-    reception = Reception.of(db.session.get_one(Source, "example"), now, vault=services().vault, index=services().index)
+    reception = factories.reception(now)
     reception.take([from_document(2, {"x": 1}), from_document(3, "x")], now)
     db.session.commit()
     desk = Desk(app.test_client()).sign_in(factories.administrator(now), now)

@@ -20,7 +20,6 @@ from dataspace.key_file import FileKeys
 from dataspace.messages import Notice
 from dataspace.sealing import Unreadable, unseal
 from dataspace.sources.incoming import Incoming, Reason
-from dataspace.sources.receiving import Reception
 from dataspace.spaces import Record
 from dataspace.vault import DataKey, Vault
 from dataspace.web.shell import services
@@ -148,10 +147,10 @@ def test_a_backup_opens_it_no_more_once_its_wrapping_key_is_forgotten(
 
 
 def test_its_source_does_not_bring_it_back(owner: Holder, degree: DataItem, now: dt.datetime) -> None:
-    source = factories.source(now, degree)
+    factories.source(now, degree)
     as_of = the(degree).as_of
     erase(degree, now)
-    reception = Reception.of(source, now, vault=services().vault, index=services().index)
+    reception = factories.reception(now)
 
     def brought(at: dt.datetime) -> str:
         (verdict,) = reception.take([Incoming(1, factories.PERSON, degree.item_id, at.isoformat(), [DEGREE])], now)

@@ -16,7 +16,6 @@ from dataspace.holders import Holder
 from dataspace.measured import Measured
 from dataspace.sources import imports, lines
 from dataspace.sources.imports import Import, Manner
-from dataspace.sources.receiving import Reception
 from dataspace.sources.registry import Source
 from dataspace.spaces import Record
 from dataspace.web.shell import services
@@ -190,7 +189,7 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(
     else:
         rows = (f"{PERSON},{at},p.energy.home,2026-0{n},{k}\n" for k, at in enumerate(stamps) for n in (1, 2, 3))
         path.write_text("identifier,as_of,item,month,kwh\n" + "".join(rows))
-    reception = Reception.of(source, now, vault=services().vault, index=services().index)
+    reception = factories.reception(now)
     done, runs = False, 0
     while not done:
         runs += 1

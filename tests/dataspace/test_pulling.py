@@ -101,7 +101,8 @@ def source(now: dt.datetime, **changes: Any) -> Source:
 
 def pull(now: dt.datetime, **more: Any) -> Source:
     for _part in pulling.pull(
-        "example", now, vault=services().vault, index=services().index, allow_loopback=True, **more
+        "example", now, vault=services().vault, index=services().index, demanded=services().demanded,
+        allow_loopback=True, **more
     ):  # fmt: skip
         db.session.commit()
     db.session.expire_all()

@@ -48,9 +48,9 @@ def person(app: Flask, now: dt.datetime) -> Holder:
 def reception(degree: DataItem, person: Holder, now: dt.datetime) -> Reception:
     foreign = factories.item(now, "p.tax.income", ("year",))
     foreign.authority = factories.text("税务机关")
-    source = factories.source(now, degree, foreign)
+    factories.source(now, degree, foreign)
     db.session.commit()
-    return Reception.of(source, now, vault=services().vault, index=services().index)
+    return factories.reception(now)
 
 
 def incoming(place: int = 1, identifier: str = PERSON, as_of: str = MAY, **said: Any) -> Incoming | Flawed:
@@ -190,9 +190,9 @@ def test_the_catalogue_says_more_of_the_values_of_a_field(degree: DataItem, pers
         {"id": "major", "label": factories.text("年"), "value": {"type": "integer", "minimum": 1950}},
         {"id": "level", "label": factories.text("日"), "value": {"type": "string", "pattern": "^[0-9]{4}$"}},
     ]
-    source = factories.source(now, degree)
+    factories.source(now, degree)
     db.session.commit()
-    reception = Reception.of(source, now, vault=services().vault, index=services().index)
+    reception = factories.reception(now)
     fits = {"school": "示例大学", "major": 1990, "level": None}
     for field, value in (("school", "别的"), ("major", "1990"), ("major", 1949), ("level", "20x6")):
         (verdict,) = take(reception, now, incoming(rows=[fits | {field: value}]))
@@ -205,7 +205,7 @@ def test_an_item_that_moves_to_another_authority_takes_the_right_with_it(
 ) -> None:
     degree.authority = factories.text("别的机关")
     db.session.commit()
-    moved = Reception.of(registry.get("example"), now, vault=services().vault, index=services().index)
+    moved = factories.reception(now)
     assert outcomes(take(moved, now, incoming())) == ["foreign_item"]
 
 

@@ -176,5 +176,7 @@ REJECTIONS: dict[str, Label] = {
     Reason.INVALID_VALUE: lazy_gettext("A value that does not fit the catalogue"),
     Reason.UNKNOWN_HOLDER: lazy_gettext("Nobody with this identifier has a space here"),
     Reason.OLDER: lazy_gettext("Older than what is there"),
+    Reason.ERASED: lazy_gettext("Deleted here, and this one is not newer"),
     Reason.CONTRADICTS: lazy_gettext("Another value for the same time, not marked as a correction"),
+    Reason.UNKNOWN_CASE: lazy_gettext("No open case of this number asks for a correction of this record"),
 }
