@@ -38,8 +38,8 @@ lint: set-up-dev  ## Check style and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
-bench: set-up-dev  ## Measure what programs ask most, each beside its floor, the log of evidence as it grows, an import
-	$(VENV)/bin/python -m bench
+bench: set-up-dev  ## Measure reads and more beside their floor, a log of 10 million, an import of 1 million (BENCH=--quick)
+	$(VENV)/bin/python -m bench $(BENCH)
 
 screenshots: set-up-dev  ## Take pictures of every kind of page into var/screenshots (LANGUAGES= WIDTHS= SCHEMES= take fewer)
 	tools/setup_browser.sh

@@ -21,8 +21,9 @@ import click
 import sqlalchemy as sa
 from flask import Flask
 
-from bench import imports, load, log, requests, seed
+from bench import imports, load, log, requests, seed, targets
 from bench.operations import OPERATIONS
+from bench.targets import Target
 from consent import keys
 from dataspace import clock
 from dataspace.db import db
@@ -32,6 +33,7 @@ from wsgi import create_app
 
 CONNECTIONS = 16
 READABLE = 400
+PATIENCE = 60  # seconds that a server may take to begin or to end: the machine may be busy
 LOG = "log"  # the operation that is not one of requests
 SECRETS = {
     "DATASPACE_MODE": "development",
@@ -84,8 +86,8 @@ class Row:
               help="Only this database (both if left out).")  # fmt: skip
 @click.option("--operation", "operations", multiple=True, type=click.Choice([*OPERATIONS, LOG, imports.NAME]),
               help="Only this operation (all if left out).")  # fmt: skip
-@click.option("--entries", default=200_000, show_default=True, help="To how many entries the log of evidence grows.")
-@click.option("--records", default=100_000, show_default=True, help="Length of the file that is imported.")
+@click.option("--entries", default=10_000_000, show_default=True, help="To how many entries the log of evidence grows.")
+@click.option("--records", default=1_000_000, show_default=True, help="Length of the file that is imported.")
 @click.option("--quick", is_flag=True, help="A hundredth of the volume, short measurements: does it run?")
 def main(
     seconds: float, rounds: int, workers: int, databases: tuple[str, ...], operations: tuple[str, ...], entries: int,
@@ -99,17 +101,19 @@ def main(
         operations=tuple(name for name in OPERATIONS if not operations or name in operations),
         entries=entries // part if not operations or LOG in operations else 0,
     )  # fmt: skip
-    names, rows = databases or ("sqlite", "postgresql"), []
+    names, rows, found = databases or ("sqlite", "postgresql"), [], []
     for name in names if options.operations else ():
         rows += _measure_database(name, options)
     if rows:
         _print(rows)
+        found += [target for row in rows if row.operation == "read" for target in _of_read(row)]
     if options.entries:
         print(log.head())
-        for line in (line for name in names for line in _grow_log(name, options.entries)):
-            print(line, flush=True)  # as it comes: ten million entries take a while
+        for name in names:
+            found += _grow_log(name, options.entries)
     if not operations or imports.NAME in operations:
-        _measure_imports(names, records // part)
+        found += _measure_imports(names, records // part)
+    print(targets.told(found))
     wrong = [row for row in rows if row.unexpected]
     for row in wrong:
         answers = f"{row.ours.statuses} and at the floor {row.floor.statuses}"
@@ -117,7 +121,15 @@ def main(
     sys.exit(1 if wrong else 0)
 
 
-def _measure_imports(names: tuple[str, ...], records: int) -> None:
+def _of_read(row: Row) -> list[Target]:
+    what = f"{row.database}, {row.state}: a read"
+    return [
+        Target.least(f"{what}, share of its floor", row.ours.rate / row.floor.rate, targets.SHARE_OF_FLOOR),
+        Target.most(f"{what}, statements", row.statements, targets.STATEMENTS),
+    ]
+
+
+def _measure_imports(names: tuple[str, ...], records: int) -> list[Target]:
     found = []
     for name in names:
         with _database(name) as url:
@@ -127,6 +139,8 @@ def _measure_imports(names: tuple[str, ...], records: int) -> None:
                 db.session.remove()
                 db.engine.dispose()
     print("\n".join([imports.heading(), *map(imports.told, found)]))
+    what = "an import, memory in its last tenth to its first"
+    return [Target.most(f"{one.database}: {what}", one.late / one.early, targets.FLAT) for one in found]
 
 
 def _measure_database(name: str, options: Options) -> list[Row]:
@@ -157,15 +171,23 @@ def _measure_database(name: str, options: Options) -> list[Row]:
         return rows
 
 
-def _grow_log(name: str, entries: int) -> Iterator[str]:
-    """The log of evidence on a database of its own; a line of the table for each size."""
+def _grow_log(name: str, entries: int) -> list[Target]:
+    """The log of evidence on a database of its own; prints a line of the table for each size."""
+    marks = []
     with _database(name) as url:
         app = _application(url)
         with app.app_context():
             for mark in log.grow(entries):
-                yield mark.line(name)
+                marks.append(mark)
+                print(mark.line(name), flush=True)  # as it comes: ten million entries take a while
             db.session.remove()
             db.engine.dispose()
+    first, last, what = marks[0], marks[-1], f"{name}: the log at {marks[-1].size} entries"
+    return [
+        Target.least(f"{what}, taken in a second", last.integrated, targets.INTEGRATED),
+        Target.most(f"{what}, work of a proof to that at {first.size}", last.work / first.work, targets.FLAT),
+        Target.most(f"{what}, memory to that at {first.size}", last.memory / first.memory, targets.FLAT),
+    ]
 
 
 def _application(url: str) -> Flask:
@@ -288,11 +310,15 @@ def _server(factory: str, name: str, url: str, options: Options) -> Iterator[tup
         yield port, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        try:
+            process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its workers find out by themselves
+            process.wait()
 
 
 def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(200):
+    for _ in range(PATIENCE * 10):
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             time.sleep(1)  # the socket is open before the workers have built their applications
             return
