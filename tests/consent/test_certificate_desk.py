@@ -15,10 +15,12 @@ from consent.interventions import OperatorEvent
 from dataspace import clock, messages
 from dataspace.db import db
 from dataspace.holders import Holder
+from dataspace.sealing import Unreadable
 from dataspace.signins import SignIn
 from dataspace.spaces import Record
 from tests import factories
 from tests.consent.desk import Desk
+from tests.consent.test_admin import counted
 from tests.factories import World
 
 RECEIVER = "示例律师事务所"
@@ -36,9 +38,9 @@ def desk(client: FlaskClient, world: World) -> Desk:
     return Desk(client).sign_in(factories.administrator(now), now)
 
 
-def made(world: World, count: int = 1, ago: dt.timedelta = dt.timedelta()) -> list[DataCertificate]:
+def made(world: World, count: int = 1) -> list[DataCertificate]:
     """Certificates of the one consent, the newest last."""
-    now, registry = clock.now() - ago, factories.registry()
+    now, registry = clock.now(), factories.registry()
     consent_id, by = world.consent.consent_id, world.actor
     found = [
         certificate_issue.for_holder(
@@ -113,7 +115,13 @@ def test_its_life_has_entries_in_the_log_and_tells_no_receiver(desk: Desk, world
 def test_the_register_is_searched_and_turned(desk: Desk, world: World) -> None:
     desk.get("/admin/certificates")
     assert "No certificate fits" in desk.says
-    old = made(world, 6)
+    old = made(world, 1)
+    with counted() as few:
+        desk.get("/admin/certificates")
+    old += made(world, 5)
+    with counted() as many:
+        desk.get("/admin/certificates")
+    assert len(many) == len(few)
     data_certificates.append(
         old[0].certificate_id, data_certificates.Step.USED, clock.now(), by=data_certificates.By.CLIENT,
         vault=factories.registry().vault,
@@ -164,6 +172,8 @@ def test_a_record_is_deleted_with_the_certificates_made_from_it(desk: Desk, worl
     desk.post(path, 409, number=number, **why)
     assert "It was deleted before." in desk.says
     assert db.session.scalars(sa.select(Archive.archive_id)).all() == []
+    with pytest.raises(Unreadable):
+        data_certificates.content(one, vault=factories.registry().vault)
     assert sorted(told(world.person)[:3]) == ["certificate:revoked", "certificate:revoked", "data:erased"]
     desk.get("/admin/activity")
     assert f'href="{path}"' in desk.page

@@ -64,7 +64,7 @@ def index() -> str:
         filters=filters,
         holder=labels.described(known.get(filters["holder"])),
         states=[(state, str(label)) for state, label in STATES.items()],
-        stages=STAGES,
+        stages={stage: STAGES[stage] for stage in LIVING},
     )
 
 
@@ -108,13 +108,15 @@ def _page(certificate_id: str, *, error: str = "") -> str:
     certificate = line.certificate
     life = certificate_register.life(certificate, lists.before())
     known = labels.people([line.holder_id, *(step.actor_id for step, _place in life.steps)])
-    living = certificate.stage in LIVING and now < certificate.expires_at and line.holder_id in known
+    readable = line.holder_id in known  # else the space was deleted
+    living = readable and certificate.stage in LIVING and now < certificate.expires_at
     older = lists.address("admin.certificate", {"certificate_id": certificate_id}, before=str(life.older or ""))
     return render_template(
         "admin/certificate.html",
         line=line,
         card=cards([line])[0],
         holder=_holder(line, known),
+        readable=readable,
         stage=STAGES[certificate.stage],
         steps=_steps(life, line, known),
         older=older if life.older else "",
