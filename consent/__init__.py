@@ -49,6 +49,7 @@ amendments    withdraw an item, shorten: changes of what a living consent allows
 pauses        pause and resume, suspend and reinstate
 endings       withdraw, give back, revoke, expire: how it ends
 receipt_check  a receipt that somebody brings: ours and unchanged, or which part does not fit
+certificate_check  a certificate that somebody brings: ours, what it shows, what it is worth now
 proof_check   a proof from the log that somebody brings: where it leads, or what of it does not match
 manifests     signed lists of what is in a zip
 evidence_package  everything that proves one consent, for a court, as one archive

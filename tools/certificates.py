@@ -9,7 +9,7 @@ from consent.records import Consent
 from dataspace.db import db
 from dataspace.mandates import Actor
 from tools.stage import BROWSER, SignedIn, Stage
-from tools.tour import Stop
+from tools.tour import Stop, sends
 
 AGO = dt.timedelta(days=1)
 
@@ -31,6 +31,7 @@ def stops(stage: Stage, me: SignedIn, certificates: list[DataCertificate]) -> di
         presentations.open_link(presentations.find(secret), browser=browser, now=stage.now, vault=vault)
     data_certificates.append(revoked, Step.REVOKED, stage.now, by=By.HOLDER, actor_id=me.actor.person_id, vault=vault)
     db.session.commit()
+    text = _text(shown, stage)
     return {
         "certificates": Stop("/certificates"),
         "certificates-none": Stop("/certificates?q=nothing"),
@@ -41,7 +42,16 @@ def stops(stage: Stage, me: SignedIn, certificates: list[DataCertificate]) -> di
         "certificate-closed": Stop(f"/presented/{waits}"),
         "certificate-shown": Stop(f"/presented/{opened}"),
         "certificate-over": Stop(f"/presented/{over}"),
+        "certificate-genuine": Stop("/check", sends("/check", pasted=text)),
+        "certificate-stopped": Stop("/check", sends("/check", pasted=_text(stopped, stage))),
+        "certificate-changed": Stop("/check", sends("/check", pasted=f"{text}{text.split('~')[1]}~")),
     }
+
+
+def _text(certificate: DataCertificate, stage: Stage) -> str:
+    """What somebody was shown of it."""
+    chosen = {DATA: certificate.field_ids[:2], "about": ["subject", "purpose"]}
+    return data_certificates.content(certificate, vault=stage.registry.vault).show(chosen)
 
 
 def _link(stage: Stage, number: str, fields: list[str], actor: Actor) -> str:

@@ -23,7 +23,7 @@ logos       logos of third parties at an address of ours
 logout      signing out at the wish of a client; messenger: telling the others at once
 dashboard   my authorizations, one consent, stopping it, the second person's approval
 receipts    receipts as page and as files
-check       checking what anybody holds
+check       checking what anybody holds; checked_certificate: what comes out, in words
 certificates  certificates in their holder's hands; certificate_view: in words; presented: where a link to one leads
 certificate_api  certificates for programs; keys, status lists and issuer metadata for everybody
 packages    everything that proves one consent: asked for, made, fetched; archive_files: such files on a page

@@ -1,7 +1,7 @@
 """Checking what somebody holds: anybody may, without signing in, and nothing of it is kept.
 
-A receipt today, in any of its forms, or the link of its QR code. Whatever else comes to be checked here is recognised
-in :func:`check`, has a finding of its own and a part of the page.
+A receipt in any of its forms, or the link of its QR code; or a certificate. Whatever else comes to be checked here is
+recognised in :func:`check`, has a finding of its own and a part of the page.
 """
 
 import datetime as dt
@@ -13,11 +13,11 @@ from flask import Blueprint, render_template, request
 from flask_babel import format_date, get_locale, lazy_gettext
 from flask_babel import gettext as _
 
-from consent import receipt_check, receipts
+from consent import certificate_check, receipt_check, receipts
 from consent.proof_check import Fault
 from consent.receipt_check import Finding, InLog, Verdict
 from consent.records import OPEN, Consent
-from consent.web import words
+from consent.web import checked_certificate, words
 from consent.web.context import registry
 from consent.web.receipt_view import ReceiptView
 from dataspace import clock
@@ -82,6 +82,9 @@ def check() -> str:
     if brought.startswith((b"https://", b"http://")):
         return _of_link(brought.decode("utf-8", "replace"))
     now = clock.now()
+    if certificate_check.is_one(brought):
+        checked = certificate_check.check(brought, now, registry=registry())
+        return _page(certificate=checked_certificate.of(checked, _locale()))
     finding = receipt_check.check(brought, now, keyring=registry().keyring)
     if finding.content is None:
         return _page(finding=finding, wrong=_names(finding))
@@ -94,7 +97,7 @@ def check() -> str:
 
 
 def _page(**found: Any) -> str:
-    said = {"known": None, "finding": None, "elsewhere": False} | found
+    said = {"known": None, "finding": None, "certificate": None, "elsewhere": False} | found
     return render_template("check/index.html", verdict=Verdict, log=InLog, **said)
 
 
