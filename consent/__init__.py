@@ -30,6 +30,7 @@ cosignatures  what witnesses have said of the log of evidence, and when to ask t
 witnesses     asking them (C2SP tlog-witness)
 figures       what is counted at this moment, for monitoring
 log_files     the log as files in a directory: what others have seen of it
+log_change    the end of a log and the beginning of the next
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
 announcements what a client is told of its consents, and whether it has taken it

@@ -37,6 +37,7 @@ OPERATOR_EVENTS = (
     "keys:rotated",
     "wrapping_keys:rotated",
     "wrapping_keys:forgotten",
+    "log:begun",
     "invitation:issued",
     "invitation:revoked",
     "holder:searched",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, LargeBinary, String, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from consent import evidence
 from consent.evidence import EvidenceLog, Head
 from consent.merkle import SIZE
 from consent.notes import Signature
@@ -78,7 +79,9 @@ def claim(verifiers: Collection[str], log: Head, now: dt.datetime) -> dict[str, 
 
 
 def record(outcomes: Iterable[Outcome], log: Head, now: dt.datetime, *, quorum: int) -> None:
-    """Write down what came of asking about this head."""
+    """Write down what came of asking about this head; nothing when its log was ended meanwhile."""
+    if evidence.growing() != log.log:
+        return
     table = table_of(EvidenceWitness)
     for outcome in sorted(outcomes, key=lambda outcome: outcome.verifier):
         this = update(table).where(table.c.verifier == outcome.verifier)
@@ -114,13 +117,20 @@ def publish(now: dt.datetime, *, hold: dt.timedelta) -> None:
     logs = table_of(EvidenceLog).c
     waited = or_(logs.held_since <= now - hold, logs.held_since > now)  # the clock may have been set back
     due = select(logs.origin, logs.size, logs.root, logs.note, logs.verifier)
-    found = connection().execute(due.where(logs.published_size < logs.size, waited)).one_or_none()
+    found = (
+        connection().execute(due.where(logs.ended_at.is_(None), logs.published_size < logs.size, waited)).one_or_none()
+    )
     if found is None:
         return
     log = Head(origin=found.origin, size=found.size, root=found.root, note=found.note, verifier=found.verifier)
     this = update(table_of(EvidenceLog)).where(logs.origin == log.origin, logs.published_size < log.size)
     served = {"published_size": log.size, "published_note": _note(log, _lines(log)), "held_since": now}
     connection().execute(this.values(served))
+
+
+def forget() -> None:
+    """What witnesses know of a log that was ended is nothing to the next."""
+    connection().execute(delete(table_of(EvidenceWitness)))
 
 
 def witnesses() -> list[EvidenceWitness]:

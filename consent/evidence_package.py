@@ -156,7 +156,7 @@ class Package:
             self._reads += len(some)
         log = evidence.head()
         yield Part("log/checkpoint", [(evidence.cosigned() or log).note])
-        yield Part("log/key", [f"{log.verifier}\n".encode()])
+        yield Part("log/key", [f"{key}\n".encode() for key in evidence.verifiers()])
         yield Part("keys.json", [_json(self._registry.keyring.public_jwk_set(self._now, purpose=KeyUse.RECORDS))])
         for name, content in programs.sources().items():
             yield Part(f"programs/{name}", [content])

@@ -14,7 +14,7 @@ from itertools import islice
 from pathlib import Path
 
 from consent import evidence, merkle
-from consent.evidence import FRAME, Head, LogBroken
+from consent.evidence import FIRST, FRAME, Head, LogBroken
 from consent.merkle import ENTRIES, SIZE, Tile
 from consent.notes import Checkpoint, InvalidNote, Note, Verifier
 
@@ -24,23 +24,27 @@ BATCH = 64  # tiles in memory
 
 
 class LogFiles:
-    """A directory to publish to; it need not exist yet. Several processes may publish to it."""
+    """A directory to publish a log to; it need not exist yet. Several processes may publish to it.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Logs after the first have directories of their own in it, as in their addresses.
+    """
+
+    def __init__(self, folder: Path, number: int = FIRST) -> None:
+        self.number = number
+        self.folder = folder / str(number) if number > FIRST else folder
 
     def demand_behind(self) -> Checkpoint | None:
         """What is published, once it has been found to be a beginning of the log in the database.
 
         Raises LogBroken when it is not: the database was set back, or this is the directory of another log.
         """
-        log = evidence.head()
+        log = evidence.head(self.number)
         published = self._published(Verifier.parse(log.verifier))
         if published is None:
             return None
         if published.size > log.size:
             raise LogBroken("more is published than the database has: it was set back")
-        if evidence.root_at(published.size) != published.root:
+        if evidence.root_at(published.size, self.number) != published.root:
             raise LogBroken("what is published is no beginning of the log")
         return published
 
@@ -52,8 +56,8 @@ class LogFiles:
         with self._alone() as alone:
             if not alone:
                 return 0
-            published, log = self.demand_behind(), evidence.published()
-            cosigned = evidence.cosigned()
+            published, log = self.demand_behind(), evidence.published(self.number)
+            cosigned = evidence.cosigned(self.number)
             old = published.size if published else 0
             if old > log.size:
                 return 0  # the database is of a moment before it was published, but has this head
@@ -129,7 +133,7 @@ def _tiles(old: int, log: Head) -> Iterator[tuple[Tile, bytes]]:
     """The tiles that the published checkpoint did not have, as wide as the newest wants them."""
     wanted = merkle.changed_tiles(old, log.size)
     while some := list(islice(wanted, BATCH)):
-        contents = evidence.read_tiles((tile.level, tile.number) for tile in some)
+        contents = evidence.read_tiles(((tile.level, tile.number) for tile in some), log.log)
         for tile in some:
             length = tile.width * (FRAME if tile.level == ENTRIES else SIZE)
             content = contents.get((tile.level, tile.number), b"")[:length]

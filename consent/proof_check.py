@@ -7,6 +7,7 @@ import base64
 import enum
 import hashlib
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,10 +50,10 @@ class Place:
     size: int
 
 
-def check(unverified: Any, verifier: Verifier, *, expected_about: dict[str, Any]) -> Place:
+def check(unverified: Any, verifiers: Collection[Verifier], *, expected_about: dict[str, Any]) -> Place:
     """Check what :func:`consent.evidence.shown` hands out, brought back. ``expected_about``: what it has to state.
 
-    Raises DoesNotHold.
+    ``verifiers``: the keys of our logs. Raises DoesNotHold.
     """
     try:
         if set(unverified) != MEMBERS:
@@ -67,10 +68,10 @@ def check(unverified: Any, verifier: Verifier, *, expected_about: dict[str, Any]
         raise DoesNotHold(Fault.STATEMENT)
     if said != expected_about or statement.get("schema") != entries.SCHEMA:
         raise DoesNotHold(Fault.OTHER_THING)
-    return _place(proof, entry, verifier)
+    return _place(proof, entry, verifiers)
 
 
-def _place(proof: bytes, entry: bytes, verifier: Verifier) -> Place:
+def _place(proof: bytes, entry: bytes, verifiers: Collection[Verifier]) -> Place:
     """C2SP tlog-proof, without its ``extra`` line, which we do not write."""
     above, _blank, note = proof.partition(b"\n\n")
     head, *lines = above.decode("utf-8", "replace").split("\n")
@@ -83,10 +84,11 @@ def _place(proof: bytes, entry: bytes, verifier: Verifier) -> Place:
         checkpoint = Checkpoint.parse(signed.text)
     except (InvalidNote, ValueError):
         raise DoesNotHold(Fault.UNREADABLE) from None
-    if checkpoint.origin != verifier.name:
+    known = [verifier for verifier in verifiers if verifier.name == checkpoint.origin]
+    if not known:
         raise DoesNotHold(Fault.OTHER_LOG)
     try:
-        signed.verified([verifier])
+        signed.verified(known)
     except InvalidNote:
         raise DoesNotHold(Fault.SIGNATURE) from None
     at, size = int(index[1]), checkpoint.size

@@ -101,12 +101,10 @@ def _in_log(payload: bytes, unverified_evidence: Any) -> tuple[InLog, Place | No
     try:
         if unverified_evidence is not None:
             about = {"kind": "receipt", "receipt_id": receipt_id, "digest": digest}
-            place = proof_check.check(unverified_evidence, evidence.verifier(), expected_about=about)
+            place = proof_check.check(unverified_evidence, evidence.verifiers(), expected_about=about)
             return InLog.PROVEN, place, None
     except DoesNotHold as error:
         return InLog.WRONG, None, error.fault
-    except evidence.NotYet:  # there is no log, so it is not ours
-        return InLog.WRONG, None, Fault.OTHER_LOG
     row = receipts.issued(receipt_id, digest)
     if row is None or row.entry is None:
         return InLog.NO, None, None

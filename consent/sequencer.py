@@ -6,7 +6,7 @@ Every step says what a crash right there leaves behind. Several sequencers may r
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import BigInteger, any_, case, delete, func, insert, literal, select, text, update
+from sqlalchemy import BigInteger, SmallInteger, any_, case, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import BYTEA
 
@@ -42,12 +42,12 @@ def integrate(now: dt.datetime, *, vault: Vault, limit: int = BATCH) -> int:
         return 0
     # 3. What grows must lead to what was signed: a row that was lost, cut or brought back from earlier is noticed
     #    before anything is signed that would contradict what others have seen.
-    edge = _edge(log.size, log.root)
+    edge = _edge(log)
     changed = merkle.grow(log.size, edge, [merkle.leaf_hash(entry) for _key, entry in taken])
     changed |= _bundles(log.size, edge.get(ENTRIES, b""), [entry for _key, entry in taken])
     # 4. Tiles and positions. Nobody asks for them before the head of step 5; without its commit they are not there.
-    _store(changed)
-    _place(taken, log.size)
+    _store(changed, log.number)
+    _place(taken, log.size, log.number)
     # 5. The signed head, only in place of the one that it continues. It is signed before the commit but seen by nobody:
     #    if the commit fails, it has never been, and the next one is another.
     _sign(log, log.size + len(taken), changed, now, vault)
@@ -70,15 +70,15 @@ def tidy() -> None:
 
 def _take_turn() -> Any | None:
     table = table_of(EvidenceLog)
-    # Whoever finds the row locked goes away instead of waiting: the one who has it takes what waits. There is one row.
+    # Whoever finds the row locked goes away instead of waiting: the one who has it takes what waits. One log grows.
     # The statement must not begin with WITH: Python's sqlite3 opens no transaction for that, and what follows would be
     # kept though the head is never signed.
-    free = select(table.c.origin).with_for_update(skip_locked=True)
+    free = select(table.c.origin).where(table.c.ended_at.is_(None)).with_for_update(skip_locked=True)
     turn = (
         update(table)
         .where(table.c.origin.in_(free))
         .values(turn=table.c.turn + 1)
-        .returning(table.c.origin, table.c.size, table.c.root, table.c.wrapped_private)
+        .returning(table.c.origin, table.c.number, table.c.size, table.c.root, table.c.wrapped_private)
     )
     return connection().execute(turn).one_or_none()
 
@@ -101,17 +101,17 @@ def _take_waiting(limit: int) -> list[tuple[bytes, bytes]]:
     return [(row[at : at + KEY], row[at + KEY : at + ROW]) for at in range(0, len(row), ROW)]
 
 
-def _edge(size: int, root: bytes) -> dict[int, bytes]:
-    """The partial tile of each level, once they have been found to lead to ``root``. Raises LogBroken."""
-    places = {(tile.level, tile.number): tile for tile in merkle.edge_of(size)}
-    tiles = read_tiles({*places, *merkle.tiles_for([(0, size)])})
+def _edge(log: Any) -> dict[int, bytes]:
+    """The partial tile of each level, once they have been found to lead to the root. Raises LogBroken."""
+    places = {(tile.level, tile.number): tile for tile in merkle.edge_of(log.size)}
+    tiles = read_tiles({*places, *merkle.tiles_for([(0, log.size)])}, log.number)
     try:
-        found = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
+        found = merkle.root(log.size, lambda level, number: tiles.get((level, number), b""))
     except merkle.InvalidTile as error:
         raise LogBroken(error.detail) from error
     edge = {level: tiles.get((level, number), b"") for level, number in places}
     leaves = [merkle.leaf_hash(entry) for entry in _unbundle(edge.get(ENTRIES, b""))]
-    if found != root or b"".join(leaves) != edge.get(0, b""):
+    if found != log.root or b"".join(leaves) != edge.get(0, b""):
         raise LogBroken("the tiles do not lead to the checkpoint")
     return edge
 
@@ -129,31 +129,34 @@ def _bundles(size: int, edge: bytes, added: list[bytes]) -> dict[tuple[int, int]
     return {(ENTRIES, first + at // step): whole[at : at + step] for at in range(0, len(whole), step)}
 
 
-def _store(changed: dict[tuple[int, int], bytes]) -> None:
+def _store(changed: dict[tuple[int, int], bytes], log: int) -> None:
     link = connection()
     make: Any = postgresql.insert if link.dialect.name == "postgresql" else sqlite.insert
     new = make(table_of(EvidenceTile))
-    keep = new.on_conflict_do_update(index_elements=["level", "number"], set_={"content": new.excluded.content})
-    link.execute(keep, [{"level": at[0], "number": at[1], "content": tile} for at, tile in sorted(changed.items())])
+    keep = new.on_conflict_do_update(index_elements=["log", "level", "number"], set_={"content": new.excluded.content})
+    rows = [{"log": log, "level": at[0], "number": at[1], "content": tile} for at, tile in sorted(changed.items())]
+    link.execute(keep, rows)
 
 
-def _place(taken: list[tuple[bytes, bytes]], first: int) -> None:
+def _place(taken: list[tuple[bytes, bytes]], first: int, log: int) -> None:
     link, table = connection(), table_of(EvidencePosition)
     if link.dialect.name != "postgresql":
         # Past the preparing of values that need none, which takes twice as long as the rest.
-        statement = f"INSERT INTO {table.name} (key, position) VALUES (?, ?)"  # noqa: S608 - our own name
-        link.exec_driver_sql(statement, [(key, position) for position, (key, _entry) in enumerate(taken, first)])
+        statement = f"INSERT INTO {table.name} (key, log, position) VALUES (?, ?, ?)"  # noqa: S608 - our own name
+        link.exec_driver_sql(statement, [(key, log, position) for position, (key, _entry) in enumerate(taken, first)])
         return
     # One value and one statement, as when they were taken.
     keys, number = literal(b"".join(key for key, _entry in taken), BYTEA), func.generate_series(0, len(taken) - 1)
     numbers = select(number.label("number")).subquery().c.number
-    placed = select(func.substring(keys, numbers * KEY + 1, KEY), literal(first, BigInteger) + numbers)
-    link.execute(insert(table).from_select(["key", "position"], placed))
+    placed = select(
+        func.substring(keys, numbers * KEY + 1, KEY), literal(log, SmallInteger), literal(first, BigInteger) + numbers
+    )
+    link.execute(insert(table).from_select(["key", "log", "position"], placed))
 
 
 def _sign(log: Any, size: int, changed: dict[tuple[int, int], bytes], now: dt.datetime, vault: Vault) -> None:
     wanted = merkle.tiles_for([(0, size)])
-    tiles = read_tiles(wanted - changed.keys()) | changed
+    tiles = read_tiles(wanted - changed.keys(), log.number) | changed
     root = merkle.root(size, lambda level, number: tiles.get((level, number), b""))
     private = jwk.load_private_key(vault.unwrap(log.wrapped_private, identity=log.origin))
     checkpoint = Checkpoint(origin=log.origin, size=size, root=root)

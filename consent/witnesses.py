@@ -90,7 +90,8 @@ def question(witness: Witness, old: int, log: Head) -> Question | Outcome:
     if old > log.size:
         problem = f"it has seen {old} entries, more than the log has"
         return Outcome(verifier=str(witness.verifier), size=old, problem=problem, contradicts=True)
-    return Question(witness=witness, old=old, log=log, proof=evidence.consistency(old, log.size) if old else [])
+    proof = evidence.consistency(old, log.size, log.log) if old else []
+    return Question(witness=witness, old=old, log=log, proof=proof)
 
 
 def ask(questions: Collection[Question], now: dt.datetime, *, allow_loopback: bool) -> list[Outcome]:

@@ -15,7 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from signed import Refused, load_keys
 
-from consent import endings, evidence, evidence_package, worker
+from consent import endings, evidence, evidence_package, log_change, proof_check, worker
 from consent.evidence import EvidenceLog, NotYet
 from consent.evidence_package import SCHEMA, TYP
 from consent.interventions import OperatorEvent
@@ -29,6 +29,7 @@ from dataspace.db import db, table_of
 from dataspace.entries import Entry, WaitingEntry, new_salt
 from dataspace.messages import Message, Notice
 from dataspace.vault import DataKey
+from dataspace.web.shell import services
 from tests import factories
 from tests.archived import package_of, work
 from tests.consent.degree import degree_bank, granted
@@ -121,6 +122,22 @@ def test_it_holds_everything_that_proves_a_consent(consent: Consent, keys: Path)
     assert said(files, keys) == []
     path = keys.with_name("package.zip")
     assert verify_package.check(path, None, None, dt.datetime.now(dt.UTC)).young == []
+
+
+def test_of_a_consent_that_is_in_two_logs_each_proof_is_checked_with_the_key_of_its_own(
+    consent: Consent, keys: Path
+) -> None:
+    old, new = log_change.change("https://localhost:8000", clock.now(), services().vault)
+    sequence()
+    files = made(consent)
+    assert files["log/key"].decode().split() == [new.verifier, old.verifier]
+    assert said(files, keys, files["log/key"].decode().strip()) == []
+    assert any("of another log: localhost:8000/log/2" in wrong for wrong in said(files, keys, old.verifier))
+    path = keys.with_name("package.zip")
+    assert verify_package.check(path, None, None, dt.datetime.now(dt.UTC)).wrong == []
+    events = [json.loads(files[name])["evidence"] for name in sorted(files) if name.startswith("events/")]
+    sizes = [proof_check.check(one, evidence.verifiers(), expected_about={}).size for one in events]
+    assert (sizes[0], sizes[-1]) == (old.size, evidence.head().size)
 
 
 def test_what_had_no_proof_yet_is_named(consent: Consent, keys: Path) -> None:

@@ -90,7 +90,9 @@ def load_key(key: str) -> str:
 
 
 def read_checkpoint(note: bytes, key: str) -> Head:
-    """The head that is signed by this verifier key. Raises Refused."""
+    """The head that is signed by this verifier key; of several, one a line, by that of its log. Raises Refused."""
+    of_each = {line.partition("+")[0].encode(): line for line in key.split("\n")}
+    key = of_each.get(note.partition(b"\n")[0], key.partition("\n")[0])
     name, key_id, public = read_key(key)
     if public[:1] != b"\x01":
         raise Refused("The key is not the key of a log.", "这不是存证链的公钥。")

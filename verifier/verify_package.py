@@ -227,7 +227,8 @@ def enclosed_keys(file: zipfile.ZipFile) -> tuple[Keys, str]:
     """The keys that lie in the package. Raises Refused."""
     try:
         key = (whole(file, LOG_KEY, MAX_KEYS) or b"").decode().strip()
-        tlog.read_key(key)
+        for line in key.split("\n"):
+            tlog.read_key(line)
         return keys_of(parse(whole(file, KEY_FILE, MAX_KEYS) or b"")), key
     except WRONG:
         raise Refused("The keys in the package cannot be read.", "无法读取包内的公钥。") from None

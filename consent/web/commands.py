@@ -23,6 +23,7 @@ from consent.web.certificate_commands import certificates_group
 from consent.web.client_commands import clients_group, installation
 from consent.web.context import registry
 from consent.web.log import cosign, sequence
+from consent.web.log_commands import log_group
 from consent.web.logos import fetch_logos
 from consent.web.messenger import channels, deliver_all
 from consent.web.power_commands import powers_group
@@ -45,7 +46,7 @@ keys_group = Commands("keys", help="The keys with which this service signs.")
 def register(app: Flask) -> None:
     """Add the commands to an application."""
     ours = (clients_group, resources_group, scenarios_group, rules_group, powers_group, keys_group, wrapping_group)
-    for command in (*ours, certificates_group, records_group, worker_command):
+    for command in (*ours, certificates_group, records_group, log_group, worker_command):
         app.cli.add_command(command)
 
 

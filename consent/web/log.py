@@ -10,6 +10,7 @@ from pathlib import Path
 from flask import Blueprint, Response, current_app, request
 
 from consent import cosignatures, evidence, worker
+from consent.evidence import FIRST
 from consent.log_files import LogFiles
 from consent.merkle import ENTRIES, Tile
 from consent.web.context import registry
@@ -18,34 +19,38 @@ from dataspace.errors import NotFound
 from dataspace.web.shell import services
 
 bp = Blueprint("log", __name__, url_prefix="/log")
+LATER = f"/<int(min={FIRST + 1}):number>"  # logs after the first
 WITNESSES = "witnesses"  # of the application: whom the settings name
 FOR_EVER = "public, max-age=31536000, immutable"
 A_MOMENT = "public, max-age=1"  # "prevent caching beyond a few seconds"; a proof is there within two
 TEXT, BYTES = "text/plain; charset=utf-8", "application/octet-stream"
 
 
-@bp.get("/checkpoint")
-def checkpoint() -> Response:
+@bp.get("/checkpoint", defaults={"number": FIRST})
+@bp.get(f"{LATER}/checkpoint")
+def checkpoint(number: int) -> Response:
     """The signed head of the log, with its cosignatures: held back until it has them, but for seconds only."""
-    return _answer(evidence.published().note, TEXT, A_MOMENT)
+    return _answer(evidence.published(number).note, TEXT, A_MOMENT)
 
 
-@bp.get("/cosigned")
-def cosigned() -> Response:
+@bp.get("/cosigned", defaults={"number": FIRST})
+@bp.get(f"{LATER}/cosigned")
+def cosigned(number: int) -> Response:
     """The newest head that enough witnesses have cosigned, also while they are silent and the log goes on."""
-    found = evidence.cosigned()
+    found = evidence.cosigned(number)
     if found is None:
         raise NotFound("no checkpoint is cosigned")
     return _answer(found.note, TEXT, A_MOMENT)
 
 
-@bp.get("/tile/<level>/<path:where>")
-def tile(level: str, where: str) -> Response:
+@bp.get("/tile/<level>/<path:where>", defaults={"number": FIRST})
+@bp.get(f"{LATER}/tile/<level>/<path:where>")
+def tile(level: str, where: str, number: int) -> Response:
     """A tile of the Merkle tree or a bundle of entries, whole or partial."""
     found = Tile.at(level, where)
     if found is None:
         raise NotFound("not the path of a tile")
-    content = evidence.content_of(found)
+    content = evidence.content_of(found, number)
     if found.level != ENTRIES:
         return _answer(content, BYTES, FOR_EVER)
     packed = request.accept_encodings.quality("gzip") > 0
@@ -56,18 +61,24 @@ def tile(level: str, where: str) -> Response:
     return response
 
 
-@bp.get("/key")
-def key() -> Response:
+@bp.get("/key", defaults={"number": FIRST})
+@bp.get(f"{LATER}/key")
+def key(number: int) -> Response:
     """The verifier key of the log (signed-note): what a reader has to know, once, to check all the rest."""
-    return _answer(f"{evidence.head().verifier}\n".encode(), TEXT, A_MOMENT)
+    return _answer(f"{evidence.head(number).verifier}\n".encode(), TEXT, A_MOMENT)
 
 
 def sequence() -> int:
     """Bring the log up to date, and its files if they are wanted; returns how many entries. Raises SweepFailed."""
-    folder = services().settings.log_directory
-    files = LogFiles(Path(folder)) if folder else None
+    files = log_files(evidence.growing())
     hold = cosignatures.HOLD if current_app.extensions[WITNESSES] else dt.timedelta()
     return worker.sequence(clock.now(), registry=registry(), files=files, hold=hold)
+
+
+def log_files(number: int) -> LogFiles | None:
+    """Where this log is published as files, if it is."""
+    folder = services().settings.log_directory
+    return LogFiles(Path(folder), number) if folder else None
 
 
 def cosign() -> int:

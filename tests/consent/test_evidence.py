@@ -412,7 +412,7 @@ def rewrite(stored: dict[tuple[int, int], bytes]) -> None:
     db.session.expunge_all()
     db.session.execute(sa.delete(EvidenceTile))
     db.session.execute(
-        sa.insert(EvidenceTile), [{"level": at[0], "number": at[1], "content": c} for at, c in stored.items()]
+        sa.insert(EvidenceTile), [{"log": 1, "level": at[0], "number": at[1], "content": c} for at, c in stored.items()]
     )
     db.session.commit()
 

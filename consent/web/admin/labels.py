@@ -34,6 +34,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
     "keys:rotated": (lazy_gettext("Keys rotated"), "caution"),
     "wrapping_keys:rotated": (lazy_gettext("Wrapping key changed"), "caution"),
     "wrapping_keys:forgotten": (lazy_gettext("Wrapping key destroyed"), "caution"),
+    "log:begun": (lazy_gettext("The log of evidence was ended, and another begun"), "caution"),
     "rules:loaded": (lazy_gettext("New rules loaded"), "caution"),
     "rules:cancelled": (lazy_gettext("Rules taken back before they were in force"), "caution"),
     "power:entered": (lazy_gettext("A power to read by law was entered"), "waiting"),
