@@ -5,7 +5,6 @@ both end up in logs.
 """
 
 import datetime as dt
-import hashlib
 import hmac
 import operator
 import re
@@ -115,9 +114,9 @@ class BlindIndex:
     def of(self, identifier: Identifier) -> str:
         """64 hex digits, equal for equal identifiers of one scheme."""
         message = f"{identifier.scheme}:{identifier.value}".encode()
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, message, "sha256").hex()
 
     def pairwise(self, holder_id: str, audience: str) -> str:
         """The name of a holder towards one audience (OpenID Connect Core section 8.1): unlinkable between audiences."""
         message = f"pairwise:{audience}:{holder_id}".encode()
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()[:40]
+        return hmac.digest(self._key, message, "sha256").hex()[:40]

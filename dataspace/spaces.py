@@ -79,7 +79,11 @@ def deposit(
             return current
         db.session.execute(update(Record).filter_by(record_id=current.record_id).values(superseded_at=now))
     number = 1 if newest is None else newest.version + 1
-    record = Record(**new_version(holder.space_id, item, rows, version=number, as_of=as_of, now=now, key=key))
+    record = Record(
+        **new_version(
+            holder.space_id, item.item_id, item.version, rows, version=number, as_of=as_of, now=now, key=key
+        )
+    )  # fmt: skip
     db.session.add(record)
     db.session.flush()
     return record
@@ -87,7 +91,8 @@ def deposit(
 
 def new_version(
     space_id: str,
-    item: DataItem,
+    item_id: str,
+    item_version: int,
     rows: list[Row],
     *,
     version: int,
@@ -103,8 +108,8 @@ def new_version(
     return {
         "record_id": record_id,
         "space_id": space_id,
-        "item_id": item.item_id,
-        "item_version": item.version,
+        "item_id": item_id,
+        "item_version": item_version,
         "version": version,
         "as_of": as_of,
         "digest": hashlib.sha256(content).hexdigest(),

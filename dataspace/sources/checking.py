@@ -7,6 +7,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from dataspace import catalogue, identifiers
 from dataspace.catalogue import DataItem
@@ -31,11 +32,25 @@ class Checked:
 
     place: int
     identifier: Identifier
-    item: DataItem
+    item_id: str
+    item_version: int
     as_of: dt.datetime
     rows: list[Row]
     corrects: bool
     case: str = ""
+
+
+class _Rules(NamedTuple):
+    """Of one item. The row itself would be read anew after every commit."""
+
+    version: int
+    subject: str
+    fields: tuple[str, ...]
+    validator: Any
+
+    @classmethod
+    def of(cls, item: DataItem) -> "_Rules":
+        return cls(item.version, item.subject, item.field_ids(), schema.validator(item))
 
 
 class Checker:
@@ -46,45 +61,44 @@ class Checker:
         self._today = now.astimezone(CHINA).date()
         self.items: Mapping[str, DataItem] = registry.own_items(source)
         self._known = {item.item_id for item in catalogue.all_current()}
-        self._validators = {item_id: schema.validator(item) for item_id, item in self.items.items()}
-        self._fields = {item_id: item.field_ids() for item_id, item in self.items.items()}
+        self._rules = {item_id: _Rules.of(item) for item_id, item in self.items.items()}
 
     def check(self, incoming: Incoming) -> Checked | Flawed:
         """All rules in order; the first that is broken is told."""
-        item = self.items.get(incoming.item_id)
-        if item is None:
+        rules = self._rules.get(incoming.item_id)
+        if rules is None:
             known = incoming.item_id in self._known
             return (
                 Flawed(incoming.place, Reason.FOREIGN_ITEM, incoming.item_id)
                 if known
                 else Flawed(incoming.place, Reason.UNKNOWN_ITEM)
             )
-        flaw = self._values(incoming, item)
+        flaw = self._values(incoming, rules.validator)
         if flaw is not None:
             return flaw
         try:
-            identifier = identifiers.parse(item.subject, incoming.identifier, today=self._today)
+            identifier = identifiers.parse(rules.subject, incoming.identifier, today=self._today)
         except InvalidIdentifier:
-            return Flawed(incoming.place, Reason.INVALID_IDENTIFIER, item.item_id)
+            return Flawed(incoming.place, Reason.INVALID_IDENTIFIER, incoming.item_id)
         as_of = _moment(incoming.as_of)
         if as_of is None:
-            return Flawed(incoming.place, Reason.INVALID_AS_OF, item.item_id)
+            return Flawed(incoming.place, Reason.INVALID_AS_OF, incoming.item_id)
         if as_of > self._now + AHEAD:
-            return Flawed(incoming.place, Reason.AS_OF_IN_FUTURE, item.item_id)
-        fields = self._fields[item.item_id]
-        rows = [{field: row.get(field) for field in fields} for row in incoming.rows]
-        return Checked(incoming.place, identifier, item, as_of, rows, incoming.corrects, incoming.case)
+            return Flawed(incoming.place, Reason.AS_OF_IN_FUTURE, incoming.item_id)
+        rows = [{field: row.get(field) for field in rules.fields} for row in incoming.rows]
+        return Checked(
+            incoming.place, identifier, incoming.item_id, rules.version, as_of, rows, incoming.corrects, incoming.case
+        )  # fmt: skip
 
-    def _values(self, incoming: Incoming, item: DataItem) -> Flawed | None:
-        validator = self._validators[item.item_id]
+    def _values(self, incoming: Incoming, validator: Any) -> Flawed | None:
         if not validator.is_valid(incoming.rows):
             path = next(iter(validator.iter_errors(incoming.rows))).instance_path
             field = path[1] if len(path) > 1 else ""
-            return Flawed(incoming.place, Reason.INVALID_VALUE, item.item_id, str(field))
+            return Flawed(incoming.place, Reason.INVALID_VALUE, incoming.item_id, str(field))
         for row in incoming.rows:
             for field, value in row.items():
                 if isinstance(value, str) and (reason := unsafe(value)):
-                    return Flawed(incoming.place, reason, item.item_id, field)
+                    return Flawed(incoming.place, reason, incoming.item_id, field)
         return None
 
 

@@ -58,14 +58,18 @@ class Csv:
     """``header``: the first line of the file; ``item_id``: what every line is about, if no column says it."""
 
     def __init__(self, header: Line, items: dict[str, DataItem], item_id: str = "", encoding: str = "utf-8") -> None:
-        self._items, self._item_id, self._encoding = items, item_id, encoding
+        self._item_id, self._encoding = item_id, encoding
+        self._types = {
+            item.item_id: {field["id"]: field.get("value", {}).get("type", "string") for field in item.fields}
+            for item in items.values()
+        }
         self._columns = _header(header, encoding)
         missing = {"identifier", "as_of"} - set(self._columns)
         if not item_id and "item" not in self._columns:
             missing.add("item")
         if missing:
             raise InvalidFile([f"line 1: no column {name}" for name in sorted(missing)])
-        known = {field for item in items.values() for field in item.field_ids()} | set(HEAD)
+        known = {field for types in self._types.values() for field in types} | set(HEAD)
         strange = [n for n, column in enumerate(self._columns, start=1) if column not in known]
         if strange:
             raise InvalidFile([f"line 1: column {n} is no field of an item of this source" for n in strange[:20]])
@@ -112,7 +116,6 @@ class Csv:
 
     def _incoming(self, place: int, cells: dict[str, str]) -> Incoming | Flawed:
         item_id = cells.pop("item", self._item_id)
-        item = self._items.get(item_id)
         corrects, case = cells.pop("corrects", ""), cells.pop("case", "")
         if corrects not in ("", "true", "false"):
             return Flawed(place, Reason.NOT_A_RECORD, field="corrects")
@@ -120,7 +123,7 @@ class Csv:
             return Flawed(place, Reason.NOT_A_RECORD, field="case")
         identifier, as_of = cells.pop("identifier"), cells.pop("as_of")
         # A column of another item of the file has to be empty; with a value it is no field of this one.
-        types = {field["id"]: field.get("value", {}).get("type", "string") for field in item.fields} if item else {}
+        types = self._types.get(item_id, {})
         row = {name: _value(cell, types.get(name, "string")) for name, cell in cells.items() if cell or name in types}
         return Incoming(place, identifier, item_id, as_of, [row], corrects == "true", case)
 

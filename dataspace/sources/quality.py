@@ -10,12 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
-from sqlalchemy import Index, String, UniqueConstraint, func, insert, select, update
+from sqlalchemy import Index, String, UniqueConstraint, case, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.days import CHINA
-from dataspace.db import Model, RowId, connection, db, delete_some, insert_new, table_of
+from dataspace.db import Model, RowId, connection, db, delete_some, table_of
 from dataspace.sources.checking import Checked
 from dataspace.sources.storing import Outcome, Verdict
 
@@ -73,19 +75,26 @@ class Rejection(Model):
 
 def count(source_id: str, verdicts: Sequence[Verdict], checked: Sequence[Checked], now: dt.datetime) -> None:
     """Add a batch to the counts of today and keep its first rejections. The caller holds the source."""
+    if not verdicts:
+        return
     day = now.astimezone(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     newest: dict[str, dt.datetime] = {}
-    for verdict in verdicts:
-        counts[verdict.item_id]["received"] += 1
-        counts[verdict.item_id][_column(verdict)] += 1
+    for (item_id, column), number in Counter((v.item_id, _column(v)) for v in verdicts).items():
+        counts[item_id].update({"received": number, column: number})
     for record in checked:
-        item_id = record.item.item_id
-        counts[item_id]["fields"] += sum(len(row) for row in record.rows)
-        counts[item_id]["filled"] += sum(value is not None for row in record.rows for value in row.values())
-        newest[item_id] = max(record.as_of, newest.get(item_id, record.as_of))
-    for item_id, found in counts.items():
-        _add(source_id, item_id, day, found, newest.get(item_id))
+        found = counts[record.item_id]
+        for row in record.rows:
+            found["fields"] += len(row)
+            found["filled"] += len(row) - [*row.values()].count(None)
+        newest[record.item_id] = max(record.as_of, newest.get(record.item_id, record.as_of))
+    _add(
+        [
+            {"source_id": source_id, "item_id": item_id, "day": day, "newest_as_of": newest.get(item_id)}
+            | {name: found[name] for name in COUNTED}
+            for item_id, found in sorted(counts.items())
+        ]
+    )
     rows = [
         {
             "source_id": source_id, "item_id": v.item_id, "at": now, "place": v.place, "reason": v.reason,
@@ -102,16 +111,15 @@ def _column(verdict: Verdict) -> str:
     return "unknown" if verdict.reason == "unknown_holder" else verdict.outcome.value
 
 
-def _add(source_id: str, item_id: str, day: dt.datetime, found: Counter[str], newest: dt.datetime | None) -> None:
-    table = table_of(SourceDay)
-    key = {"source_id": source_id, "item_id": item_id, "day": day}
-    connection().execute(insert_new(SourceDay).values(**key, **dict.fromkeys(COUNTED, 0)))
-    values = {name: table.c[name] + number for name, number in found.items()}
-    here = (table.c.source_id == source_id, table.c.item_id == item_id, table.c.day == day)
-    connection().execute(update(table).where(*here).values(values))
-    if newest is not None:
-        later = table.c.newest_as_of.is_(None) | (table.c.newest_as_of < newest)
-        connection().execute(update(table).where(*here, later).values(newest_as_of=newest))
+def _add(rows: list[dict[str, Any]]) -> None:
+    """Add to the counts of today, or begin them."""
+    link, here = connection(), table_of(SourceDay).c
+    make: Any = postgresql.insert if link.dialect.name == "postgresql" else sqlite.insert
+    new = make(table_of(SourceDay))
+    sums: dict[str, Any] = {name: here[name] + new.excluded[name] for name in COUNTED}
+    is_newer = here.newest_as_of.is_(None) | (here.newest_as_of < new.excluded.newest_as_of)
+    sums["newest_as_of"] = case((is_newer, new.excluded.newest_as_of), else_=here.newest_as_of)
+    link.execute(new.on_conflict_do_update(index_elements=["source_id", "item_id", "day"], set_=sums), rows)
 
 
 @dataclass(frozen=True, kw_only=True)

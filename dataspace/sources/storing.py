@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, select, text, update
 
 from dataspace import corrections, spaces
-from dataspace.db import connection, table_of
+from dataspace.db import among, connection, insert_many, table_of
 from dataspace.holders import Holder
 from dataspace.identifiers import BlindIndex
 from dataspace.sealing import unseal
@@ -69,6 +69,9 @@ def store(
     records: Sequence[Checked], now: dt.datetime, *, source_id: str, vault: Vault, index: BlindIndex, demanded: Demanded
 ) -> list[Verdict]:
     """Store them in their order; a verdict for each. The caller holds the source (:func:`registry.touch`)."""
+    # One of many records each: by index, whatever PostgreSQL knows of tables that a file has just filled.
+    if connection().dialect.name == "postgresql":
+        connection().execute(text("SET LOCAL enable_seqscan = off"))
     indexes = [index.of(record.identifier) for record in records]
     found = _spaces(set(indexes))
     verdicts: list[Verdict] = []
@@ -94,7 +97,11 @@ def _spaces(indexes: set[str]) -> dict[str, tuple[str, bytes]]:
     rows = connection().execute(
         select(Holder.identifier_index, DataKey.space_id, OF_RECORDS)
         .join(DataKey, DataKey.space_id == Holder.space_id)
-        .where(Holder.identifier_index.in_(indexes), Holder.closed_at.is_(None), DataKey.wrapped.is_not(None))
+        .where(
+            among(table_of(Holder).c.identifier_index, indexes),
+            Holder.closed_at.is_(None),
+            DataKey.wrapped.is_not(None),
+        )
         .order_by(DataKey.space_id)
         .with_for_update(of=DataKey)
     )
@@ -108,7 +115,7 @@ def _waves(records: list[tuple[Checked, str]]) -> Iterable[list[tuple[Checked, s
         later: list[tuple[Checked, str]] = []
         wave: list[tuple[Checked, str]] = []
         for record, space_id in records:
-            pair = (space_id, record.item.item_id)
+            pair = (space_id, record.item_id)
             (later if pair in seen else wave).append((record, space_id))
             seen.add(pair)
         yield wave
@@ -119,19 +126,19 @@ def _store_wave(
     wave: list[tuple[Checked, str]], keys: dict[str, bytes], cases: Mapping[str, tuple[str, str]], now: dt.datetime,
     source_id: str,
 ) -> list[Verdict]:  # fmt: skip
-    there = _current({space for _r, space in wave}, {r.item.item_id for r, _space in wave}, keys)
-    gone = _erased({space_id for r, space_id in wave if (space_id, r.item.item_id) not in there})
+    there = _current({space for _r, space in wave}, {r.item_id for r, _space in wave}, keys)
+    gone = _erased({space_id for r, space_id in wave if (space_id, r.item_id) not in there})
     verdicts: list[Verdict] = []
     added: list[dict[str, Any]] = []
     superseded: list[str] = []
     confirmed: list[dict[str, Any]] = []
     corrected: list[dict[str, Any]] = []
     for record, space_id in wave:
-        current = there.get((space_id, record.item.item_id))
-        erased = gone.get((space_id, record.item.item_id)) if current is None else None
+        current = there.get((space_id, record.item_id))
+        erased = gone.get((space_id, record.item_id)) if current is None else None
         judged = _judge(record, current, erased)
         if record.case and judged.outcome in (Outcome.ADDED, Outcome.CORRECTED):
-            about = (space_id, record.item.item_id)
+            about = (space_id, record.item_id)
             if judged.outcome == Outcome.ADDED or cases.get(record.case) != about:
                 judged = _rejected(record, Reason.UNKNOWN_CASE, "case")
         verdicts.append(judged)
@@ -140,9 +147,9 @@ def _store_wave(
         if judged.outcome not in (Outcome.ADDED, Outcome.CORRECTED):
             continue
         values = spaces.new_version(
-            space_id, record.item, record.rows, version=(current or erased or _NOTHING).version + 1,
-            as_of=record.as_of, now=now, key=keys[space_id], source_id=source_id,
-            corrects=judged.outcome == Outcome.CORRECTED,
+            space_id, record.item_id, record.item_version, record.rows,
+            version=(current or erased or _NOTHING).version + 1, as_of=record.as_of, now=now, key=keys[space_id],
+            source_id=source_id, corrects=judged.outcome == Outcome.CORRECTED,
         )  # fmt: skip
         added.append(values)
         if current is not None:
@@ -170,11 +177,11 @@ def _judge(record: Checked, current: _Current | None, erased: "_Erased | None") 
         return _rejected(record, Reason.CONTRADICTS)
     else:
         outcome = Outcome.ADDED
-    return Verdict(record.place, outcome, record.item.item_id)
+    return Verdict(record.place, outcome, record.item_id)
 
 
 def _rejected(record: Checked, reason: Reason, field: str = "") -> Verdict:
-    return Verdict(record.place, Outcome.REJECTED, record.item.item_id, reason, field)
+    return Verdict(record.place, Outcome.REJECTED, record.item_id, reason, field)
 
 
 def _current(space_ids: set[str], item_ids: set[str], keys: dict[str, bytes]) -> dict[tuple[str, str], _Current]:
@@ -183,7 +190,7 @@ def _current(space_ids: set[str], item_ids: set[str], keys: dict[str, bytes]) ->
         select(
             table.space_id, table.item_id, table.record_id, table.version, table.as_of, table.confirmed_as_of,
             table.sealed,
-        ).where(table.space_id.in_(space_ids), table.item_id.in_(item_ids), table.superseded_at.is_(None))
+        ).where(among(table.space_id, space_ids), among(table.item_id, item_ids), table.superseded_at.is_(None))
     )  # fmt: skip
     return {
         (row.space_id, row.item_id): _Current(
@@ -202,7 +209,7 @@ def _erased(space_ids: set[str]) -> dict[tuple[str, str], _Erased]:
     latest = func.max(func.coalesce(table.confirmed_as_of, table.as_of)).label("as_of")
     rows = connection().execute(
         select(table.space_id, table.item_id, func.max(table.version), latest)
-        .where(table.space_id.in_(space_ids), table.erased_at.is_not(None))
+        .where(among(table.space_id, space_ids), table.erased_at.is_not(None))
         .group_by(table.space_id, table.item_id)
     )
     return {(row[0], row[1]): _Erased(row[2], row.as_of) for row in rows} if space_ids else {}
@@ -214,9 +221,9 @@ def _write(
     table = table_of(Record)
     # First: there is room for one current version of a record.
     if superseded:
-        connection().execute(update(table).where(table.c.record_id.in_(superseded)).values(superseded_at=now))
+        connection().execute(update(table).where(among(table.c.record_id, superseded)).values(superseded_at=now))
     if added:
-        connection().execute(insert(table), added)
+        insert_many(Record, added)
     if confirmed:
         later = update(table).where(table.c.record_id == bindparam("b_record_id"))
         connection().execute(later.values(confirmed_as_of=bindparam("confirmed_as_of")), confirmed)

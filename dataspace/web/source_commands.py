@@ -3,6 +3,7 @@
 An import commits batch by batch and shows how far it is; Ctrl-C stops it, and the same command goes on from there.
 """
 
+import gc
 import time
 from collections import Counter
 from pathlib import Path
@@ -92,12 +93,14 @@ def import_file(path: Path, source_id: str, item_id: str, encoding: str, rejects
             length=state.size, label=path.name
         ) as bar:  # fmt: skip
             bar.update(start)
+            gc.freeze()  # what is here now stays: it need not be gone through whenever a batch has come and gone
             for settled in imports.run(stream, import_id, manner, reception, now):
                 file.write("".join(_line(verdict) for verdict in settled.rejected))
                 file.flush()  # before the commit: a line may be listed twice, none is missing
                 db.session.commit()
                 bar.update(settled.position - start)
                 start = settled.position
+    gc.unfreeze()
     seconds = max(time.monotonic() - began, 0.001)
     registry.heard(source_id, clock.now())
     measured.note(Measured.IMPORT, clock.now(), seconds)

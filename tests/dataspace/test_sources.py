@@ -8,16 +8,19 @@ from typing import Any
 import orjson
 import pytest
 import rfc8785
+import sqlalchemy as sa
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from dataspace import catalogue, holders, spaces
 from dataspace.catalogue import DataItem
 from dataspace.corrections import Correction
-from dataspace.db import db
+from dataspace.db import db, insert_many
 from dataspace.errors import InvalidFile
 from dataspace.holders import Holder
+from dataspace.identifiers import person_check
 from dataspace.sources import checking, quality, registry
 from dataspace.sources.incoming import Flawed, Incoming, Reason, from_document
 from dataspace.sources.quality import Rejection
@@ -87,6 +90,7 @@ def test_what_is_there_already_changes_nothing_and_later_is_only_confirmed(
 ) -> None:
     take(reception, now, incoming())
     assert outcomes(take(reception, now, incoming(), incoming(2))) == ["unchanged", "unchanged"]
+    assert take(reception, now) == [], "nothing was brought"
     assert outcomes(take(reception, now, incoming(as_of=JUNE))) == ["confirmed"]
     (record,) = versions()
     assert record.as_of == dt.datetime.fromisoformat(MAY)
@@ -122,6 +126,26 @@ def test_the_same_record_several_times_in_one_batch_is_taken_in_its_order(
     batch = [incoming(n, as_of=f"2026-0{n}-01T08:00:00+08:00", rows=[{"major": f"专业 {n}"}]) for n in (1, 2, 3)]
     assert outcomes(take(reception, now, *batch)) == ["added"] * 3
     assert [record.superseded_at is None for record in versions()] == [False, False, True]
+
+
+def test_a_batch_is_looked_for_by_index_and_is_not_there_at_all_when_it_cannot_be(
+    reception: Reception, person: Holder, degree: DataItem, now: dt.datetime
+) -> None:
+    if db.engine.dialect.name == "postgresql":
+        # Of tables that it believes to be empty it would read every row for each batch.
+        numbers = [f"44010019900307{n:03}" for n in range(1, 300)]
+        strangers = [incoming(n, first + person_check(first)) for n, first in enumerate(numbers, start=2)]
+        assert outcomes(reception.take([incoming(), *strangers], now))[:2] == ["added", "unknown_holder"]
+        read = "SELECT sum(seq_scan) FROM pg_stat_xact_user_tables WHERE relname IN ('holders', 'data_keys', 'records')"
+        assert db.session.scalar(sa.text(read)) == 0
+        db.session.rollback()
+    row = spaces.new_version(
+        person.space_id, degree.item_id, degree.version, [VALUES], version=1, as_of=now, now=now, key=bytes(32)
+    )
+    with pytest.raises(IntegrityError):
+        insert_many(Record, [row, row])
+    db.session.rollback()
+    assert versions() == []
 
 
 def test_nobody_without_a_living_space_gets_one(reception: Reception, person: Holder, now: dt.datetime) -> None:
