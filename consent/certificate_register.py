@@ -114,7 +114,7 @@ def life(certificate: DataCertificate, before: int | None = None) -> Life:
     """A page of its life. Two statements."""
     query = select(CertificateStep).filter_by(certificate_id=certificate.certificate_id)
     if before is not None:
-        query = query.where(CertificateStep.seq < before)
+        query = query.where(CertificateStep.seq < min(before, 2**31 - 1))  # more than any column of numbers holds
     steps = list(db.session.scalars(query.order_by(CertificateStep.seq.desc()).limit(PAGE + 1)))
     found = [(step, data_certificates.entry_of(step, certificate)) for step in steps[:PAGE]]
     places = evidence.positions([entry for _step, entry in found if entry is not None])

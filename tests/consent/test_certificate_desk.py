@@ -109,6 +109,11 @@ def test_its_life_has_entries_in_the_log_and_tells_no_receiver(desk: Desk, world
     assert all(row[-1].isdigit() for row in desk.rows())
     assert [row[1] for row in desk.rows()] == ["A link was made", "Stored in the space", "Made and signed"]
     assert RECEIVER not in desk.page
+    desk.get(f"{path}?before=3")
+    assert [row[1] for row in desk.rows()] == ["Stored in the space", "Made and signed"]
+    for nonsense in ("9" * 18, "x"):
+        desk.get(f"{path}?before={nonsense}")
+        assert len(desk.rows()) == 3
     assert "示例大学" not in desk.page
 
 
