@@ -46,7 +46,21 @@ from dataspace.db import db, engine_options
 from dataspace.errors import SettingsError
 from dataspace.mail import Smtp
 from dataspace.settings import Settings
-from dataspace.web import answers, api, doors, guard, limits, mail_address, pages, passkeys, places, push, shell, signin
+from dataspace.web import (
+    answers,
+    api,
+    doors,
+    guard,
+    items,
+    limits,
+    mail_address,
+    pages,
+    passkeys,
+    places,
+    push,
+    shell,
+    signin,
+)
 from dataspace.web import commands as dataspace_commands
 from dataspace.web import source_commands as sources
 
@@ -107,7 +121,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         statutes,
         admin,
     )
-    for part in (doors, passkeys, pages, mail_address, api, *ours):
+    for part in (doors, passkeys, pages, mail_address, api, items, *ours):
         app.register_blueprint(part.bp)
     shell.csrf.exempt(api.bp)
     push.init_push(app, authorities.authority_of_request)

@@ -113,9 +113,9 @@ def compare(permission: Permission, claims: list[Claim], now: dt.datetime, *, va
 
 
 def _item(item: Delivered, *, found: bool | None) -> dict[str, Any]:
-    head: dict[str, Any] = {"item": item.item_id, "item_version": item.item_version, "delivery": item.delivery}
+    head = delivery.head_of(item)
     if item.as_of is None:
-        return head | {"status": "missing"}
+        return head | {"status": "missing", **delivery.without_record(item)}
     # The digest of the record stays here: it would be a second thing to compare with.
     source = {"authority": item.authority, "system": item.system}
     known = delivery.provenance(item, item.as_of) | {"source": source}

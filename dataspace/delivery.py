@@ -26,7 +26,8 @@ class Delivered:
     """One item as it leaves: only granted fields of rows within the granted period.
 
     ``withheld``: fields of the item that were not granted; ``empty``: granted fields without a value in any row;
-    ``record_digest`` and ``as_of`` are None when the space holds no record of the item.
+    ``record_digest`` and ``as_of`` are None when the space holds no record of the item. Source and classification are
+    those of the version of the item that is named: the record's, else the granted one, of a regraded item the newest.
     """
 
     item_id: str
@@ -88,13 +89,29 @@ def under(delivery_id: str, permission: Permission) -> dict[str, Any]:
     return head | {"consent": {"id": permission.consent_id, "version": permission.consent_version}}
 
 
+def schema_address(item_id: str, version: int | str) -> str:
+    """Where the JSON Schema of a version of an item is published, under the issuer; of a template also its form."""
+    return f"/api/v1/items/{item_id}/{version}/schema.json"
+
+
+def head_of(item: Delivered) -> dict[str, Any]:
+    """Which version of which item this is, what describes its values, and in what form it leaves."""
+    schema = schema_address(item.item_id, item.item_version)
+    return {"item": item.item_id, "item_version": item.item_version, "schema": schema, "delivery": item.delivery}
+
+
+def without_record(item: Delivered) -> dict[str, Any]:
+    """What the catalogue says of an item of which nothing leaves."""
+    return {"source": {"authority": item.authority, "system": item.system}, "as_of": None, **_catalogued(item)}
+
+
 def _item(item: Delivered) -> dict[str, Any]:
-    head: dict[str, Any] = {"item": item.item_id, "item_version": item.item_version, "delivery": item.delivery}
+    head = head_of(item)
     if item.regraded:
-        return head | {"status": "regraded", "withheld": item.withheld, "empty": []}
+        return head | {"status": "regraded", **without_record(item), "withheld": item.withheld, "empty": []}
     if item.as_of is None:
         # The holder's space holds no such record: said, so that it is not mistaken for withheld data.
-        return head | {"status": "missing", "withheld": [], "empty": item.empty}
+        return head | {"status": "missing", **without_record(item), "withheld": item.withheld, "empty": item.empty}
     content = {"rows": item.rows} if item.many else {"fields": item.rows[0] if item.rows else {}}
     return head | {
         "status": "delivered",
@@ -124,9 +141,13 @@ def provenance(item: Delivered, as_of: dt.datetime) -> dict[str, Any]:
             "silent_since": stamp(item.silent_since) if item.silent_since else None,
         },
         "as_of": stamp(as_of),
-        "period": {"from": item.period[0], "to": item.period[1]} if item.period else None,
-        "classification": item.classification,
+        **_catalogued(item),
     }
+
+
+def _catalogued(item: Delivered) -> dict[str, Any]:
+    period = {"from": item.period[0], "to": item.period[1]} if item.period else None
+    return {"period": period, "classification": item.classification}
 
 
 def stamp(at: dt.datetime) -> str:

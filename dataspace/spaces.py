@@ -16,7 +16,7 @@ import orjson
 from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace import accesses, walks
+from dataspace import accesses, catalogue, walks
 from dataspace.catalogue import DataItem, in_period, needs_own_step
 from dataspace.db import Model, connection, db, new_id, table_of
 from dataspace.delivery import Delivered, Delivery, Page
@@ -211,7 +211,9 @@ def deliver(
     permission: Permission, granted: list[GrantedItem], *, vault: Vault, named: bool = True,
     record_id: str | None = None,
 ) -> list[Delivered]:  # fmt: skip
-    """What these items hold for a permission, in one query. It writes no access row: the caller does.
+    """What these items hold for a permission, in one query; one more for those of which nothing leaves.
+
+    It writes no access row: the caller does.
 
     ``record_id``: this version of the one item, not the current one.
     Raises ReadRefused (``item_regraded``: an item that was ``named``, or all of them; ``data_erased``).
@@ -220,11 +222,15 @@ def deliver(
     regraded = [g.item_id for g in granted if g.item_id in rows and _is_regraded(g, rows[g.item_id])]
     if regraded and (named or len(regraded) == len(granted)):
         raise ReadRefused("item_regraded", permission=permission, detail=",".join(regraded)[:200])
+    without = [g.item_id for g in granted if g.item_id not in rows or g.item_id in regraded]
+    known = catalogue.every_version(without) if without else {}
     wrapped = next(iter(rows.values())).wrapped if rows else None
     try:
         key = vault.unwrap(wrapped, identity=permission.space_id) if rows else b""
         return [
-            _held_back(grant) if grant.item_id in regraded else _deliver(grant, rows.get(grant.item_id), key)
+            _without_record(grant, known.get(grant.item_id, {}), regraded=grant.item_id in regraded)
+            if grant.item_id in without
+            else _deliver(grant, rows[grant.item_id], key)
             for grant in granted
         ]
     except Unreadable as error:
@@ -311,21 +317,36 @@ def _is_regraded(grant: GrantedItem, row: Any) -> bool:
     return not grant.sensitive and needs_own_step(fields, sensitive=row.now_sensitive, level=row.now_level)
 
 
-def _held_back(grant: GrantedItem) -> Delivered:
-    return Delivered(
-        item_id=grant.item_id, item_version=grant.item_version, authority={}, system="", classification={},
-        many=False, as_of=None, record_digest=None, period=None, rows=[], withheld=list(grant.fields), empty=[],
-        delivery=grant.delivery, regraded=True,
+def _without_record(grant: GrantedItem, versions: dict[int, DataItem], *, regraded: bool) -> Delivered:
+    """An item of which nothing leaves: the space holds no record, or it is held back until it is decided on again.
+
+    What a sign-in tells may be of an item that no catalogue here has; nothing is known of it then.
+    """
+    item = versions[max(versions)] if regraded else versions.get(grant.item_version)
+    nothing = Delivered(
+        item_id=grant.item_id, item_version=grant.item_version, authority={}, system="", classification={}, many=False,
+        as_of=None, record_digest=None, period=_period(grant), rows=[], withheld=list(grant.fields) if regraded else [],
+        empty=[] if regraded else list(grant.fields), delivery=grant.delivery, regraded=regraded,
+    )  # fmt: skip
+    if item is None:
+        return nothing
+    return replace(
+        nothing, item_version=item.version, authority=item.authority, system=item.system,
+        classification=_classification(item), many=item.cardinality == "many",
+        withheld=nothing.withheld or [f for f in item.field_ids() if f not in grant.fields],
     )  # fmt: skip
 
 
-def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
-    if row is None:
-        return Delivered(
-            item_id=grant.item_id, item_version=grant.item_version, authority={}, system="", classification={},
-            many=False, as_of=None, record_digest=None, period=None, rows=[], withheld=[], empty=list(grant.fields),
-            delivery=grant.delivery,
-        )  # fmt: skip
+def _classification(item: Any) -> dict[str, Any]:
+    """``item``: one version of one, or a row with its columns."""
+    return {"rule_set": item.rule_set, "class": item.pi_class, "level": item.level}
+
+
+def _period(grant: GrantedItem) -> tuple[str, str] | None:
+    return (grant.period_from, grant.period_to) if grant.period_from and grant.period_to else None
+
+
+def _deliver(grant: GrantedItem, row: Any, key: bytes) -> Delivered:
     rows: list[Row] = orjson.loads(unseal(key, row.sealed, identity=row.record_id))["rows"]
     if row.period_field and grant.period_from and grant.period_to:
         rows = [r for r in rows if in_period(r.get(row.period_field), grant.period_from, grant.period_to)]
@@ -339,13 +360,13 @@ def _deliver(grant: GrantedItem, row: Any | None, key: bytes) -> Delivered:
         item_version=row.version,
         authority=row.authority,
         system=row.system,
-        classification={"rule_set": row.rule_set, "class": row.pi_class, "level": row.level},
+        classification=_classification(row),
         many=row.cardinality == "many",
         as_of=row.as_of,
         record_digest=row.digest,
         record_id=row.record_id,
         silent_since=row.silent_since,
-        period=(grant.period_from, grant.period_to) if grant.period_from and grant.period_to else None,
+        period=_period(grant),
         rows=kept,
         withheld=[f for f in known if f not in grant.fields],
         empty=[f for f in allowed if all(r[f] is None for r in kept)],

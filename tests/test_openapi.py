@@ -51,10 +51,12 @@ CHECKS = [
     openapi_checks.response_headers_conformance,
     openapi_checks.response_schema_conformance,
 ]
+SCHEMA = "/api/v1/items/{item_id}/{version}/schema.json"
 OPERATIONS = [
     ("GET", "/api/v1/data"),
     ("GET", "/api/v1/data/{item_id}"),
     ("POST", "/api/v1/comparisons"),
+    ("GET", SCHEMA),
     ("GET", "/api/v1/certificates"),
     ("POST", "/api/v1/certificates"),
     ("GET", "/api/v1/certificates/{certificate_id}"),
@@ -82,7 +84,7 @@ CLIENT_CALLS = "oauth/(par|device_authorization|backchannel|token|introspect|rev
 BY_CLIENT = [one for one in OPERATIONS if re.search(CLIENT_CALLS, one[1])]
 BY_PROGRAM = [one for one in OPERATIONS if re.search("events|records", one[1])]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
-BY_TOKEN = [one for one in OPERATIONS if one not in BY_CLIENT + BY_ITSELF + BY_PROGRAM]
+BY_TOKEN = [one for one in OPERATIONS if one not in [*BY_CLIENT, *BY_ITSELF, *BY_PROGRAM, ("GET", SCHEMA)]]
 
 
 @dataclass
@@ -250,6 +252,12 @@ def test_every_described_comparison(scene: Scene, now: dt.datetime) -> None:
     db.session.delete(record.record)
     db.session.commit()
     assert compare("p.edu.degree", row).json()["items"][0]["status"] == "missing"
+
+
+def test_every_described_schema_of_an_item(scene: Scene) -> None:
+    described = scene.call("GET", SCHEMA, path_parameters={"item_id": "p.edu.degree", "version": 1}).json()
+    assert described["items"]["properties"].keys() == {"school", "major", "level"}
+    assert scene.call("GET", SCHEMA, path_parameters={"item_id": "p.edu.degree", "version": 2}).status_code == 404
 
 
 @pytest.mark.parametrize("reason", ["consent_withdrawn", "client_suspended", "insufficient_user_authentication"])

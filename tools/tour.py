@@ -42,7 +42,7 @@ NO_PAGE = MappingProxyType(
             (
                 "certificate_api.index", "certificate_api.show", "certificate_api.status", "certificate_api.keys",
                 "certificate_api.issuer",
-                "api.read_all", "api.read_one", "log.checkpoint", "log.cosigned", "log.key", "log.tile",
+                "api.read_all", "api.read_one", "items.schema", "log.checkpoint", "log.cosigned", "log.key", "log.tile",
                 "metrics.metrics",
                 "oauth.authorization_details_schema", "oauth.authorization_server",
                 "oauth.consent_events", "oauth.jwks", "oauth.openapi_description", "oauth.openid_configuration",

@@ -20,6 +20,7 @@ from consent.oauth import (
 )
 from consent.oauth.response_modes import SIGNING_ALGORITHMS, ResponseMode
 from consent.terms import SCHEMA, TYPE
+from dataspace.delivery import schema_address
 from dataspace.settings import Settings
 from dataspace.signins import ACR_PASSKEY
 
@@ -169,4 +170,6 @@ def protected_resource(settings: Settings) -> dict[str, Any]:
         "tls_client_certificate_bound_access_tokens": by_certificate,
         "resource_signing_alg_values_supported": list(KEY_ALGORITHMS[KeyUse.RECORDS]),
         "authorization_details_types_supported": list(SCHEMAS),
+        # Ours (RFC 9728 section 2 allows more): where to find what the values of an item look like (RFC 6570).
+        "item_schema_uri_template": issuer + schema_address("{item}", "{item_version}"),
     }

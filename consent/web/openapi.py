@@ -9,12 +9,11 @@ from typing import Any
 from consent.oauth import grant_management, introspection, security_events
 from consent.oauth.forms import FORM
 from consent.oauth.metadata import SCHEMA_PATH
+from consent.web import openapi_data as data
 from consent.web import openapi_data_certificates as certificates
 from consent.web import openapi_registration as registration
-from consent.web.openapi_answers import JSON, PROBLEM, answer, oauth, problems, refusal, token_refusals, with_proof
-from consent.web.openapi_schemas import ITEM_ID, Schema, reasons, ref, schemas
-from dataspace.walks import MAX_LIMIT
-from dataspace.web import api
+from consent.web.openapi_answers import JSON, PROBLEM, answer, oauth, problems, token_refusals, with_proof
+from consent.web.openapi_schemas import Schema, ref, schemas
 
 VERSION = "1"
 BOUND: Schema = {"dpop_token": [], "dpop_proof": []}
@@ -44,7 +43,7 @@ def document(issuer: str) -> dict[str, Any]:
         ],
         "paths": _paths(),
         "components": {
-            "schemas": schemas() | registration.schemas() | certificates.schemas(),
+            "schemas": schemas() | data.schemas() | registration.schemas() | certificates.schemas(),
             "securitySchemes": _security_schemes(),
         },
     }
@@ -52,9 +51,7 @@ def document(issuer: str) -> dict[str, Any]:
 
 def _paths() -> dict[str, Any]:
     return {
-        "/api/v1/data": {"get": _read_all()},
-        "/api/v1/data/{item_id}": {"parameters": [_in_path("item_id", ITEM_ID)], "get": _read_one()},
-        "/api/v1/comparisons": {"post": _compare()},
+        **data.paths(),
         "/api/v1/records": {"post": _bring()},
         **certificates.paths(),
         "/oauth/grants": {"get": _no_grant()},
@@ -109,96 +106,6 @@ def _in_path(name: str, schema: Schema) -> Schema:
 
 
 # Data
-
-
-STATED: list[Schema] = [
-    {
-        "name": name,
-        "in": "query",
-        "schema": {"type": "string", "minLength": 1, "maxLength": api.MAX_CASE_NO, "pattern": r"^[ -~\u4e00-\u9fff]+$"},
-        "description": description,
-    }
-    for name, description in (
-        ("purpose", "The code of the purpose that it is read for; refused if the consent is for another."),
-        ("case_no", "The case that it is read for; refused if the consent is for another, else it goes into the log."),
-    )
-]
-PAGED: list[Schema] = [
-    {
-        "name": "limit",
-        "in": "query",
-        "description": "Rows of a page; not with cursor.",
-        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
-    },
-    {"name": "cursor", "in": "query", "description": "From the Link of the last page.", "schema": {"type": "string"}},
-]
-UNCHANGED: Schema = {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
-
-
-def _read_all() -> Schema:
-    items: Schema = {"type": "array", "items": ITEM_ID, "minItems": 1, "maxItems": api.MAX_ITEMS}
-    return {
-        "operationId": "readAll",
-        "tags": ["data"],
-        "summary": "All granted items, or those that are named.",
-        "parameters": [
-            {"name": "items", "in": "query", "style": "form", "explode": False, "schema": items},
-            *STATED,
-            UNCHANGED,
-        ],
-        "security": [BOUND],
-        "responses": with_proof(_read_responses()),
-    }
-
-
-def _read_one() -> Schema:
-    return {
-        "operationId": "readOne",
-        "tags": ["data"],
-        "summary": "One granted item, whole or page by page; the address of the next page is in Link.",
-        "parameters": [*PAGED, *STATED, UNCHANGED],
-        "security": [BOUND],
-        "responses": with_proof(_read_responses()),
-    }
-
-
-def _read_responses() -> Schema:
-    return {
-        "200": _signed_or_plain("The items; one read of max_reads, however many they are.", "Delivery"),
-        "304": {"description": "Nothing has changed since the answer with this ETag; a read all the same."},
-        "400": answer("The query cannot have been meant, or there is no key to encrypt to.", PROBLEM, ref("Problem")),
-        "401": refusal("The token or its proof has to be another one.", reasons(401)),
-        "403": refusal("The consent does not allow this read.", reasons(403)),
-        **problems(404),
-    }
-
-
-def _signed_or_plain(description: str, schema: str) -> Schema:
-    """JSON, or a signed token of it; for clients that registered for encryption that token, encrypted."""
-    said = answer(description, JSON, ref(schema))
-    said["content"]["application/jwt"] = {"schema": {"type": "string"}}
-    return said
-
-
-def _compare() -> Schema:
-    body = {"required": True, "content": {JSON: {"schema": ref("ComparisonRequest")}}}
-    return {
-        "operationId": "compare",
-        "tags": ["data"],
-        "summary": "Compare values with items that may only be compared; nothing but match or no match leaves.",
-        "parameters": STATED,
-        "requestBody": body,
-        "security": [BOUND],
-        "responses": with_proof(
-            {
-                "200": _signed_or_plain("Per item: match or no match; one read of max_reads.", "Comparison"),
-                "400": answer("The body is not as described.", PROBLEM, ref("Problem")),
-                "401": refusal("The token or its proof has to be another one.", reasons(401)),
-                "403": refusal("The consent does not allow this comparison.", reasons(403)),
-                **problems(413),
-            }
-        ),
-    }
 
 
 def _bring() -> Schema:

@@ -16,7 +16,6 @@ from consent.oauth.response_modes import ResponseMode
 from consent.oauth.security_events import ERRORS, MAX_TOLD
 from consent.terms import SCHEMA as ASKED
 from consent.terms import TYPE
-from dataspace import comparisons, delivery
 from dataspace.sources.incoming import Reason
 from dataspace.sources.schema import MAX_ROWS
 from dataspace.sources.storing import Outcome
@@ -30,7 +29,6 @@ TEXT: Schema = {"type": "string"}
 SECONDS: Schema = {"type": "integer", "description": "Seconds since 1970-01-01T00:00:00Z."}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 MONTH: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}
-DIGEST: Schema = {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}
 SCOPE: Schema = {"type": "string", "description": "Names, separated by spaces (RFC 6749 section 3.3)."}
 NAMES: Schema = {"type": "array", "items": TEXT}
 ITEM_ID: Schema = _ASKED_ITEM["item"]
@@ -62,13 +60,8 @@ def schemas() -> dict[str, Schema]:
         "Problem": _problem(),
         "OAuthError": record({"error": TEXT}, {"error_description": {"type": "string", "maxLength": 300}}),
         "Nothing": {"type": "object", "maxProperties": 0},
-        "Delivery": _delivery(),
-        "DeliveredItem": {"oneOf": [_delivered(), _missing(), _regraded()]},
-        "ComparisonRequest": {k: v for k, v in comparisons.REQUEST_SCHEMA.items() if k != "$schema"},
-        "Comparison": _comparison(),
         "RecordsRequest": _records_request(),
         "RecordsResult": _records_result(),
-        "ComparedItem": _compared(),
         "Grant": _grant(),
         "ActiveToken": _active_token(),
         "InactiveToken": record({"active": {"const": False}}),
@@ -165,98 +158,6 @@ def _law_detail() -> Schema:
         },
         {"notice_at": SECONDS | {"description": "When the holder is told, where that is later."}},
     )
-
-
-def _delivery() -> Schema:
-    return _delivery_like(delivery.SCHEMA, "DeliveredItem")
-
-
-def _delivery_like(schema: str, item: str) -> Schema:
-    return record(
-        {
-            "schema": {"const": schema},
-            "delivery_id": {"type": "string", "description": "Names this read in the holder's access log."},
-            "reference_no": {"type": ["string", "null"]},
-            "items": {"type": "array", "items": ref(item)},
-        },
-        {
-            "consent": record({"id": TEXT, "version": {"type": "integer", "minimum": 1}}),
-            "salt": {
-                "type": "string",
-                "description": "Of a read: random, so that nobody can guess the answer's digest.",
-            },
-            "by_law": record({"power": TEXT, "version": {"type": "integer", "minimum": 1}, "law": TEXT}),
-        },
-        oneOf=[{"required": ["consent"]}, {"required": ["by_law"]}],
-    )
-
-
-def _item_head(status: str) -> dict[str, Schema]:
-    return {
-        "item": ITEM_ID,
-        "item_version": {"type": "integer", "minimum": 1},
-        "delivery": DELIVERY,
-        "status": {"const": status},
-        "withheld": FIELDS | {"description": "Fields of the item that were not granted."},
-        "empty": FIELDS | {"description": "Granted fields without a value."},
-    }
-
-
-def _regraded() -> Schema:
-    return record(_item_head("regraded"), description="The item became sensitive; the holder has to decide again.")
-
-
-def _missing() -> Schema:
-    return record(_item_head("missing"), description="The holder's space has no such record.")
-
-
-SILENT: Schema = {
-    "description": "Since when the source is silent although it should not be: this is its last good version.",
-    "oneOf": [MOMENT, {"type": "null"}],
-}
-
-
-def _delivered() -> Schema:
-    row: Schema = {
-        "type": "object",
-        "propertyNames": FIELDS["items"],
-        "additionalProperties": {"type": ["string", "integer", "number", "boolean", "null"]},
-    }
-    languages = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
-    said = _item_head("delivered") | {
-        "source": record(
-            {"authority": record(languages), "system": TEXT, "record_digest": DIGEST, "silent_since": SILENT}
-        ),
-        "as_of": MOMENT,
-        "period": {"oneOf": [record(dict.fromkeys(PERIOD, MONTH)), {"type": "null"}]},
-        "classification": record({"rule_set": TEXT, "class": TEXT, "level": {"type": "integer"}}),
-    }
-    number: Schema = {"type": "integer", "minimum": 0}
-    page = record({"from": number, "to": number, "of": number, "first_delivery_id": TEXT})
-    rows = {"fields": row, "rows": {"type": "array", "items": row}, "page": page}
-    return record(said, rows, oneOf=[{"required": ["fields"]}, {"required": ["rows"]}])
-
-
-def _compared() -> Schema:
-    head: dict[str, Schema] = {
-        "item": ITEM_ID,
-        "item_version": {"type": "integer", "minimum": 1},
-        "delivery": {"const": "verify_only"},
-        "status": {"enum": ["compared", "missing"]},
-    }
-    languages = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
-    compared: dict[str, Schema] = {
-        "source": record({"authority": record(languages), "system": TEXT}),
-        "as_of": MOMENT,
-        "period": {"oneOf": [record(dict.fromkeys(PERIOD, MONTH)), {"type": "null"}]},
-        "classification": record({"rule_set": TEXT, "class": TEXT, "level": {"type": "integer"}}),
-        "match": {"type": "boolean", "description": "Whether every row that was sent is in the record."},
-    }
-    return record(head, compared)
-
-
-def _comparison() -> Schema:
-    return _delivery_like(comparisons.SCHEMA, "ComparedItem")
 
 
 def _records_request() -> Schema:

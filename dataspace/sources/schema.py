@@ -13,6 +13,7 @@ from dataspace.catalogue import DataItem
 
 MAX_ROWS = 1000
 MAX_LENGTH = 4000  # characters of a value that the catalogue says nothing about
+MASKED = r"^(\*{0,5}|[\s\S]{3}\*+[\s\S]{2})$"  # see dataspace.identifiers.mask
 MAX_INTEGER = 2**53 - 1  # RFC 8785 section 3.2.2.3: what every JSON implementation reads alike
 
 
@@ -29,6 +30,16 @@ def of_item(item: DataItem) -> dict[str, Any]:
             "properties": {field["id"]: _value(field.get("value", {})) for field in item.fields},
         },
     }
+
+
+def published(item: DataItem, address: str) -> dict[str, Any]:
+    """The same for everybody, as it may leave: a masked field may show its ends only. ``address``: where it stands."""
+    schema = of_item(item)
+    fields = schema["items"]["properties"]
+    for field in item.fields:
+        if field.get("masked"):
+            fields[field["id"]] = {"anyOf": [fields[field["id"]], {"type": "string", "pattern": MASKED}]}
+    return {"$id": address} | schema
 
 
 def validator(item: DataItem) -> Any:

@@ -84,7 +84,7 @@ def test_the_answer_is_match_or_no_match_and_no_value(bank: ThirdParty, rows: An
     assert answer.status_code == 200, answer.text
     first, second = answer.json["items"]
     assert (first["status"], first["match"], first["delivery"]) == ("compared", match, "verify_only")
-    assert (second["status"], "match" in second) == ("missing", False)
+    assert (second["status"], second["classification"]["level"], "match" in second) == ("missing", 3, False)
     assert "sha-256" not in answer.text  # the digest of the record would be a second thing to compare with
     assert not {"fields", "rows"} & set(first)
     assert "no-store" in answer.headers["Cache-Control"]

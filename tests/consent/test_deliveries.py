@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
 from jwcrypto.jwe import JWE
 from jwcrypto.jwk import JWK, JWKSet
 from jwcrypto.jws import JWS
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from dataspace import clock
 from dataspace.accesses import Access
+from dataspace.catalogue import DataItem
 from dataspace.db import db
 from tests import factories
 from tests.conftest import ISSUER
@@ -83,6 +85,26 @@ def test_a_comparison_is_signed_as_well(bank: ThirdParty) -> None:
     rows = [{"school": "示例大学", "major": "会计", "level": "本科"}]
     answer = bank.http.post(path, json={"items": [{"item": "p.edu.degree", "rows": rows}]}, headers=headers)
     assert verified(bank, answer.text)["delivery"]["items"][0]["match"] is False
+
+
+def test_what_is_delivered_is_valid_by_the_published_schema(bank: ThirdParty) -> None:
+    """Fields by what describes a row; a masked one may show its ends only, and nothing else."""
+    item = db.session.scalars(select(DataItem)).one()
+    rule = {"type": "string", "enum": ["示例大学"]}
+    item.fields = [item.fields[0] | {"value": rule, "masked": True}, *item.fields[1:]]
+    db.session.commit()
+    (delivered,) = read(bank, granted(bank)).json["items"]
+    answer = bank.http.get(delivered["schema"])
+    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    template = bank.http.get("/.well-known/oauth-protected-resource").json["item_schema_uri_template"]
+    assert answer.json["$id"] == template.format(**delivered) == ISSUER + delivered["schema"]
+    row = Draft202012Validator(answer.json["items"])
+    row.validate(delivered["fields"] | {"school": "****"})
+    assert not row.is_valid({"school": "别的大学"})
+    assert not row.is_valid({"school": 7})
+    assert not row.is_valid({"other": "x"})
+    for version in ("2", "0", "99999999999", "x"):
+        assert bank.http.get(f"/api/v1/items/p.edu.degree/{version}/schema.json").status_code == 404
 
 
 # Encrypted

@@ -98,9 +98,12 @@ def test_nothing_of_a_regraded_item_leaves_and_the_others_go_on(scene: Scene, ch
     scene.regrade(**changes)
     items = scene.read()
     assert items[WORK]["status"] == "delivered"
+    today = db.session.get_one(DataItem, (DEGREE, 2))
     assert items[DEGREE] == {
-        "item": DEGREE, "item_version": 1, "delivery": "raw", "status": "regraded",
-        "withheld": ["school", "major", "level"], "empty": [],
+        "item": DEGREE, "item_version": 2, "schema": f"/api/v1/items/{DEGREE}/2/schema.json", "delivery": "raw",
+        "status": "regraded", "source": {"authority": today.authority, "system": today.system}, "as_of": None,
+        "period": None, "withheld": ["school", "major", "level"], "empty": [],
+        "classification": {"rule_set": today.rule_set, "class": today.pi_class, "level": today.level},
     }  # fmt: skip
     logged = db.session.scalars(select(Access).order_by(Access.access_id.desc())).first()
     assert logged is not None

@@ -65,8 +65,17 @@ def test_a_period_cuts_the_rows(owner: Holder, now: dt.datetime) -> None:
 
 
 def test_what_the_space_does_not_hold_is_missing_not_withheld(owner: Holder, now: dt.datetime) -> None:
-    read = spaces.read(permission(owner, grant(factories.item(now), "school")), None, now, vault=services().vault)
-    assert delivery.envelope(read)["items"][0]["status"] == "missing"
+    """It is named and described by the version of the catalogue that was granted."""
+    degree = factories.item(now)
+    read = spaces.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
+    assert delivery.envelope(read)["items"] == [
+        {
+            "item": degree.item_id, "item_version": 1, "schema": f"/api/v1/items/{degree.item_id}/1/schema.json",
+            "delivery": "raw", "status": "missing", "source": {"authority": degree.authority, "system": degree.system},
+            "as_of": None, "period": None, "withheld": ["major", "level"], "empty": ["school"],
+            "classification": {"rule_set": degree.rule_set, "class": degree.pi_class, "level": degree.level},
+        }
+    ]  # fmt: skip
 
 
 def test_each_answered_read_has_its_row(owner: Holder, now: dt.datetime) -> None:
