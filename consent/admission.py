@@ -129,9 +129,9 @@ def _admit_delivery(asked: AskedItem, registered: dict[str, Any], item: DataItem
 
 
 def _admit_reads(terms: Terms, purpose: Purpose) -> int | None:
-    """How many reads in all. What is for one time is read once, unless more is registered."""
+    """How many reads in all. What is to be looked at is read once; so is a copy, unless more is registered."""
     registered = purpose.max_reads
-    if registered is None and purpose.mode == "one_time":
+    if purpose.mode == "view_once" or (registered is None and purpose.mode == "one_time"):
         registered = 1
     return _at_most("max_reads", terms.max_reads, registered)
 

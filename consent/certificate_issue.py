@@ -18,7 +18,7 @@ from consent.keys import KeyUse
 from consent.records import Consent, ConsentVersion, facts_of, granted_items, why_inactive
 from consent.sd_jwt import SdJwt
 from dataspace import catalogue, holders, spaces
-from dataspace.db import db, new_id
+from dataspace.db import connection, db, new_id
 from dataspace.delivery import Delivered, provenance
 from dataspace.errors import Conflict, NotAllowed
 from dataspace.holders import Holder, HolderKind
@@ -108,12 +108,13 @@ def for_client(
     if granted.delivery not in CERTIFIABLE:
         raise NotCertifiable("only to look at or compare")
     registry.vault.hold_records_key(consent.space_id)  # as above
-    delivery = spaces.read(permission, [item_id], now, vault=registry.vault)
-    (delivered,) = delivery.items
-    return _make(
-        consent, delivered, now, made_by=By.CLIENT, actor_id=None, delivery_id=delivery.delivery_id, key=key,
-        registry=registry,
-    )  # fmt: skip
+    with connection().begin_nested():  # what comes of no certificate was no read: its refusal is written instead
+        delivery = spaces.read(permission, [item_id], now, vault=registry.vault)
+        (delivered,) = delivery.items
+        return _make(
+            consent, delivered, now, made_by=By.CLIENT, actor_id=None, delivery_id=delivery.delivery_id, key=key,
+            registry=registry,
+        )  # fmt: skip
 
 
 def permission_of(consent: Consent) -> Permission:

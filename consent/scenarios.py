@@ -175,6 +175,8 @@ def _check_purpose(entry: Entry, client_ids: set[str], today: dt.date) -> list[s
         problems.append(entry.problem("default_duration_days", "is more than max_duration_days"))
     if content["mode"] != "periodic" and "max_reads" not in content:
         problems.append(entry.problem("max_reads", "is missing, but the use is not periodic"))
+    if content["mode"] == "view_once" and content.get("max_reads", 1) != 1:
+        problems.append(entry.problem("max_reads", "must be 1: what may only be looked at is looked at once"))
     if content["mode"] != "periodic" and "frequency" in content:
         problems.append(entry.problem("frequency", "makes sense only for periodic use"))
     valid_until = content.get("cross_border", {}).get("valid_until")

@@ -33,8 +33,13 @@ class Outcome(enum.StrEnum):
     REFUSED = "refused"
 
 
-# Refusals that mean no harm: what the holder or time has yet to bring.
-EXPECTED = frozenset({"consent_pending", "consent_not_yet_valid", "insufficient_user_authentication"})
+# Refusals that mean no harm: what the holder or time has yet to bring, and slips of a program.
+EXPECTED = frozenset(
+    {
+        "consent_pending", "consent_not_yet_valid", "insufficient_user_authentication", "invalid_request",
+        "invalid_cursor", "no_encryption_key", "not_certifiable", "too_many_certificates",
+    }
+)  # fmt: skip
 WITHDRAWN = "consent_withdrawn"
 COMPARISONS_A_DAY = 20  # that one consent answers within 24 hours
 _NUMBERED = text("read_no IS NOT NULL")
@@ -200,13 +205,14 @@ def _window(consent_id: str, frequency: Frequency, now: dt.datetime) -> tuple[Wi
 
 
 def record_refused(
-    permission: Permission, item_ids: list[str], reason: str, now: dt.datetime, since: dt.datetime | None = None
-) -> None:
-    """Write the row of a refused read, and tell the holder, once a day for each consent.
+    permission: Permission, item_ids: list[str], reason: str, now: dt.datetime, since: dt.datetime | None = None,
+    *, action: Action = Action.READ,
+) -> None:  # fmt: skip
+    """Write the row of a refused read, and tell the holder, once a day for each consent, of one that was not expected.
 
     ``since``: when the reason came into being; how long a withdrawal took to be felt is measured here.
     """
-    row = _row(permission, item_ids, now) | {"outcome": Outcome.REFUSED, "reason": reason}
+    row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.REFUSED, "reason": reason}
     if permission.law is not None:
         by_law.count_refused(permission, permission.law, now)
         _write_by_law(row, permission.law, Notice.READ_REFUSED, Group.READS)

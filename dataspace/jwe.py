@@ -12,6 +12,7 @@ from dataspace.jwk import PRIVATE_MEMBERS, InvalidToken, Jwk
 
 # ECDH over P-256, or RSA of 2048 bits and more with SHA-256; the older ones (RSA1_5, RSA-OAEP with SHA-1) are not used.
 KEY_TYPES: Mapping[str, str] = MappingProxyType({"ECDH-ES": "EC", "ECDH-ES+A256KW": "EC", "RSA-OAEP-256": "RSA"})
+USUAL: Mapping[str, str] = MappingProxyType({"EC": "ECDH-ES", "RSA": "RSA-OAEP-256"})  # of a key that names none
 CONTENT = ("A256GCM", "A128CBC-HS256")  # the first one where none is registered
 MIN_RSA = 2048
 MAX_RSA = 4096
@@ -37,13 +38,25 @@ def choose(keys: Sequence[Jwk], alg: str) -> Jwk:
     raise InvalidToken(f"there is no key for encryption with {alg}")
 
 
-def encrypt(token: str, key: Jwk, *, alg: str, enc: str) -> str:
-    """A signed token, encrypted: nested as RFC 7519 section 5.2 has it. Raises InvalidToken."""
-    header: dict[str, Any] = {"alg": alg, "enc": enc, "cty": "JWT"}
+def choose_any(keys: Sequence[Jwk]) -> tuple[Jwk, str]:
+    """The first key that can be used, and the algorithm that it names or that is usual for it. Raises InvalidToken."""
+    for key in keys:
+        alg = key.get("alg") or USUAL.get(str(key.get("kty")))
+        if isinstance(alg, str) and KEY_TYPES.get(alg) == key.get("kty") and _usable(key):
+            return key, alg
+    raise InvalidToken("there is no key for encryption")
+
+
+def encrypt(content: bytes, key: Jwk, *, alg: str, enc: str, cty: str) -> str:
+    """A compact JWE. ``cty``: what is in it (RFC 7516 section 4.1.12), JWT for a nested one (RFC 7519 section 5.2).
+
+    Raises InvalidToken.
+    """
+    header: dict[str, Any] = {"alg": alg, "enc": enc, "cty": cty}
     if isinstance(key.get("kid"), str):
         header["kid"] = key["kid"]
     try:
-        return jwe.encrypt_compact(header, token.encode(), _imported(key), algorithms=[alg, enc])
+        return jwe.encrypt_compact(header, content, _imported(key), algorithms=[alg, enc])
     except (JoseError, ValueError) as error:
         raise InvalidToken(f"cannot be encrypted: {error}") from None
 

@@ -69,6 +69,11 @@ class Permission:
     encryption: tuple[str, str] | None = None  # how everything is encrypted that leaves: JWE alg and enc
     law: ByLaw | None = None
 
+    def looks_only(self, wanted: Iterable[str] | None) -> bool:
+        """Whether something of this may be looked at and not kept. ``wanted``: item ids, None for all."""
+        names = None if wanted is None else set(wanted)
+        return any(i.delivery == "view_only" and (names is None or i.item_id in names) for i in self.items)
+
     def demand_sign_in(self, wanted: Iterable[str] | None, now: dt.datetime) -> None:
         """A sensitive item leaves only on a strong sign-in that is not too old. Raises ReadRefused (RFC 9470).
 

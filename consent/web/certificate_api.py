@@ -6,7 +6,7 @@ A client calls with the access token of the consent. Keys, status lists and the 
 from typing import Any
 
 import orjson
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 
 from consent import certificate_issue, certificate_standing, certificate_status, data_certificates, status_lists
@@ -14,7 +14,7 @@ from consent.data_certificates import By, DataCertificate, Step
 from consent.keys import JWKS_MAX_AGE, KeyUse
 from consent.web.context import registry
 from dataspace import clock, jose
-from dataspace.accesses import FrequencyExceeded, QuotaExhausted
+from dataspace.accesses import Action, FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
 from dataspace.delivery import stamp
 from dataspace.errors import DomainError, NotFound
@@ -26,6 +26,7 @@ from dataspace.web.shell import csrf, services
 PATH = "/api/v1/certificates"
 MAX_NAME, MAX_CASE_NO = 60, 80
 bp = Blueprint("certificate_api", __name__)
+bp.register_error_handler(DomainError, guard.refused)
 
 
 @bp.record_once
@@ -42,9 +43,10 @@ class InvalidBody(DomainError):
 @limited("120/minute")
 def make() -> Response:
     """Have a certificate made over one granted item; a read of it."""
+    guard.begin(Action.READ)
     now = clock.now()
     item_id = _text(_body({"item"}), "item", MAX_NAME)
-    g.wanted = [item_id]
+    guard.begin(Action.READ, [item_id])
     permission = _permission()
     permission.demand_sign_in([item_id], now)
     try:

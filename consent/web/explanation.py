@@ -64,6 +64,7 @@ GATE: tuple[Step, ...] = (
             "insufficient_user_authentication",
             "item_not_granted",
             "item_verify_only",
+            "view_only",
             "too_many_comparisons",
             "item_regraded",
             "data_erased",

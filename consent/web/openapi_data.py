@@ -17,7 +17,7 @@ from consent.web.openapi_schemas import (
 from dataspace import comparisons, delivery
 from dataspace.delivery import schema_address
 from dataspace.walks import MAX_LIMIT
-from dataspace.web import api, items
+from dataspace.web import answers, api, items
 
 DIGEST: Schema = {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}
 LANGUAGES: dict[str, Schema] = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
@@ -50,6 +50,7 @@ PAGED: list[Schema] = [
     },
     {"name": "cursor", "in": "query", "description": "From the Link of the last page.", "schema": {"type": "string"}},
 ]
+NO_KEY = "application/jose was asked for, and there is no key to encrypt to."
 UNCHANGED: Schema = {"name": "If-None-Match", "in": "header", "schema": {"type": "string"}}
 
 
@@ -117,14 +118,16 @@ def _read_responses() -> Schema:
         "400": answer("The query cannot have been meant, or there is no key to encrypt to.", PROBLEM, ref("Problem")),
         "401": refusal("The token or its proof has to be another one.", reasons(401)),
         "403": refusal("The consent does not allow this read.", reasons(403)),
+        "406": answer(NO_KEY, PROBLEM, ref("Problem")),
         **problems(404),
     }
 
 
 def _signed_or_plain(description: str, schema: str) -> Schema:
-    """JSON, or a signed token of it; for clients that registered for encryption that token, encrypted."""
+    """JSON, or a signed token of it, or an encrypted one; nothing else for clients that registered for encryption."""
     said = answer(description, JSON, ref(schema))
-    said["content"]["application/jwt"] = {"schema": {"type": "string"}}
+    for media_type in (answers.JWT, answers.JOSE):
+        said["content"][media_type] = {"schema": {"type": "string"}}
     return said
 
 
@@ -143,6 +146,7 @@ def _compare() -> Schema:
                 "400": answer("The body is not as described.", PROBLEM, ref("Problem")),
                 "401": refusal("The token or its proof has to be another one.", reasons(401)),
                 "403": refusal("The consent does not allow this comparison.", reasons(403)),
+                "406": answer(NO_KEY, PROBLEM, ref("Problem")),
                 **problems(413),
             }
         ),

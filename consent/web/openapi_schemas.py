@@ -35,7 +35,10 @@ ITEM_ID: Schema = _ASKED_ITEM["item"]
 FIELDS: Schema = {"type": "array", "items": _ASKED_ITEM["fields"]["items"]}
 DELIVERY: Schema = {
     "enum": ["raw", "derived", "view_only", "verify_only"],
-    "description": "derived: an answer computed at the source; view_only: no copy may be kept; verify_only: compared.",
+    "description": (
+        "derived: an answer that was computed; view_only: no copy may be kept, nothing is signed; "
+        "verify_only: compared."
+    ),
 }
 PERIOD = ("from", "to")  # both inclusive
 

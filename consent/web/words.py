@@ -151,10 +151,15 @@ REFUSALS: dict[str, Label] = {
     "day_limit_reached": lazy_gettext("It had read by law as often as it may in one day."),
     "item_regraded": lazy_gettext("It wanted an item on which you have to decide again."),
     "item_verify_only": lazy_gettext("It wanted to read what it may only compare."),
+    "view_only": lazy_gettext("It wanted to keep what it may only look at."),
     "purpose_mismatch": lazy_gettext("It named another purpose than the one you agreed to."),
     "case_mismatch": lazy_gettext("It named another case than the one you agreed to."),
     "too_many_comparisons": lazy_gettext("It wanted to compare too often in one day."),
     "data_erased": lazy_gettext("The data of this space has been erased."),
+    "invalid_cursor": lazy_gettext("It wanted to go on with a read that was over."),
+    "no_encryption_key": lazy_gettext("It has registered no key with which the answer could be encrypted for it."),
+    "not_certifiable": lazy_gettext("It wanted a certificate of data of which none can be made."),
+    "too_many_certificates": lazy_gettext("It had as many certificates from this authorization as it may have."),
 }
 
 HOLDER_KINDS: dict[str, Label] = {

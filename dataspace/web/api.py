@@ -12,10 +12,10 @@ import datetime as dt
 from collections.abc import Iterable
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from dataspace import clock, comparisons, spaces
-from dataspace.accesses import FrequencyExceeded, QuotaExhausted
+from dataspace.accesses import Action, FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
 from dataspace.errors import DomainError
 from dataspace.permission import Permission, ReadRefused
@@ -23,9 +23,10 @@ from dataspace.walks import MAX_LIMIT, Cursors
 from dataspace.web import answers, guard
 from dataspace.web.shell import services
 
-MAX_ITEMS = 60
+MAX_ITEMS = guard.MAX_NAMED
 MAX_CASE_NO = 80
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
+bp.register_error_handler(DomainError, guard.refused)
 
 
 class InvalidItems(DomainError):
@@ -46,14 +47,18 @@ class InvalidPage(DomainError):
 @bp.get("/data")
 def read_all() -> Response:
     """All granted items, or the ones named in ``items``."""
+    guard.begin(Action.READ)
     if "limit" in request.args or "cursor" in request.args:
         raise InvalidPage
-    return _answer(_named(request.args.getlist("items")))
+    wanted = _named(request.args.getlist("items"))
+    guard.begin(Action.READ, wanted)
+    return _answer(wanted)
 
 
 @bp.get("/data/<item_id>")
 def read_one(item_id: str) -> Response:
     """One granted item, whole or page by page."""
+    guard.begin(Action.READ, [item_id])
     limit, cursor = request.args.getlist("limit"), request.args.getlist("cursor")
     if not limit and not cursor:
         return _answer([item_id])
@@ -65,9 +70,11 @@ def read_one(item_id: str) -> Response:
 @bp.post("/comparisons")
 def compare() -> Response:
     """Compare values with granted items: match or no match."""
+    guard.begin(Action.COMPARE)
     claims = comparisons.parse(request.get_data())
     now = clock.now()
     wanted = [claim.item_id for claim in claims]
+    guard.begin(Action.COMPARE, wanted)
     permission = _permission(wanted, now)
     packed = answers.packing(permission, now)
     try:
@@ -103,7 +110,10 @@ def _answer(wanted: list[str] | None, *, limit: int | None = None, cursor: str |
     permission = _permission(wanted, now, continuing=walk is not None)
     if walk is not None:
         walk.check(permission, wanted[0] if wanted else "")
-    packed = answers.packing(permission, now)
+    looks_only = permission.looks_only(wanted)
+    if looks_only and limit is not None:
+        raise ReadRefused("view_only", permission=permission)  # pages can be fetched again for a while
+    packed = answers.packing(permission, now, looks_only=looks_only)
     try:
         delivery = spaces.read(permission, wanted, now, vault=services().vault, limit=limit, walk=walk)
     except QuotaExhausted:
@@ -130,7 +140,6 @@ def _following(cursor: str) -> str:
 
 def _permission(wanted: Iterable[str] | None, now: dt.datetime, *, continuing: bool = False) -> Permission:
     """The permission of this request for these items. Raises ReadRefused."""
-    g.wanted = _printable(wanted)
     permission = _stated(guard.permission(now, continuing=continuing))
     permission.demand_sign_in(wanted, now)
     return permission
@@ -156,8 +165,3 @@ def _one(name: str) -> str | None:
     if len(values) > 1 or not all(0 < len(v) <= MAX_CASE_NO and v.isprintable() for v in values):
         raise InvalidCase
     return values[0] if values else None
-
-
-def _printable(wanted: Iterable[str] | None) -> list[str]:
-    """Item names that may stand in the log: the caller wrote them."""
-    return [w[:60] if w.isascii() and w.isprintable() else "?" for w in wanted or ()]

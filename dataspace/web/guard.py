@@ -1,11 +1,15 @@
-"""The guard of the data API: one Authlib resource protector per application, and its challenges.
+"""The guard of the data API: one Authlib resource protector per application, its challenges, and the line of a refusal.
+
+A view begins an attempt (:func:`begin`). Whatever refuses it afterwards, its query, its body or the consent, is written
+into the access log if its token is known.
 
 ``wsgi`` installs what turns a presented token into a :class:`dataspace.permission.Permission`; the guard knows no
 consent. Challenges are ours: Authlib's are not what RFC 6750 section 3 and RFC 9449 section 7.1 ask for.
 """
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from authlib.integrations.flask_oauth2 import ResourceProtector
@@ -13,16 +17,28 @@ from authlib.oauth2.rfc6749 import MissingAuthorizationError, TokenValidator, Un
 from flask import Flask, Response, after_this_request, current_app, g, request
 
 from dataspace import accesses, clock
+from dataspace.accesses import Action
 from dataspace.db import db
+from dataspace.errors import DomainError
 from dataspace.permission import SENSITIVE_ACR, SENSITIVE_MAX_AGE, Permission, ReadRefused
 from dataspace.tls import ClientCertificate, client_certificate
-from dataspace.web.shell import problem_response, services
+from dataspace.web.shell import domain_error, problem_response, services
 
 PROOF_ALGORITHMS = "ES256 EdDSA PS256"
+MAX_NAMED = 60  # items in a line of the log
 STEP_UP = "insufficient_user_authentication"  # RFC 9470 section 3
 USE_NONCE = "use_dpop_nonce"  # RFC 9449 section 9
 # Reasons that lie in the token or its proof: the caller has to come back with another one (401).
 TOKEN_REASONS = frozenset({"invalid_token", "invalid_dpop_proof", USE_NONCE, STEP_UP})
+
+
+@dataclass
+class Attempt:
+    """What a request is about to do; ``permission``: once its token was found to be known, held and in force."""
+
+    action: Action
+    wanted: list[str] = field(default_factory=list)  # items, in a form that may stand in the log; empty: all
+    permission: Permission | None = None
 
 
 class PermissionFor(Protocol):
@@ -61,7 +77,16 @@ def init_guard(app: Flask, validators: Mapping[str, PermissionFor], *, nonce: Ca
         protector.register_token_validator(_Scheme(token_type, permission_for))
     app.extensions["guard"] = protector
     app.extensions["guard.nonce"] = nonce
-    app.register_error_handler(ReadRefused, _refused)
+    app.register_error_handler(ReadRefused, refused)
+
+
+def begin(action: Action, wanted: Iterable[str] | None = None) -> None:
+    """An attempt at data begins; ``wanted``: the items as the caller named them, None for all.
+
+    The blueprint of such a view has :func:`refused` for its DomainErrors.
+    """
+    named = [w[:60] if w.isascii() and w.isprintable() else "?" for w in wanted or ()]
+    g.attempt = Attempt(action, named[:MAX_NAMED])
 
 
 def permission(now: dt.datetime, *, continuing: bool = False) -> Permission:
@@ -85,6 +110,8 @@ def permission(now: dt.datetime, *, continuing: bool = False) -> Permission:
         now=now,
         continuing=continuing,
     )
+    if "attempt" in g:
+        g.attempt.permission = found
     return found
 
 
@@ -99,15 +126,33 @@ def _give_nonce(scheme: str, now: dt.datetime) -> None:
             return response
 
 
-def _refused(error: ReadRefused) -> Response:
-    """Write the access row of a refused read, then answer with the reason.
+def refused(error: DomainError) -> Response:
+    """Write the access row of a refused attempt, then answer with the reason.
 
-    What the refused request has written so far is kept: the proof's jti stays used.
+    What the refused request has written so far is kept: the proof's jti stays used. An attempt that was refused before
+    its token was looked at is nobody's until then: a stranger hears of the token.
     """
-    if error.permission is not None:
-        wanted = g.get("wanted") or [i.item_id for i in error.permission.items]
-        accesses.record_refused(error.permission, wanted, error.reason, clock.now(), error.since)
-    db.session.commit()
+    attempt: Attempt | None = g.get("attempt")
+    if attempt is not None and attempt.permission is None and not isinstance(error, ReadRefused):
+        try:
+            permission(clock.now())
+        except ReadRefused as first:
+            error = first
+    found = attempt.permission if attempt is not None else None
+    whose, reason, since = found, error.code, None
+    if isinstance(error, ReadRefused):
+        whose, reason, since = error.permission, error.reason, error.since
+    if whose is not None:
+        wanted = attempt.wanted if attempt is not None else []
+        action = attempt.action if attempt is not None else Action.READ
+        wanted = wanted or [item.item_id for item in whose.items]
+        accesses.record_refused(whose, wanted, reason, clock.now(), since, action=action)
+        db.session.commit()
+    return _answer(error) if isinstance(error, ReadRefused) else domain_error(error)
+
+
+def _answer(error: ReadRefused) -> Response:
+    db.session.commit()  # nobody's token was refused: its proof stays used all the same
     if error.reason == "missing_token":
         response = problem_response("missing_token", "An access token is needed.", 401)
         response.headers["WWW-Authenticate"] = _challenge()
@@ -150,6 +195,7 @@ SENTENCES = {
     "item_not_granted": "The consent, or the power, does not cover an item that was asked for.",
     "item_regraded": "The item was given before it became sensitive; the holder has to decide on it again.",
     "item_verify_only": "The consent allows only to compare this item with values that you bring.",
+    "view_only": "What may only be looked at is answered whole, and not signed.",
     "purpose_mismatch": "The consent is for another purpose than the one that was named.",
     "case_mismatch": "The consent is for another case than the one that was named.",
     "too_many_comparisons": "The consent has answered as many comparisons as it may in one day.",

@@ -19,11 +19,11 @@ MEDIA_TYPE = "application/schema+json"
 MAX_VERSION = 2**31 - 1
 
 
-@bp.get(f"/<item_id>/<int(max={MAX_VERSION}):version>/schema.json")
+@bp.get("/<item_id>/<int:version>/schema.json")
 @limited("600/minute")
 def schema(item_id: str, version: int) -> Response:
     """JSON Schema 2020-12 of the rows; of an item with one row, its ``items`` describe the fields. Raises NotFound."""
-    item = catalogue.versions([(item_id, version)]).get((item_id, version)) if item_id.isascii() else None
+    item = catalogue.versions([(item_id, version)]).get((item_id, version)) if version <= MAX_VERSION else None
     if item is None:
         raise NotFound("no such version of an item")
     body = published(item, services().settings.issuer + schema_address(item_id, version))

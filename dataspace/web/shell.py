@@ -103,7 +103,7 @@ def init_shell(app: Flask, settings: Settings, demanded: Demanded) -> None:
     app.before_request(_begin)
     app.after_request(_finish)
     app.context_processor(_page_context)
-    app.register_error_handler(DomainError, _domain_error)
+    app.register_error_handler(DomainError, domain_error)
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DBAPIError, _database_error)
@@ -235,7 +235,8 @@ def _problem(code: str, sentence: str, status: int) -> Response:
     return problem_response(code, sentence, status)
 
 
-def _domain_error(error: DomainError) -> Response:
+def domain_error(error: DomainError) -> Response:
+    """An expected failure, as a page or for programs; nothing of the request is kept."""
     log.warning("refused", extra={"request_id": g.get("request_id"), "code": error.code, "detail": error.detail})
     return _problem(error.code, error.sentence, error.status)
 

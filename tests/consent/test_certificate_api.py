@@ -235,7 +235,8 @@ def test_what_may_only_be_compared_is_not_certified(bank: Bank) -> None:
     db.session.commit()
     answer = bank.call("POST", body={"item": ITEM})
     assert (answer.status_code, answer.json["code"]) == (409, "not_certifiable")
-    assert db.session.scalar(sa.select(sa.func.count()).select_from(Access)) == 0
+    (line,) = db.session.scalars(sa.select(Access))
+    assert (line.outcome, line.reason, line.item_ids) == ("refused", "not_certifiable", [ITEM])
 
 
 def test_there_is_an_end_to_how_many(bank: Bank) -> None:
@@ -243,6 +244,8 @@ def test_there_is_an_end_to_how_many(bank: Bank) -> None:
         bank.makes()
     answer = bank.call("POST", body={"item": ITEM})
     assert (answer.status_code, answer.json["code"]) == (409, "too_many_certificates")
+    lines = list(db.session.scalars(sa.select(Access).order_by(Access.access_id)))
+    assert [line.reason for line in lines] == [None] * certificate_issue.MAX_LIVING + ["too_many_certificates"]
     listed = bank.call("GET").json["certificates"]
     assert len(listed) == certificate_issue.MAX_LIVING
 

@@ -11,6 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from jwcrypto.jwe import JWE
+from jwcrypto.jwk import JWK
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
@@ -143,7 +145,7 @@ def test_what_may_be_read_is_no_oracle(bank: ThirdParty) -> None:
 def test_a_row_names_every_granted_field(bank: ThirdParty, row: dict[str, Any]) -> None:
     refused = compare(bank, token(bank), ("p.energy.home", [row]))
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
-    assert log() == []
+    assert log() == [("compare", "refused", "invalid_request")]
 
 
 def test_comparing_counts_like_reading(bank: ThirdParty) -> None:
@@ -158,7 +160,7 @@ def test_guessing_ends_after_a_days_comparisons(bank: ThirdParty) -> None:
     answers = [compare(bank, access, ("p.energy.home", [{"month": "2026-03", "kwh": n}])) for n in range(21)]
     assert [a.status_code for a in answers] == [200] * COMPARISONS_A_DAY + [403]
     assert answers[-1].json["code"] == "too_many_comparisons"
-    assert log()[-1] == ("read", "refused", "too_many_comparisons")
+    assert log()[-1] == ("compare", "refused", "too_many_comparisons")
 
 
 def test_only_the_granted_period_is_compared(bank: ThirdParty) -> None:
@@ -172,9 +174,15 @@ FRACTION = b'{"items":[{"item":"a","rows":[{"x":1.5}]}]}'
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"items":[]}', b"\xff", FRACTION, b"[" * 2000, TWICE])
-def test_another_body_is_refused_before_anything_else(bank: ThirdParty, body: bytes) -> None:
+def test_another_body_is_refused_and_who_holds_a_token_has_a_line(bank: ThirdParty, body: bytes) -> None:
     refused = bank.http.post(PATH, data=body, headers={"Authorization": "DPoP x"})
-    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+    assert (refused.status_code, refused.json["code"], log()) == (401, "invalid_token", [])
+    access = token(bank)
+    proof = bank.proof("POST", PATH, access_token=access)
+    for code, line in (("invalid_request", "invalid_request"), ("invalid_dpop_proof", "invalid_dpop_proof")):
+        # The second time the proof is used up already, by a request that was refused for its body.
+        refused = bank.http.post(PATH, data=body, headers={"Authorization": f"DPoP {access}", "DPoP": proof})
+        assert (refused.json["code"], log()[-1]) == (code, ("compare", "refused", line))
 
 
 @given(st.binary(max_size=200))
@@ -212,14 +220,29 @@ def test_the_form_stands_in_the_document_and_in_what_the_client_is_told(bank: Th
     assert {i["item"]: i["delivery"] for i in told["items"]}["p.energy.home"] == "verify_only"
 
 
-def test_what_may_only_be_looked_at_says_so(app: Flask, client: FlaskClient, now: dt.datetime) -> None:
-    world = factories.world(now, mode="view_once", max_reads=1)
-    bank = ThirdParty(world.party, client)
+def test_what_may_only_be_looked_at_is_read_once_whole_and_unsigned(
+    app: Flask, client: FlaskClient, now: dt.datetime
+) -> None:
+    """Encrypted it may be, to a key of who looks: what is in it is the plain answer, which proves nothing to others."""
+    world = factories.world(now, mode="view_once", max_reads=7)
+    bank, private = ThirdParty(world.party, client), JWK.generate(kty="EC", crv="P-256")
+    keys = world.party.client.jwks["keys"]
+    world.party.client.jwks = {"keys": [*keys, json.loads(private.export_public()) | {"use": "enc"}]}
+    db.session.commit()
     access = tokens_for(bank, world.actor, give=world.consent)["access_token"]
-    answer = bank.read(access)
-    assert answer.json["items"][0]["delivery"] == "view_only"
-    assert "no-store" in answer.headers["Cache-Control"]
+    for path, accept in (("", "application/jwt"), ("/p.edu.degree?limit=1", "application/json")):
+        refused = bank.read(access, f"/api/v1/data{path}", Accept=accept)
+        assert (refused.status_code, refused.json["code"]) == (403, "view_only")
+    answer = bank.read(access, Accept="application/jose")
+    assert (answer.mimetype, answer.headers["Cache-Control"]) == ("application/jose", "no-store")
+    jwe = JWE(algs=["ECDH-ES", "A256GCM"])
+    jwe.deserialize(answer.text, private)
+    assert jwe.jose_header["cty"] == "json"
+    assert json.loads(jwe.payload)["items"][0]["delivery"] == "view_only"
     assert bank.read(access).json["code"] == "quota_exhausted"
+    assert log() == [("read", "refused", "view_only")] * 2 + [
+        ("read", "answered", None), ("read", "refused", "quota_exhausted"),
+    ]  # fmt: skip
 
 
 def test_a_derived_item_delivers_its_answer_only(app: Flask, client: FlaskClient, now: dt.datetime) -> None:

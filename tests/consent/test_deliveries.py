@@ -17,6 +17,7 @@ from dataspace import clock
 from dataspace.accesses import Access
 from dataspace.catalogue import DataItem
 from dataspace.db import db
+from dataspace.messages import Message, Notice
 from tests import factories
 from tests.conftest import ISSUER
 from tests.consent.degree import degree_bank, granted
@@ -144,6 +145,35 @@ def test_who_registered_for_encryption_gets_nothing_else(
 
 
 @pytest.mark.parametrize(
+    ("alg", "key"),
+    [
+        ("ECDH-ES", {"kty": "EC", "crv": "P-256", "kid": "e1"}),
+        ("ECDH-ES+A256KW", {"kty": "EC", "crv": "P-256", "alg": "ECDH-ES+A256KW"}),
+        ("RSA-OAEP-256", {"kty": "RSA", "size": 2048}),
+    ],
+)
+def test_a_request_may_ask_for_encryption(bank: ThirdParty, alg: str, key: dict[str, Any]) -> None:
+    private = JWK.generate(**key)
+    with_key(bank, private)
+    answer = read(bank, granted(bank), Accept="application/jose, application/json;q=0.5")
+    assert (answer.status_code, answer.mimetype) == (200, "application/jose")
+    jwe = JWE(algs=[alg, "A256GCM"])
+    jwe.deserialize(answer.text, private)
+    assert (jwe.jose_header["alg"], jwe.jose_header["cty"]) == (alg, "JWT")
+    assert verified(bank, jwe.payload.decode())["delivery"]["items"][0]["fields"]["school"] == "示例大学"
+    assert read(bank, granted(bank), Accept="application/jose;q=0.5, application/json").mimetype == "application/json"
+
+
+@pytest.mark.parametrize("key", [None, {"kty": "EC", "crv": "P-384"}, {"kty": "EC", "crv": "P-256", "alg": "RSA1_5"}])
+def test_nothing_leaves_in_clear_where_encryption_was_asked_for(bank: ThirdParty, key: dict[str, Any] | None) -> None:
+    if key:
+        with_key(bank, JWK.generate(**key))
+    answer = read(bank, granted(bank), Accept="application/jose, application/json;q=0.5, */*;q=0.1")
+    assert (answer.status_code, answer.json["code"]) == (406, "no_encryption_key")
+    assert log() == [("refused", "no_encryption_key", None)]
+
+
+@pytest.mark.parametrize(
     "key",
     [
         None,
@@ -160,7 +190,9 @@ def test_without_a_key_that_fits_nothing_is_read(bank: ThirdParty, key: dict[str
         bank.registers(data_encrypted_response_alg="ECDH-ES")
     answer = read(bank, granted(bank))
     assert (answer.status_code, answer.json["code"]) == (400, "no_encryption_key")
-    assert log() == []
+    assert log() == [("refused", "no_encryption_key", None)]
+    told = select(Message.kind).filter_by(kind=Notice.READ_REFUSED)
+    assert not db.session.scalar(told), "a slip of a program is nothing to be told of"
 
 
 def test_a_key_whose_numbers_are_none_is_not_used(bank: ThirdParty) -> None:
@@ -220,7 +252,7 @@ def test_a_consent_without_a_case_logs_the_one_that_is_named(bank: ThirdParty) -
 def test_a_case_that_cannot_have_been_meant(bank: ThirdParty, query: str) -> None:
     refused = read(bank, granted(bank), query)
     assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
-    assert log() == []
+    assert log() == [("refused", "invalid_request", None)]
 
 
 def test_times_and_the_algorithm_that_is_advertised(bank: ThirdParty) -> None:

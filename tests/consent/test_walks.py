@@ -182,9 +182,11 @@ def test_a_page_that_cannot_have_been_meant_uses_nothing_up(
     bank: ThirdParty, token: str, query: str, code: str
 ) -> None:
     assert get(bank, token, PATH + query).json["code"] == code
-    assert lines() == []
     for query in ("?limit=5", "?cursor=x"):
         assert get(bank, token, "/api/v1/data" + query).json["code"] == "invalid_request"
+    assert [(line.outcome, line.reason) for line in lines()] == [
+        ("refused", reason) for reason in (code, "invalid_request", "invalid_request")
+    ]
 
 
 def test_an_item_of_one_row_and_one_that_is_missing_are_one_page(bank: ThirdParty, token: str) -> None:

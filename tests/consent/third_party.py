@@ -183,9 +183,12 @@ class ThirdParty:
     def revoke(self, token: str, /, **changes: Any) -> TestResponse:
         return self.post("/oauth/revoke", {"token": token}, proof=LEFT_OUT, **changes)
 
-    def read(self, token: str, path: str = "/api/v1/data", *, proof: Any = None, scheme: str = "DPoP") -> TestResponse:
-        proof = self.proof("GET", path, access_token=token) if proof is None else proof
-        headers = {"Authorization": f"{scheme} {token}"}
+    def read(
+        self, token: str, path: str = "/api/v1/data", *, proof: Any = None, scheme: str = "DPoP", **more: str
+    ) -> TestResponse:
+        """``more``: further headers. The proof is for the address without its query."""
+        proof = self.proof("GET", path.partition("?")[0], access_token=token) if proof is None else proof
+        headers = {"Authorization": f"{scheme} {token}"} | more
         if proof is not LEFT_OUT:
             headers["DPoP"] = proof
         return self.http.get(path, headers=headers)
