@@ -64,6 +64,7 @@ def admit(terms: Terms, *, client_id: str, scope: tuple[str, ...], now: dt.datet
         scope=scope,
         rule_set_version=in_force.version,
         usual=in_force.usual(purpose.scenario),
+        case_required=purpose.case_required,
     )
     for objection in rules.objections(in_force, _wanted(ask, case)):
         raise InvalidTerms(objection.what)

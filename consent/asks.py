@@ -91,6 +91,7 @@ class Ask:
     rule_set_version: str | None = None  # the rules in force when it was asked; None: there were none
     # {duration_days?, look_back_months?, frequency?} of the template: more than this is unusual (check C-09)
     usual: dict[str, Any] = field(default_factory=dict)
+    case_required: bool = False  # every read names a case
 
     def to_document(self) -> dict[str, Any]:
         """JSON form; :meth:`from_document` reads it back."""

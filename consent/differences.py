@@ -97,6 +97,7 @@ def proposed(ask: Ask, expires_at: str) -> Document:
             "frequency": ask.frequency,
             "max_reads": ask.max_reads,
             "expires_at": expires_at,
+            "case_required": ask.case_required,
         },
         "retention": {**ask.retention, "storage_location": ask.storage_location},
         "third_parties": list(ask.third_parties),
@@ -150,6 +151,7 @@ def _use(before: Document, after: Document) -> Iterator[Difference]:
     yield from _ordered("use/expires_at", before["expires_at"], after["expires_at"], _timestamp, _LONGER)
     yield from _ordered("use/max_reads", before["max_reads"], after["max_reads"], _limit)
     yield from _ordered("use/frequency", before["frequency"], after["frequency"], _rate)
+    yield from _equal("use/case_required", before.get("case_required", False), after.get("case_required", False))
 
 
 def _timestamp(at: str) -> float:

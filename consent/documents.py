@@ -138,6 +138,7 @@ def build(
             "max_reads": choices.max_reads(ask),
             "not_before": stamp(not_before),
             "expires_at": stamp(expires_at),
+            **({"case_required": True} if ask.case_required else {}),
         },
         "retention": {**ask.retention, "storage_location": ask.storage_location},
         "processing": {"methods": ask.methods, "automated_decision": ask.automated_decision},

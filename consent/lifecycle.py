@@ -64,7 +64,7 @@ def replace(
     previous, digest = history.current_document(consent)
     consent.person_id, consent.mandate_id, consent.capacity = actor.person_id, actor.mandate_id, actor.capacity
     consent.purpose_text, consent.reference_no, consent.max_reads = ask.purpose_text, ask.reference_no, ask.max_reads
-    consent.frequency, consent.not_before = ask.frequency, now
+    consent.frequency, consent.case_required, consent.not_before = ask.frequency, ask.case_required, now
     consent.ends(now + dt.timedelta(days=choices.duration_days), since=now)
     document = _document(consent, subject, choices, actor, shown, now, registry) | {"version": previous["version"]}
     document = documents.next_version(document, digest, now)
@@ -179,7 +179,7 @@ def _record(
         person_id=actor.person_id, mandate_id=actor.mandate_id, capacity=actor.capacity, client_id=ask.client_id,
         purpose_code=ask.purpose_code, purpose_text=ask.purpose_text, reference_no=ask.reference_no,
         state=State.NEW, state_since=now, version=0, last_seq=0, created_at=now, not_before=now,
-        max_reads=choices.max_reads(ask), frequency=ask.frequency,
+        max_reads=choices.max_reads(ask), frequency=ask.frequency, case_required=ask.case_required,
     )  # fmt: skip
     consent.ends(now + dt.timedelta(days=choices.duration_days), since=now)
     db.session.add(consent)

@@ -23,8 +23,9 @@ MEMBER = "data_space_purposes"  # of the client metadata
 MAX_PURPOSES = 20
 # What a proposal says; the rest of a purpose is known of its client, or not for it to say.
 FIELDS = (
-    "code", "text", "holder_kinds", "mode", "max_reads", "frequency", "max_duration_days", "default_duration_days",
-    "retention", "storage_location", "methods", "items", "third_parties", "cross_border", "automated_decision",
+    "code", "text", "holder_kinds", "mode", "max_reads", "frequency", "case_required", "max_duration_days",
+    "default_duration_days", "retention", "storage_location", "methods", "items", "third_parties", "cross_border",
+    "automated_decision",
 )  # fmt: skip
 
 
@@ -40,8 +41,8 @@ class InvalidProposal(InvalidClientData):
 
 
 def document(purpose: Purpose) -> dict[str, Any]:
-    """A purpose as it is proposed."""
-    return {name: getattr(purpose, name) for name in FIELDS if getattr(purpose, name) is not None}
+    """A purpose as it is proposed, without what is left out."""
+    return {name: getattr(purpose, name) for name in FIELDS if getattr(purpose, name) not in (None, False)}
 
 
 def digest(purpose: Purpose) -> str:

@@ -37,6 +37,7 @@ class Purpose(Model):
     mode: Mapped[str] = mapped_column(String(20))  # one_time, periodic, view_once
     max_reads: Mapped[int | None]
     frequency: Mapped[dict[str, Any] | None]
+    case_required: Mapped[bool] = mapped_column(default=False)  # every read has to name a case, unless the consent does
     max_duration_days: Mapped[int]
     default_duration_days: Mapped[int]
     retention: Mapped[dict[str, Any]]

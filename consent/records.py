@@ -165,6 +165,7 @@ class Consent(Model):
     reminder_at: Mapped[dt.datetime | None]  # when the holder has to be reminded of it; None: not touched yet
     max_reads: Mapped[int | None]
     frequency: Mapped[dict[str, Any] | None]  # {n, unit}
+    case_required: Mapped[bool] = mapped_column(default=False)
 
     def ends(self, until: dt.datetime, *, since: dt.datetime) -> None:
         """Set the end, as decided at ``since``; it is announced ahead when there is long enough between."""

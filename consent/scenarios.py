@@ -32,7 +32,9 @@ REASON_CODE = "scenario_file"
 METHODS = {Profile.DATA: AuthMethod.PRIVATE_KEY_JWT, Profile.LOGIN: AuthMethod.SECRET_BASIC}
 CLIENT_DEFAULTS = {"foreign_registration": "", "client_class": ""}
 OPTIONS = frozenset(field.name for field in dataclasses.fields(ClientOptions))
-PURPOSE_DEFAULTS = {"max_reads": None, "frequency": None, "methods": None, "cross_border": None}
+PURPOSE_DEFAULTS = {
+    "max_reads": None, "frequency": None, "case_required": False, "methods": None, "cross_border": None,
+}  # fmt: skip
 NOT_STORED = {"clients": {"note"}, "purposes": {"note", "contact"}}
 SUBJECTS = {HolderKind.NATURAL_PERSON: "natural_person"}  # every other kind of holder is a body
 OUTCOMES = ADDED, CHANGED, UNCHANGED = "added", "changed", "unchanged"

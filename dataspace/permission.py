@@ -64,6 +64,7 @@ class Permission:
     items: tuple[GrantedItem, ...]
     max_reads: int | None  # how many reads the consent allows in all
     frequency: Frequency | None = None  # and how many in one day, week, ...
+    case_required: bool = False  # every read names a case, or the consent does
     auth_time: dt.datetime  # when and how the person signed in who agreed to this
     acr: str
     encryption: tuple[str, str] | None = None  # how everything is encrypted that leaves: JWE alg and enc
@@ -73,6 +74,11 @@ class Permission:
         """Whether something of this may be looked at and not kept. ``wanted``: item ids, None for all."""
         names = None if wanted is None else set(wanted)
         return any(i.delivery == "view_only" and (names is None or i.item_id in names) for i in self.items)
+
+    def demand_case(self) -> None:
+        """A purpose may ask that the log always says for which case. Raises ReadRefused (``case_required``)."""
+        if self.case_required and self.reference_no is None:
+            raise ReadRefused("case_required", permission=self)
 
     def demand_sign_in(self, wanted: Iterable[str] | None, now: dt.datetime) -> None:
         """A sensitive item leaves only on a strong sign-in that is not too old. Raises ReadRefused (RFC 9470).

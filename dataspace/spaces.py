@@ -164,7 +164,8 @@ def read(
     """Read granted items (all, or the ``wanted`` ones) and write the access row in the same transaction.
 
     ``limit``: only so many rows of the one item that is wanted; ``walk``: the ones after those that it has delivered.
-    Raises ReadRefused (``item_not_granted``, ``item_verify_only``, ``item_regraded``, ``data_erased``), QuotaExhausted.
+    Raises ReadRefused (``item_not_granted``, ``case_required``, ``item_verify_only``, ``item_regraded``,
+    ``data_erased``), QuotaExhausted.
     The caller commits before it answers.
     """
     granted = _readable(granted_items(permission, wanted), permission, named=wanted is not None)
@@ -246,7 +247,8 @@ def _readable(granted: list[GrantedItem], permission: Permission, *, named: bool
 
 
 def granted_items(permission: Permission, wanted: Iterable[str] | None) -> list[GrantedItem]:
-    """The granted items, all or the named ones. Raises ReadRefused (``item_not_granted``)."""
+    """The granted items, all or the named ones. Raises ReadRefused (``item_not_granted``, ``case_required``)."""
+    permission.demand_case()
     if wanted is None:
         return list(permission.items)
     by_id = {g.item_id: g for g in permission.items}

@@ -46,6 +46,7 @@ _FIND = (
         Consent.purpose_text,
         Consent.reference_no,
         Consent.frequency,
+        Consent.case_required,
         ConsentVersion.granted,
         Client.legal_name,
         Client.options.label("client_options"),

@@ -109,6 +109,7 @@ class Readable(Facts, Protocol):
     purpose_text: dict[str, Any]
     reference_no: str | None
     frequency: dict[str, Any] | None
+    case_required: bool
     granted: list[dict[str, Any]]
     legal_name: dict[str, Any]
     client_options: dict[str, Any]
@@ -203,6 +204,7 @@ def _bound(table: Table, *names: str) -> Select[Any]:
             Consent.purpose_text,
             Consent.reference_no,
             Consent.frequency,
+            Consent.case_required,
             ConsentVersion.granted,
             Client.legal_name,
             Client.profile.label("client_profile"),

@@ -125,6 +125,7 @@ def permission_of(bound: Readable) -> Permission:
         items=granted_items(bound.granted),
         max_reads=bound.max_reads,
         frequency=Frequency.of(bound.frequency),
+        case_required=bound.case_required,
         auth_time=bound.auth_time,
         acr=bound.acr,
         encryption=_encryption(bound.client_options),

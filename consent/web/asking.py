@@ -114,7 +114,9 @@ def look(
         unusual=tuple(words.unusual(ask, usual or {})),
         kept=plain(in_language(ask.retention["text"], locale)),
         kept_at=plain(in_language(ask.storage_location, locale)) if ask.storage_location else "",
-        how_often=words.how_often(ask.mode, ask.max_reads, ask.frequency, [i.delivery for i in ask.items]),
+        how_often=words.how_often(
+            ask.mode, ask.max_reads, ask.frequency, [i.delivery for i in ask.items], case_required=ask.case_required
+        ),
         methods=plain(in_language(ask.methods, locale)) if ask.methods else "",
         automated=str(words.AUTOMATED.get(ask.automated_decision, "")).replace("%(contact)s", party.contact),
         third_parties=tuple(third_party(t, locale) for t in ask.third_parties),
@@ -150,6 +152,7 @@ def ask_of(document: dict[str, Any], *, kind: str) -> Ask:
         scope=tuple(document["scope"]),
         claims=tuple(document["claims"]),
         rule_set_version=purpose.get("rule_set_version"),
+        case_required=use.get("case_required", False),
     )
 
 

@@ -19,7 +19,7 @@ from dataspace.db import db
 from dataspace.delivery import stamp
 from dataspace.errors import DomainError, NotFound
 from dataspace.permission import Permission, ReadRefused
-from dataspace.web import guard
+from dataspace.web import guard, stated
 from dataspace.web.limits import limited
 from dataspace.web.shell import csrf, services
 
@@ -47,8 +47,7 @@ def make() -> Response:
     now = clock.now()
     item_id = _text(_body({"item"}), "item", MAX_NAME)
     guard.begin(Action.READ, [item_id])
-    permission = _permission()
-    permission.demand_sign_in([item_id], now)
+    permission = _of_consent(stated.permission([item_id], now))
     try:
         made = certificate_issue.for_client(permission, item_id, now, key=_key_of_proof(), registry=registry())
     except QuotaExhausted:
@@ -124,8 +123,12 @@ def issuer() -> Response:
 
 
 def _permission() -> Permission:
-    """That of a consent: a certificate is made of what a holder has given. Raises ReadRefused."""
-    permission = guard.permission(clock.now())
+    """That of this request, if it is of a consent. Raises ReadRefused."""
+    return _of_consent(guard.permission(clock.now()))
+
+
+def _of_consent(permission: Permission) -> Permission:
+    """A certificate is made of what a holder has given. Raises ReadRefused."""
     if permission.law is not None:
         raise ReadRefused("insufficient_scope", permission=permission, detail="a read by law")
     return permission

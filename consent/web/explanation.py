@@ -60,6 +60,7 @@ GATE: tuple[Step, ...] = (
         (
             "insufficient_scope",
             "purpose_mismatch",
+            "case_required",
             "case_mismatch",
             "insufficient_user_authentication",
             "item_not_granted",

@@ -17,7 +17,7 @@ from consent.web.openapi_schemas import (
 from dataspace import comparisons, delivery
 from dataspace.delivery import schema_address
 from dataspace.walks import MAX_LIMIT
-from dataspace.web import answers, api, items
+from dataspace.web import answers, api, items, stated
 
 DIGEST: Schema = {"type": "string", "pattern": "^sha-256:[0-9a-f]{64}$"}
 LANGUAGES: dict[str, Schema] = dict.fromkeys(("zh_hans", "zh_hant", "en"), TEXT)
@@ -33,12 +33,20 @@ STATED: list[Schema] = [
     {
         "name": name,
         "in": "query",
-        "schema": {"type": "string", "minLength": 1, "maxLength": api.MAX_CASE_NO, "pattern": r"^[ -~\u4e00-\u9fff]+$"},
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": stated.MAX_CASE_NO,
+            "pattern": r"^[ -~\u4e00-\u9fff]+$",
+        },
         "description": description,
     }
     for name, description in (
         ("purpose", "The code of the purpose that it is read for; refused if the consent is for another."),
-        ("case_no", "The case that it is read for; refused if the consent is for another, else it goes into the log."),
+        (
+            "case_no",
+            "The case that it is read for, for the log; refused if the consent is for another, or demands one.",
+        ),
     )
 ]
 PAGED: list[Schema] = [

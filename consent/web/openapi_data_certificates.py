@@ -6,9 +6,9 @@ from consent.data_certificates import Stage
 from consent.status_lists import SIZE, Status
 from consent.web.certificate_api import MAX_CASE_NO, MAX_NAME, PATH
 from consent.web.openapi_answers import JSON, PROBLEM, answer, problems, refusal, with_proof
+from consent.web.openapi_data import BOUND, STATED
 from consent.web.openapi_schemas import MOMENT, TEXT, Schema, reasons, record, ref
 
-BOUND: Schema = {"dpop_token": [], "dpop_proof": []}
 NUMBER: Schema = {"type": "string", "pattern": "^crt_[0-9a-f]{24}$"}
 
 
@@ -61,6 +61,7 @@ def _make() -> Schema:
         "operationId": "makeCertificate",
         "tags": ["certificates"],
         "summary": "Have a certificate made over one granted item: a read of it, which counts.",
+        "parameters": STATED,
         "requestBody": {"required": True, "content": {JSON: {"schema": ref("CertificateRequest")}}},
         "security": [BOUND],
         "responses": with_proof(

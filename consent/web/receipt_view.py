@@ -139,7 +139,7 @@ def _terms(document: dict[str, Any], locale: str) -> Pairs:
         (_("They learn"), _(", ").join(words.facts(document["claims"]))),
         (_("From"), moment(use["not_before"])),
         (_("Expires"), moment(use["expires_at"])),
-        (_("How often"), words.how_often(use["mode"], use["max_reads"], use["frequency"], forms)),
+        (_("How often"), words.use(use, forms)),
         (_("They keep it"), words.paragraph(kept, _("Kept in: %(place)s.", place=where) if where else "")),
         (_("Also given to"), others or _("nobody")),
         (_("Abroad"), plain(border.get("country_region", "")) or _("no")),

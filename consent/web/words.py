@@ -153,6 +153,7 @@ REFUSALS: dict[str, Label] = {
     "item_verify_only": lazy_gettext("It wanted to read what it may only compare."),
     "view_only": lazy_gettext("It wanted to keep what it may only look at."),
     "purpose_mismatch": lazy_gettext("It named another purpose than the one you agreed to."),
+    "case_required": lazy_gettext("It did not say for which case, as this purpose asks of every read."),
     "case_mismatch": lazy_gettext("It named another case than the one you agreed to."),
     "too_many_comparisons": lazy_gettext("It wanted to compare too often in one day."),
     "data_erased": lazy_gettext("The data of this space has been erased."),
@@ -265,18 +266,27 @@ def remaining(until: dt.datetime, now: dt.datetime) -> str:
 
 
 def how_often(
-    mode: str, max_reads: int | None, frequency: dict[str, Any] | None, deliveries: Collection[str] = ()
-) -> str:
+    mode: str, max_reads: int | None, frequency: dict[str, Any] | None, deliveries: Collection[str] = (),
+    *, case_required: bool = False,
+) -> str:  # fmt: skip
     """Mode, number of reads and frequency in one sentence; no copy is promised to who may only compare."""
+    with_case = str(_("each time with a case number")) if case_required else ""
     if mode == "periodic" and max_reads == 1:  # what was asked repeatedly, and given for one read
-        return str(_("One read only; it ends with it"))
+        return str(_(", ")).join(filter(None, (str(_("One read only; it ends with it")), with_case)))
     compared = set(deliveries) == {"verify_only"}
     parts = [str(_("Only to compare") if compared else MODES.get(mode, ""))]
     if frequency:
         parts.append(_frequency(int(frequency["n"]), str(frequency["unit"])))
     if max_reads is not None:
         parts.append(reads(max_reads))
+    parts.append(with_case)
     return str(_(", ")).join(p for p in parts if p)
+
+
+def use(said: Mapping[str, Any], deliveries: Collection[str] = ()) -> str:
+    """The same of the use that the document of a consent names."""
+    often = (said["mode"], said["max_reads"], said["frequency"], deliveries)
+    return how_often(*often, case_required=said.get("case_required", False))
 
 
 def reads(number: int | None) -> str:

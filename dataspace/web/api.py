@@ -7,9 +7,6 @@ page by page with ``?limit=`` (the next one in ``Link``, RFC 8288);
 is refused and not repaired.
 """
 
-import dataclasses
-import datetime as dt
-from collections.abc import Iterable
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
@@ -18,13 +15,12 @@ from dataspace import clock, comparisons, spaces
 from dataspace.accesses import Action, FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
 from dataspace.errors import DomainError
-from dataspace.permission import Permission, ReadRefused
+from dataspace.permission import ReadRefused
 from dataspace.walks import MAX_LIMIT, Cursors
-from dataspace.web import answers, guard
+from dataspace.web import answers, guard, stated
 from dataspace.web.shell import services
 
 MAX_ITEMS = guard.MAX_NAMED
-MAX_CASE_NO = 80
 bp = Blueprint("api", __name__, url_prefix="/api/v1")
 bp.register_error_handler(DomainError, guard.refused)
 
@@ -32,11 +28,6 @@ bp.register_error_handler(DomainError, guard.refused)
 class InvalidItems(DomainError):
     code = "invalid_request"
     sentence = "Name one to 60 items, once, or leave the parameter out."
-
-
-class InvalidCase(DomainError):
-    code = "invalid_request"
-    sentence = "Name the purpose and the case once: a case number has one to 80 characters."
 
 
 class InvalidPage(DomainError):
@@ -75,7 +66,7 @@ def compare() -> Response:
     now = clock.now()
     wanted = [claim.item_id for claim in claims]
     guard.begin(Action.COMPARE, wanted)
-    permission = _permission(wanted, now)
+    permission = stated.permission(wanted, now)
     packed = answers.packing(permission, now)
     try:
         comparison = comparisons.compare(permission, claims, now, vault=services().vault)
@@ -107,7 +98,7 @@ def _limit(text: str) -> int:
 def _answer(wanted: list[str] | None, *, limit: int | None = None, cursor: str | None = None) -> Response:
     now, cursors = clock.now(), Cursors(services().settings.secret_key)
     walk = cursors.read(cursor, now) if cursor is not None else None
-    permission = _permission(wanted, now, continuing=walk is not None)
+    permission = stated.permission(wanted, now, continuing=walk is not None)
     if walk is not None:
         walk.check(permission, wanted[0] if wanted else "")
     looks_only = permission.looks_only(wanted)
@@ -136,32 +127,3 @@ def _following(cursor: str) -> str:
     """The address of the next page, asked for with the same words."""
     said = {name: request.args[name] for name in ("purpose", "case_no") if name in request.args}
     return f"{request.path}?{urlencode(said | {'cursor': cursor})}"
-
-
-def _permission(wanted: Iterable[str] | None, now: dt.datetime, *, continuing: bool = False) -> Permission:
-    """The permission of this request for these items. Raises ReadRefused."""
-    permission = _stated(guard.permission(now, continuing=continuing))
-    permission.demand_sign_in(wanted, now)
-    return permission
-
-
-def _stated(permission: Permission) -> Permission:
-    """The permission for the purpose and the case that the caller names. Raises ReadRefused, InvalidCase.
-
-    A consent for one case is good for no other; where it names none, the one that the caller names goes into the log.
-    """
-    purpose, case_no = _one("purpose"), _one("case_no")
-    if purpose is not None and purpose != permission.purpose_code:
-        raise ReadRefused("purpose_mismatch", permission=permission)
-    if case_no is None or case_no == permission.reference_no:
-        return permission
-    if permission.reference_no is not None:
-        raise ReadRefused("case_mismatch", permission=permission)
-    return dataclasses.replace(permission, reference_no=case_no)
-
-
-def _one(name: str) -> str | None:
-    values = request.args.getlist(name)
-    if len(values) > 1 or not all(0 < len(v) <= MAX_CASE_NO and v.isprintable() for v in values):
-        raise InvalidCase
-    return values[0] if values else None

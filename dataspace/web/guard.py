@@ -197,6 +197,7 @@ SENTENCES = {
     "item_verify_only": "The consent allows only to compare this item with values that you bring.",
     "view_only": "What may only be looked at is answered whole, and not signed.",
     "purpose_mismatch": "The consent is for another purpose than the one that was named.",
+    "case_required": "The purpose asks that every read names its case.",
     "case_mismatch": "The consent is for another case than the one that was named.",
     "too_many_comparisons": "The consent has answered as many comparisons as it may in one day.",
     "data_erased": "The data of this space has been erased.",

@@ -13,6 +13,9 @@ from jwcrypto.jws import JWS
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
+from consent import history
+from consent.purposes import Purpose
+from consent.records import Consent
 from dataspace import clock
 from dataspace.accesses import Access
 from dataspace.catalogue import DataItem
@@ -244,6 +247,28 @@ def test_a_consent_without_a_case_logs_the_one_that_is_named(bank: ThirdParty) -
     assert read(bank, access, "?case_no=案号 7").json["reference_no"] == "案号 7"
     assert read(bank, access).status_code == 200
     assert log() == [("answered", None, "案号 7"), ("answered", None, None)]
+
+
+def test_a_purpose_may_demand_that_every_read_names_a_case(bank: ThirdParty) -> None:
+    """What was given under it keeps the demand; a consent for one case names it for every read."""
+    purpose = db.session.scalars(select(Purpose)).one()
+    purpose.case_required = True
+    db.session.commit()
+    access, of_a_case = granted(bank), granted(bank, reference_no="LN-1")
+    purpose.case_required = False
+    db.session.commit()
+    refused = read(bank, access)
+    assert (refused.status_code, refused.json["code"]) == (403, "case_required")
+    path = "/api/v1/certificates"
+    headers = {"Authorization": f"DPoP {access}", "DPoP": bank.proof("POST", path, access_token=access)}
+    made = bank.http.post(path, json={"item": "p.edu.degree"}, headers=headers)
+    assert made.json["code"] == "case_required"
+    assert read(bank, access, "?case_no=LN-7").json["reference_no"] == "LN-7"
+    assert read(bank, of_a_case).status_code == 200
+    assert log() == [("refused", "case_required", None)] * 2 + [("answered", None, "LN-7"), ("answered", None, "LN-1")]
+    (without, _of_a_case) = db.session.scalars(select(Consent).order_by(Consent.created_at, Consent.consent_id))
+    use = history.current_document(without)[0]["use"]
+    assert use["case_required"] is True
 
 
 @pytest.mark.parametrize(

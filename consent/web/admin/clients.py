@@ -273,7 +273,7 @@ def _purposes(rows: list[Purpose]) -> list[dict[str, Any]]:
         {
             "code": row.code,
             "text": plain(in_language(row.text, locale)),
-            "use": words.how_often(row.mode, row.max_reads, row.frequency),
+            "use": words.how_often(row.mode, row.max_reads, row.frequency, case_required=row.case_required),
             "days": words.days(row.max_duration_days),
             "kinds": words.kinds(tuple(row.holder_kinds)),
             "data": [known[i["item"]].label(locale) if i["item"] in known else i["item"] for i in row.items],

@@ -295,7 +295,7 @@ def _page(consent_id: str, *, error: str = "", counter_error: str = "", pack_err
         document=document,
         digest=digest,
         capacity=words.CAPACITIES[row.capacity],
-        use=words.how_often(document["use"]["mode"], document["use"]["max_reads"], document["use"]["frequency"]),
+        use=words.use(document["use"]),
         items=_items(document["items"]),
         names=_item_names(document["items"]),
         events=[_event(e, known) for e in events],
