@@ -86,7 +86,7 @@ def for_holder(consent_id: str, item_id: str, actor: Actor, now: dt.datetime, *,
         raise NotCertifiable("not granted, or only to look at or compare")
     registry.vault.hold_records_key(consent.space_id)  # whoever deletes the record waits, and finds the certificate
     try:
-        (delivered,) = spaces.deliver(permission_of(consent), chosen, vault=registry.vault)
+        (delivered,) = spaces.deliver(permission_of(consent), chosen, now, vault=registry.vault)
     except ReadRefused as error:
         raise NotCertifiable(error.reason) from None
     return _make(consent, delivered, now, made_by=By.HOLDER, actor_id=actor.person_id, registry=registry)

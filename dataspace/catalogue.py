@@ -6,7 +6,7 @@ what its holder saw. The rule set under which an item was classified is data as 
 
 import datetime as dt
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,9 @@ class DataItem(Model):
 
     Texts are ``{zh_hans, zh_hant, en}``; ``fields`` is ``[{id, label, sensitive?, masked?}]`` in the order of display;
     ``period_field`` names the field by which the rows of an item with cardinality ``many`` are cut to a period;
-    ``derived``: the item is an answer that was computed from other data; ``digest`` is the SHA-256 of the canonical
+    ``derived``: the item is an answer that was computed from other data, at the source or, where it has a
+    ``derivation``, here when it is read (:mod:`dataspace.derivations`); ``min_group`` of a field: a row leaves only if
+    this number is at least so much; ``digest`` is the SHA-256 of the canonical
     entry (RFC 8785).
     """
 
@@ -67,6 +69,7 @@ class DataItem(Model):
     share: Mapped[str] = mapped_column(String(1))  # U unconditional | C conditional | N not shared
     important: Mapped[bool]
     derived: Mapped[bool] = mapped_column(default=False)
+    derivation: Mapped[dict[str, Any] | None]
     frequency: Mapped[str] = mapped_column(String(2))  # RT | D | M | Q | Y | E
     rule_set: Mapped[str] = mapped_column(String(40))
     digest: Mapped[str] = mapped_column(String(64))
@@ -128,6 +131,18 @@ class LoadResult:
 def in_language(texts: Mapping[str, str], locale: str) -> str:
     """The text for a locale such as ``zh_Hant``; Simplified Chinese for one that we do not speak."""
     return texts.get(locale.lower()) or texts["zh_hans"]
+
+
+def of_groups(rows: list[Any], fields: Iterable[Mapping[str, Any]]) -> list[Any]:
+    """Without the rows of an aggregate over fewer than may be told of; ``fields``: as the catalogue defines them."""
+    least = {field["id"]: field["min_group"] for field in fields if "min_group" in field}
+    if not least:
+        return rows
+    return [row for row in rows if all(_is_group(row.get(name), number) for name, number in least.items())]
+
+
+def _is_group(value: object, least: int) -> bool:
+    return isinstance(value, int) and value >= least
 
 
 def months(value: object) -> tuple[str, str] | None:
@@ -206,6 +221,7 @@ def load(paths: Iterable[Path], now: dt.datetime) -> LoadResult:
     entries, problems = datafiles.read(datafiles.expand(paths), datafiles.schema(SCHEMA), NAMES)
     stored = {rule_set.name: rule_set for rule_set in db.session.scalars(select(RuleSet))}
     problems += _check(entries, stored, now.date())
+    problems += _check_derivations([e for e in entries if e.table == "items" and e.sound])
     if problems:
         raise InvalidFile(problems)
     added, unchanged = [], 0
@@ -300,6 +316,37 @@ def _check_item(entry: Entry) -> list[str]:
     if sensitive and "impact" not in content:
         problems.append(entry.problem("impact", "is missing, but the item or one of its fields is sensitive"))
     return problems
+
+
+def _check_derivations(entries: list[Entry]) -> list[str]:
+    """Whether what an item is computed from is there, and says what its rule asks."""
+    derived = [entry for entry in entries if "derivation" in entry.content]
+    known = current([entry.content["derivation"]["from"] for entry in derived]) if derived else {}
+    sources = {item.item_id: {"subject": item.subject, "fields": item.fields, "period_field": item.period_field,
+                              "derivation": item.derivation} for item in known.values()}  # fmt: skip
+    sources |= {entry.name: entry.content for entry in entries}
+    return [
+        entry.problem("derivation", what)
+        for entry in derived
+        for what in _derivation_flaws(entry.content, sources.get(entry.content["derivation"]["from"]))
+    ]
+
+
+def _derivation_flaws(content: dict[str, Any], source: Mapping[str, Any] | None) -> Iterator[str]:
+    said, ids = content["derivation"], [field["id"] for field in content["fields"]]
+    if not content.get("derived"):
+        yield "makes sense only for an item that is derived"
+    if ids not in (["answer"], ["answer", "as_of"]) or content["cardinality"] != "one":
+        yield "needs an item of one row with the fields answer and, perhaps, as_of"
+    if source is None or source.get("derivation") or source["subject"] != content["subject"]:
+        yield "from is no item of the same kind of holder that a source brings"
+        return
+    fields = {field["id"] for field in source["fields"]}
+    named = {said["field"]} if "field" in said else set(said.get("where", ()))
+    if not named <= fields:
+        yield "names a field that the other item does not have"
+    if said["rule"] == "continuous_months" and not source.get("period_field"):
+        yield "counts months, and the other item has no period"
 
 
 def _check_class(entry: Entry, rule_set: dict[str, Any] | None, today: dt.date) -> list[str]:

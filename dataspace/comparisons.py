@@ -97,7 +97,7 @@ def compare(permission: Permission, claims: list[Claim], now: dt.datetime, *, va
         raise ReadRefused("item_not_granted", permission=permission, detail=readable[0])
     for claim, grant in zip(claims, granted, strict=True):
         _demand_whole_rows(claim, grant)
-    items = spaces.deliver(permission, granted, vault=vault)
+    items = spaces.deliver(permission, granted, now, vault=vault)
     found = [(item, _found(claim, item)) for claim, item in zip(claims, items, strict=True)]
     comparison = Comparison(delivery_id=new_id("dlv"), permission=permission, found=found)
     accesses.record_answered(

@@ -46,6 +46,8 @@ class Delivered:
     record_id: str | None = None
     silent_since: dt.datetime | None = None  # its source has not been heard since, though it should have been
     page: "Page | None" = None  # of an item that is delivered page by page
+    derivation: dict[str, Any] | None = None  # how it was computed here from the record that is named
+    suppressed: int = 0  # rows of an aggregate over too few, which do not leave
     regraded: bool = False  # nothing of it leaves before the holder has decided on it again
 
 
@@ -118,6 +120,7 @@ def _item(item: Delivered) -> dict[str, Any]:
         **provenance(item, item.as_of),
         **content,
         **_page(item),
+        **({"suppressed": item.suppressed} if item.suppressed else {}),
         "withheld": item.withheld,
         "empty": item.empty,
     }
@@ -142,6 +145,7 @@ def provenance(item: Delivered, as_of: dt.datetime) -> dict[str, Any]:
         },
         "as_of": stamp(as_of),
         **_catalogued(item),
+        **({"derivation": item.derivation} if item.derivation else {}),
     }
 
 

@@ -171,6 +171,8 @@ def _check_record(entry: Entry, keys: set[str], kinds: dict[str, str], item: Dat
         problems.append(entry.problem("holder", "is no holder of these files"))
     if item is None:
         return [*problems, entry.problem("item", "is not in the catalogue (load the catalogue first)")]
+    if item.derivation:
+        return [*problems, entry.problem("item", "is computed from another one; nobody brings it")]
     person = kinds.get(content["holder"]) == HolderKind.NATURAL_PERSON
     if content["holder"] in kinds and person != (item.subject == "natural_person"):
         problems.append(entry.problem("item", "is not for this kind of holder"))

@@ -16,8 +16,8 @@ import orjson
 from sqlalchemy import ForeignKeyConstraint, Index, String, bindparam, func, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
-from dataspace import accesses, catalogue, walks
-from dataspace.catalogue import DataItem, in_period, needs_own_step
+from dataspace import accesses, catalogue, derivations, walks
+from dataspace.catalogue import DataItem, in_period, needs_own_step, of_groups
 from dataspace.db import Model, connection, db, new_id, table_of
 from dataspace.delivery import Delivered, Delivery, Page
 from dataspace.holders import Holder
@@ -157,6 +157,13 @@ def holdings(space_id: str, *, vault: Vault, item_ids: Iterable[str] | None = No
     return [Held(record=r, item=i, rows=open_rows(r, key)) for r, i in db.session.execute(query)]
 
 
+def computed(held: Held, item: DataItem, now: dt.datetime) -> Held:
+    """The answer of an item that is computed from this record, for the holder's own eyes."""
+    rows = of_groups(held.rows, held.item.fields)
+    source = derivations.Source(rows=rows, period_field=held.item.period_field, as_of=held.record.latest_as_of)
+    return Held(record=held.record, item=item, rows=[derivations.compute(item, source, now).row])
+
+
 def read(
     permission: Permission, wanted: Iterable[str] | None, now: dt.datetime, *, vault: Vault,
     limit: int | None = None, walk: Walk | None = None,
@@ -171,7 +178,7 @@ def read(
     granted = _readable(granted_items(permission, wanted), permission, named=wanted is not None)
     delivery_id = new_id("dlv")
     pinned = walk.record_id if walk is not None else None
-    items = deliver(permission, granted, vault=vault, named=wanted is not None, record_id=pinned)
+    items = deliver(permission, granted, now, vault=vault, named=wanted is not None, record_id=pinned)
     if walk is None and limit is not None:
         walk = _begin(permission, items[0], delivery_id, limit, now)
     if walk is not None:
@@ -209,33 +216,42 @@ def _page(item: Delivered, walk: Walk) -> Delivered:
 
 
 def deliver(
-    permission: Permission, granted: list[GrantedItem], *, vault: Vault, named: bool = True,
+    permission: Permission, granted: list[GrantedItem], now: dt.datetime, *, vault: Vault, named: bool = True,
     record_id: str | None = None,
 ) -> list[Delivered]:  # fmt: skip
-    """What these items hold for a permission, in one query; one more for those of which nothing leaves.
+    """What these items hold for a permission, in one query.
 
-    It writes no access row: the caller does.
-
-    ``record_id``: this version of the one item, not the current one.
+    One more for those of which there is nothing, and one for what others are computed from. It writes no access row:
+    the caller does. ``record_id``: this version of the one item, not the current one.
     Raises ReadRefused (``item_regraded``: an item that was ``named``, or all of them; ``data_erased``).
     """
-    rows = {row.item_id: row for row in _select(permission.space_id, granted, record_id)}
-    regraded = [g.item_id for g in granted if g.item_id in rows and _is_regraded(g, rows[g.item_id])]
-    if regraded and (named or len(regraded) == len(granted)):
-        raise ReadRefused("item_regraded", permission=permission, detail=",".join(regraded)[:200])
-    without = [g.item_id for g in granted if g.item_id not in rows or g.item_id in regraded]
+    rows = {row.item_id: row for row in _select(permission.space_id, [g.item_id for g in granted], record_id)}
+    regraded = {g.item_id for g in granted if g.item_id in rows and _is_regraded(g, rows[g.item_id])}
+    # What has no record here, or is computed from another one: the catalogue says what it is.
+    without = {g.item_id for g in granted if g.item_id not in rows or rows[g.item_id].now_derivation} | regraded
     known = catalogue.every_version(without) if without else {}
-    wrapped = next(iter(rows.values())).wrapped if rows else None
+    computed = {g.item_id: i for g in granted if (i := known.get(g.item_id, {}).get(g.item_version)) and i.derivation}
+    regraded |= {g.item_id for g in granted if g.item_id in computed and _is_sensitive_today(g, known[g.item_id])}
+    if regraded and (named or len(regraded) == len(granted)):
+        raise ReadRefused("item_regraded", permission=permission, detail=",".join(sorted(regraded))[:200])
+    sources = [str(item.derivation["from"]) for item in computed.values() if item.derivation]
+    behind = {row.item_id: row for row in _select(permission.space_id, sources, None)} if sources else {}
+    wrapped = next((row.wrapped for row in (*rows.values(), *behind.values())), None)
     try:
-        key = vault.unwrap(wrapped, identity=permission.space_id) if rows else b""
-        return [
-            _without_record(grant, known.get(grant.item_id, {}), regraded=grant.item_id in regraded)
-            if grant.item_id in without
-            else _deliver(grant, rows[grant.item_id], key)
-            for grant in granted
-        ]
+        key = vault.unwrap(wrapped, identity=permission.space_id) if rows or behind else b""
+        found = []
+        for grant in granted:
+            item, row = computed.get(grant.item_id), rows.get(grant.item_id)
+            if item is not None and item.derivation:
+                row = behind.get(item.derivation["from"])
+            if row is None or grant.item_id in regraded:
+                versions = known.get(grant.item_id, {})
+                found.append(_without_record(grant, versions, regraded=grant.item_id in regraded))
+            else:
+                found.append(_deliver(grant, row, key) if item is None else _compute(grant, item, row, key, now))
     except Unreadable as error:
         raise ReadRefused("data_erased", permission=permission, detail=error.detail) from error
+    return found
 
 
 def _readable(granted: list[GrantedItem], permission: Permission, *, named: bool) -> list[GrantedItem]:
@@ -279,7 +295,8 @@ def _records(*which: Any) -> Any:
             func.coalesce(_record.confirmed_as_of, _record.as_of).label("as_of"), _record.sealed,
             OF_RECORDS.label("wrapped"),
             _latest.c.sensitive.label("now_sensitive"), _latest.c.level.label("now_level"),
-            _latest.c.fields.label("now_fields"), _source.failing_since.label("silent_since"),
+            _latest.c.fields.label("now_fields"), _latest.c.derivation.label("now_derivation"),
+            _source.failing_since.label("silent_since"),
         )
         .join_from(
             table_of(Record),
@@ -306,17 +323,24 @@ _VERSION = _records(
 )
 
 
-def _select(space_id: str, granted: list[GrantedItem], record_id: str | None) -> list[Any]:
-    values = {f"item_{n}": g.item_id for n, g in enumerate(granted)} | {"space_id": space_id}
+def _select(space_id: str, item_ids: list[str], record_id: str | None) -> list[Any]:
+    values = {f"item_{n}": item_id for n, item_id in enumerate(item_ids)} | {"space_id": space_id}
     if record_id is not None:
         return list(connection().execute(_VERSION, values | {"record_id": record_id}))
-    return list(connection().execute(_current(len(granted)), values))
+    return list(connection().execute(_current(len(item_ids)), values))
 
 
 def _is_regraded(grant: GrantedItem, row: Any) -> bool:
     """It would have a step of its own today, and was given without one."""
     fields = (f for f in row.now_fields if f["id"] in grant.fields)
     return not grant.sensitive and needs_own_step(fields, sensitive=row.now_sensitive, level=row.now_level)
+
+
+def _is_sensitive_today(grant: GrantedItem, versions: dict[int, DataItem]) -> bool:
+    """The same of an item that has no record of its own."""
+    newest = versions[max(versions)]
+    fields = (f for f in newest.fields if f["id"] in grant.fields)
+    return not grant.sensitive and needs_own_step(fields, sensitive=newest.sensitive, level=newest.level)
 
 
 def _without_record(grant: GrantedItem, versions: dict[int, DataItem], *, regraded: bool) -> Delivered:
@@ -348,10 +372,33 @@ def _period(grant: GrantedItem) -> tuple[str, str] | None:
     return (grant.period_from, grant.period_to) if grant.period_from and grant.period_to else None
 
 
-def _deliver(grant: GrantedItem, row: Any, key: bytes) -> Delivered:
+def _opened(row: Any, key: bytes) -> list[Row]:
     rows: list[Row] = orjson.loads(unseal(key, row.sealed, identity=row.record_id))["rows"]
+    return rows
+
+
+def _compute(grant: GrantedItem, item: DataItem, row: Any, key: bytes, now: dt.datetime) -> Delivered:
+    """The answer of an item that is computed here from the record of another one, which is named."""
+    rows = of_groups(_opened(row, key), row.now_fields)
+    source = derivations.Source(rows=rows, period_field=row.period_field, as_of=row.as_of)
+    answer = derivations.compute(item, source, now)
+    said = {field: answer.row[field] for field in item.field_ids() if field in grant.fields}
+    return Delivered(
+        item_id=item.item_id, item_version=item.version, authority=row.authority, system=row.system,
+        classification=_classification(item), many=False, as_of=row.as_of, record_digest=row.digest,
+        record_id=row.record_id, silent_since=row.silent_since, period=answer.period, rows=[said],
+        withheld=[f for f in item.field_ids() if f not in grant.fields],
+        empty=[f for f, value in said.items() if value is None], delivery=grant.delivery,
+        derivation=derivations.told(item, answer) | {"from_version": row.version},
+    )  # fmt: skip
+
+
+def _deliver(grant: GrantedItem, row: Any, key: bytes) -> Delivered:
+    rows = _opened(row, key)
     if row.period_field and grant.period_from and grant.period_to:
         rows = [r for r in rows if in_period(r.get(row.period_field), grant.period_from, grant.period_to)]
+    told = of_groups(rows, row.now_fields)
+    suppressed, rows = len(rows) - len(told), told
     # What is only compared is compared with the full value: nothing of it leaves.
     masked = {f["id"] for f in row.fields if f.get("masked") and grant.delivery != "verify_only"}
     known = [f["id"] for f in row.fields]
@@ -373,6 +420,7 @@ def _deliver(grant: GrantedItem, row: Any, key: bytes) -> Delivered:
         withheld=[f for f in known if f not in grant.fields],
         empty=[f for f in allowed if all(r[f] is None for r in kept)],
         delivery=grant.delivery,
+        suppressed=suppressed,
     )
 
 

@@ -15,8 +15,8 @@ from consent.clients import Client
 from consent.web import words
 from consent.web.party import Party
 from consent.web.wording import GROWN_UP, Wording
-from dataspace import catalogue, spaces
-from dataspace.catalogue import DataItem, in_language, in_period
+from dataspace import catalogue, clock, spaces
+from dataspace.catalogue import DataItem, in_language, in_period, of_groups
 from dataspace.spaces import Held, Row
 from dataspace.vault import Vault
 from dataspace.web import values
@@ -165,8 +165,14 @@ def _items(ask: Ask, locale: str, space_id: str, vault: Vault | None) -> tuple[S
     entries = catalogue.versions([(i.item_id, i.item_version) for i in ask.items])
     held = None
     if space_id and vault is not None and ask.items:
-        found = spaces.holdings(space_id, vault=vault, item_ids=[i.item_id for i in ask.items])
+        computed = {entry.item_id: entry for entry in entries.values() if entry.derivation}
+        behind = {item_id: str(entry.derivation["from"]) for item_id, entry in computed.items() if entry.derivation}
+        found = spaces.holdings(space_id, vault=vault, item_ids={i.item_id for i in ask.items} | {*behind.values()})
         held = {h.record.item_id: h for h in found}
+        for item_id, entry in computed.items():
+            held.pop(item_id, None)
+            if behind[item_id] in held:
+                held[item_id] = spaces.computed(held[behind[item_id]], entry, clock.now())
     return tuple(_item(i, entries[i.item_id, i.item_version], ask.mode, locale, held) for i in ask.items)
 
 
@@ -206,10 +212,10 @@ def _impact(asked: AskItem, entry: DataItem, locale: str) -> str:
 
 def _cut(asked: AskItem, own: Held) -> list[Row]:
     """The rows that would leave: those of the asked period."""
-    field = own.item.period_field
+    field, rows = own.item.period_field, of_groups(own.rows, own.item.fields)
     if not field or not asked.period_from:
-        return own.rows
-    return [r for r in own.rows if in_period(r.get(field), asked.period_from, asked.period_to)]
+        return rows
+    return [r for r in rows if in_period(r.get(field), asked.period_from, asked.period_to)]
 
 
 def third_party(entry: dict[str, Any], locale: str) -> str:

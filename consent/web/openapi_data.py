@@ -14,7 +14,7 @@ from consent.web.openapi_schemas import (
     record,
     ref,
 )
-from dataspace import comparisons, delivery
+from dataspace import comparisons, delivery, derivations
 from dataspace.delivery import schema_address
 from dataspace.walks import MAX_LIMIT
 from dataspace.web import answers, api, items, stated
@@ -27,6 +27,17 @@ ITEM_SCHEMA: Schema = {
     "type": "string",
     "format": "uri-reference",
     "description": "Where the JSON Schema of this version stands: of rows, and in its items of fields.",
+}
+DERIVATION: Schema = {
+    "type": "object",
+    "required": ["rule", "from", "from_version"],
+    "properties": {
+        "rule": {"enum": list(derivations.RULES)},
+        "from": ITEM_ID,
+        "from_version": {"type": "integer", "minimum": 1},
+        "on": {"type": "string", "format": "date", "description": "The day, where the answer depends on it."},
+    },
+    "description": "How it was computed here, from the record whose digest and time source and as_of name.",
 }
 BOUND: Schema = {"dpop_token": [], "dpop_proof": []}
 STATED: list[Schema] = [
@@ -242,8 +253,10 @@ def _delivered() -> Schema:
         "classification": CLASSIFICATION,
     }
     number: Schema = {"type": "integer", "minimum": 0}
+    suppressed = {"type": "integer", "minimum": 1, "description": "Rows of an aggregate over too few, left out."}
     page = record({"from": number, "to": number, "of": number, "first_delivery_id": TEXT})
     rows = {"fields": row, "rows": {"type": "array", "items": row}, "page": page}
+    rows |= {"derivation": DERIVATION, "suppressed": suppressed}
     return record(said, rows, oneOf=[{"required": ["fields"]}, {"required": ["rows"]}])
 
 
@@ -260,4 +273,4 @@ def _compared() -> Schema:
         "classification": CLASSIFICATION,
     }
     match = {"type": "boolean", "description": "Whether every row that was sent is in the record."}
-    return record(said, {"match": match})
+    return record(said, {"match": match, "derivation": DERIVATION})

@@ -69,7 +69,7 @@ CALLERS: dict[str, dict[str, str]] = {
     },
     "unseal": {
         "dataspace.spaces.open_rows": "see open_rows",
-        "dataspace.spaces._deliver": "see deliver",
+        "dataspace.spaces._opened": "see deliver",
         "dataspace.record_erasure._seal_anew": "sealed again under another key; nothing leaves",
         "consent.data_certificates.content": "see data_certificates.content",
         "consent.data_certificates.note_of": "to whom a certificate was shown, not what",

@@ -52,6 +52,26 @@ fields = [
 LIGHT = ITEM.replace("p.energy.home", "p.energy.light")
 
 
+ANSWER = """
+[[items]]
+item_id = "p.energy.steady"
+subject = "natural_person"
+labels = { zh_hans = "连续用电", zh_hant = "連續用電", en = "Steady use" }
+authority = { zh_hans = "电网", zh_hant = "電網", en = "Grid" }
+system = "营销系统"
+cardinality = "one"
+rule_set = "test-1"
+pi_class = "PI"
+level = 1
+sensitive = false
+share = "C"
+derived = true
+derivation = { rule = "at_least", from = "p.energy.home", field = "kwh", value = 5 }
+frequency = "M"
+fields = [{ id = "answer", label = { zh_hans = "是否", zh_hant = "是否", en = "Answer" } }]
+"""
+
+
 @pytest.fixture
 def write(tmp_path: Path):
     """Write files into an empty folder and return it."""
@@ -253,3 +273,29 @@ def test_months_of_a_period_value(value: object, span: tuple[str, str] | None) -
 )
 def test_rows_are_cut_to_a_period(value: object, first: str | None, last: str | None, inside: bool) -> None:
     assert catalogue.in_period(value, first, last) is inside
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("derived = true\n", "", "makes sense only for an item that is derived"),
+        ('id = "answer"', 'id = "kwh"', "needs an item of one row with the fields answer and, perhaps, as_of"),
+        ("p.energy.home", "p.energy.none", "from is no item of the same kind of holder that a source brings"),
+        ("p.energy.home", "p.energy.steady", "from is no item of the same kind of holder that a source brings"),
+        ('"kwh"', '"fee"', "names a field that the other item does not have"),
+        ('field = "kwh", value = 5', "months = 5", ""),
+        ('"at_least"', '"best"', "does not have the required form"),
+    ],
+)
+def test_what_an_answer_is_computed_from_has_to_be_there(  # type: ignore[no-untyped-def]
+    app: Flask, now: dt.datetime, write, old: str, new: str, what: str
+) -> None:
+    catalogue.load(write(a=RULES + ITEM), now)
+    with pytest.raises(InvalidFile) as refusal:
+        catalogue.load(write(b=ANSWER.replace(old, new)), now)
+    assert any(
+        line.startswith("b.toml: p.energy.steady: derivation") and what in line for line in refusal.value.problems
+    )
+    catalogue.load(write(b=ANSWER), now)
+    counted = ANSWER.replace('"at_least"', '"continuous_months"').replace('field = "kwh", value = 5', "months = 5")
+    assert catalogue.load(write(b=counted), now).added == (("p.energy.steady", 2),)

@@ -20,7 +20,7 @@ from dataspace.web.shell import services
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "demonstration"
 
-# The complete catalogue of the domain reference.
+# The complete catalogue of the domain reference, and one item that is computed here.
 PERSONAL = [
     "p.identity.basic",
     "p.identity.photo",
@@ -59,6 +59,7 @@ ENTITY = [
     "e.energy.power",
     "e.energy.water_gas",
     "e.social.headcount",
+    "e.social.paid6",
     "e.fund.headcount",
     "e.qual.cert",
     "e.ip.patent",
@@ -69,6 +70,7 @@ ENTITY = [
     "e.subsidy.history",
     "e.hr.payroll_agg",
 ]
+COMPUTED = {"e.social.paid6"}
 
 # Who of the demonstration is asked in which scenario (key of people.toml).
 ASKED = {
@@ -182,9 +184,12 @@ def test_no_identifier_can_be_a_real_one() -> None:
 def test_every_item_is_held_by_somebody(loaded: Flask, now: dt.datetime) -> None:
     people, _ = load(now)
     held = set(db.session.scalars(sa.select(spaces.Record.item_id)))
-    assert held == set(PERSONAL + ENTITY)
+    assert held == set(PERSONAL + ENTITY) - COMPUTED
     company = spaces.holdings(people["yuehai-pearl"].space_id, vault=services().vault)
-    assert {h.item.item_id for h in company} == set(ENTITY)
+    assert {h.item.item_id for h in company} == set(ENTITY) - COMPUTED
+    answer = catalogue.current(COMPUTED)["e.social.paid6"]
+    (behind,) = (h for h in company if h.item.item_id == "e.social.headcount")
+    assert spaces.computed(behind, answer, now).rows == [{"answer": True, "as_of": "2026-10"}]
     rows = {h.item.item_id: h.rows for h in company}
     for item, field in (("e.tax.vat", "period"), ("e.energy.power", "month")):
         assert [r[field] for r in rows[item]] == sorted({r[field] for r in rows[item]})
@@ -221,6 +226,8 @@ WRONG = [
      "e.tax.vat: rows[1].arrears: must be a text or a whole number or true or false"),
     ("records/entity.toml", 'item = "e.tax.vat"', 'item = "e.tax.clear"',
      "e.tax.clear: rows: are many, but the item has one"),
+    ("records/entity.toml", 'item = "e.social.headcount"', 'item = "e.social.paid6"',
+     "e.social.paid6: item: is computed from another one; nobody brings it"),
     ("records/entity.toml", "T08:00:00+08:00", "T08:00:00", "e.reg.licence: as_of: does not have the required form"),
 ]  # fmt: skip
 

@@ -64,6 +64,20 @@ def test_a_period_cuts_the_rows(owner: Holder, now: dt.datetime) -> None:
     assert [r["month"] for r in delivery.envelope(read)["items"][0]["rows"]] == ["2026-03", "2026-04", "2026-05"]
 
 
+def test_an_aggregate_over_too_few_stays(owner: Holder, now: dt.datetime) -> None:
+    """As the catalogue says today, of records from before as well; also where the number itself was not granted."""
+    payroll = factories.item(now, "e.hr.payroll_agg", ("quarter", "total", "n"), many=True, period_field="quarter")
+    rows = [{"quarter": f"2026-Q{q}", "total": q, "n": n} for q, n in ((1, 5), (2, 4), (3, None))]
+    factories.record(owner, payroll, rows, now)
+    columns = {c.name: getattr(payroll, c.name) for c in DataItem.__table__.columns}
+    fields = [*payroll.fields[:2], payroll.fields[2] | {"min_group": 5}]
+    db.session.add(DataItem(**(columns | {"version": 2, "digest": "2" * 64, "fields": fields})))
+    db.session.flush()
+    read = spaces.read(permission(owner, grant(payroll, "quarter", "total")), None, now, vault=services().vault)
+    (item,) = delivery.envelope(read)["items"]
+    assert (item["rows"], item["suppressed"]) == ([{"quarter": "2026-Q1", "total": 1}], 2)
+
+
 def test_what_the_space_does_not_hold_is_missing_not_withheld(owner: Holder, now: dt.datetime) -> None:
     """It is named and described by the version of the catalogue that was granted."""
     degree = factories.item(now)
