@@ -135,7 +135,7 @@ def refused(error: DomainError) -> Response:
     attempt: Attempt | None = g.get("attempt")
     if attempt is not None and attempt.permission is None and not isinstance(error, ReadRefused):
         try:
-            permission(clock.now())
+            permission(clock.now(), continuing=True)  # refused it is in any case
         except ReadRefused as first:
             error = first
     found = attempt.permission if attempt is not None else None
