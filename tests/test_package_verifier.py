@@ -357,11 +357,13 @@ def test_its_holder_makes_one_on_the_page(
         with pytest.raises(SystemExit):
             verify_package.main([package, *wrong])
     assert "Evidence package made" in visitor.get(path).says
+    assert "The file is not kept any more." not in visitor.page.says
     assert "A package of evidence about an authorization was made" in visitor.get("/messages").says
     visitor.tap("Look at it")
     assert "The file was removed." in visitor.tap("Remove it").says
     assert visitor.send("GET", answer.request.path).status_code == 404
     assert "Evidence package made" in visitor.page.says
+    assert "The file is not kept any more." in visitor.page.says
 
 
 def test_nobody_elses(consent: Consent, app: Flask) -> None:

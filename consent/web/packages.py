@@ -4,6 +4,7 @@ The worker makes them; the file is kept as archives are, and that one was made f
 """
 
 import datetime as dt
+from collections.abc import Collection
 from typing import Any
 
 from flask import Blueprint, Response, current_app, flash, redirect, render_template, url_for
@@ -104,14 +105,14 @@ def content(archive: Archive, now: dt.datetime) -> Package:
     return Package(archive, _guide, now, registry=registry())
 
 
-def told(consent_id: str) -> list[dict[str, Any]]:
-    """The packages of a consent for a timeline: when, by whom, why."""
+def told(consent_id: str, kept: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """The packages of a consent for a timeline: when, by whom, why; and that the holder's are not ``kept`` any more."""
     return [
         {
             "text": _("Evidence package made"),
             "at": package.made_at,
             "who": _by(package),
-            "note": _why(package),
+            "note": _why(package) or (_("The file is not kept any more.") if _is_gone(package, kept) else ""),
             "tone": "",
         }
         for package in evidence_package.of_consent(consent_id)
@@ -127,10 +128,14 @@ def _page(consent: Consent, *, error: str = "") -> str:
         party=plain(party),
         files=found,
         making=archive_files.is_making(found),
-        packed=told(consent.consent_id),
+        packed=told(consent.consent_id, {one["archive"].archive_id for one in found}),
         days=archives.KEPT.days,
         error=error,
     )
+
+
+def _is_gone(package: EvidencePackage, kept: Collection[str] | None) -> bool:
+    return kept is not None and package.package_id not in kept
 
 
 def _by(package: EvidencePackage) -> str:
