@@ -265,21 +265,30 @@ def entry_of(access: Access) -> Entry | None:
     """The entry of a row in the log of evidence; None when its salt is gone, or it is older than the log."""
     if access.salt is None:
         return None
-    said = {name: getattr(access, name) for name in _stated(access.power_id)}
-    return Entry.of("access", access.at, access.salt, **said)
+    named = ("space_id", "record_ids", *_STATED, *_STATED_BY_LAW)
+    return _stated({name: getattr(access, name) for name in named}, access.at, access.salt)
 
 
 def _entry_of(row: dict[str, Any]) -> Entry:
-    return Entry.new("access", row["at"], **{name: row.get(name) for name in _stated(row.get("power_id"))})
+    return _stated(row, row["at"], entries.new_salt())
 
 
-def _stated(power_id: str | None) -> tuple[str, ...]:
-    """What the log can prove of a row; of a read by law also under which power and in which case."""
-    return _STATED if power_id is None else (*_STATED, "power_id", "power_version", "case_id")
+def _stated(row: dict[str, Any], at: dt.datetime, salt: bytes) -> Entry:
+    """What the log can prove of a row; of a read by law also under which power and in which case.
+
+    Space and records are named by SHA-256 of salt and id: whoever knows an id can tell that it is this one, but two
+    recipients who compare what they can prove learn nothing from it about whom they have read of.
+    """
+    names = _STATED if row.get("power_id") is None else (*_STATED, *_STATED_BY_LAW)
+    said = {name: row.get(name) for name in names} | {"space": entries.blinded(row["space_id"], salt)}
+    records = row.get("record_ids")
+    said["records"] = None if records is None else [entries.blinded(one, salt) for one in records]
+    return Entry.of("access", at, salt, **said)
 
 
-_STATED = ("space_id", "consent_id", "consent_version", "client_id", "recipient", "purpose", "reference_no", "item_ids",
-           "action", "outcome", "reason", "delivery_id", "record_ids", "response_digest")  # fmt: skip
+_STATED_BY_LAW = ("power_id", "power_version", "case_id")
+_STATED = ("consent_id", "consent_version", "client_id", "recipient", "purpose", "reference_no", "item_ids",
+           "action", "outcome", "reason", "delivery_id", "response_digest")  # fmt: skip
 
 
 def _row(permission: Permission, item_ids: list[str], now: dt.datetime) -> dict[str, Any]:

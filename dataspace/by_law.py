@@ -78,14 +78,18 @@ class LawDay(Model):
 
 
 class DeferredAccess(Model):
-    """A line of the access log that is not shown yet: ``line`` holds its columns, ``shown_at`` is when it is moved."""
+    """A line of the access log that is not shown yet: ``line`` holds its columns, ``shown_at`` is when it is moved.
+
+    ``delivery_id``: of an answered read, by which its recipient can have it proven meanwhile.
+    """
 
     __tablename__ = "deferred_accesses"
-    __table_args__ = (Index(None, "shown_at"), Index(None, "case_id"))
+    __table_args__ = (Index(None, "shown_at"), Index(None, "case_id"), Index(None, "delivery_id"))
     deferred_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     case_id: Mapped[str | None] = mapped_column(String(40))
     space_id: Mapped[str] = mapped_column(String(40))
     shown_at: Mapped[dt.datetime]
+    delivery_id: Mapped[str | None] = mapped_column(String(40))
     line: Mapped[dict[str, Any]]
 
 
@@ -167,7 +171,8 @@ def count_refused(permission: Permission, law: ByLaw, now: dt.datetime) -> None:
 def defer(row: dict[str, Any], law: ByLaw, shown_at: dt.datetime) -> None:
     """Keep a line of the access log until it may be shown."""
     line = {name: _plain(value) for name, value in row.items()}
-    kept = {"case_id": law.case_id, "space_id": row["space_id"], "shown_at": shown_at, "line": line}
+    kept = {"case_id": law.case_id, "shown_at": shown_at, "line": line}
+    kept |= {name: row.get(name) for name in ("space_id", "delivery_id")}
     connection().execute(insert(table_of(DeferredAccess)), kept)
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import LargeBinary, delete, insert, select, update
 
 from dataspace import messages
-from dataspace.accesses import Access
+from dataspace.accesses import Access, Action
 from dataspace.by_law import DeferredAccess, LawCase
 from dataspace.db import UTCDateTime, connection, db, read_once, table_of
+from dataspace.errors import NotFound
 from dataspace.holders import Holder
 from dataspace.messages import Group, Notice
 
@@ -33,6 +34,21 @@ def sweep(now: dt.datetime, limit: int) -> int:
         connection().execute(insert(_LINES), [_line(row.line) for row in rows])
         _tell({row.case_id: row.space_id for row in rows if row.case_id is not None}, now)
     return len(rows)
+
+
+def received(delivery_id: str, client_id: str) -> Access:
+    """The line of a delivery for the client that received it, also while its holder is not shown it.
+
+    Raises NotFound; what a holder has shown to somebody, no client has received.
+    """
+    shown = select(Access).where(Access.delivery_id == delivery_id, Access.action != Action.SHOW)
+    line = db.session.scalar(shown)
+    if line is None:
+        kept = db.session.scalar(select(DeferredAccess.line).where(DeferredAccess.delivery_id == delivery_id))
+        line = Access(**_line(kept)) if kept is not None else None
+    if line is None or line.client_id != client_id:
+        raise NotFound("no delivery to this client")
+    return line
 
 
 def _tell(cases: dict[str, str], now: dt.datetime) -> None:

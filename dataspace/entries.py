@@ -67,6 +67,11 @@ def new_salt() -> bytes:
     return secrets.token_bytes(SALT)
 
 
+def blinded(name: str, salt: bytes) -> str:
+    """What a statement says of an id that would lead from one statement to another: SHA-256 of salt and id, in hex."""
+    return hashlib.sha256(salt + name.encode()).hexdigest()
+
+
 _APPEND = insert(table_of(WaitingEntry))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import access_line
 import pytest
 import verify_delivery
+import verify_inclusion
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,19 +19,22 @@ from hypothesis import strategies as st
 from jwcrypto.jwe import JWE
 from jwcrypto.jwk import JWK
 from signed import Refused, keys_of, sha256
-from sqlalchemy import select
+from sqlalchemy import func, select, update
+from werkzeug.test import TestResponse
 
-from consent import evidence, worker
+from consent import endings, evidence, worker
 from consent.keys import KeyUse
 from consent.notes import COSIGNATURE, Note, Signer
 from consent.records import Consent
-from dataspace import accesses, clock, jose
+from dataspace import accesses, clock, disclosure, entries, jose
 from dataspace.accesses import Access
 from dataspace.db import db
 from tests import factories
 from tests.archived import package_of
+from tests.consent.authority import Bureau
 from tests.consent.degree import degree_bank, granted
 from tests.consent.third_party import ThirdParty
+from tests.consent.visitor import Visitor
 
 pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
 
@@ -296,19 +300,93 @@ def test_a_line_without_a_digest_is_said_to_have_none(bank: ThirdParty) -> None:
     assert refused(plain, stating(response_digest=None)(lines()[1]))[0] == 2
 
 
-def test_a_read_by_law_rests_on_a_power(bank: ThirdParty) -> None:
-    power = {"power": "pow_1", "version": 2, "law": {"zh_hans": "法", "en": "law"}}
+# What its recipient and its holder can fetch
 
-    def by_law(claims: dict[str, Any]) -> dict[str, Any]:
-        body = {name: value for name, value in claims["delivery"].items() if name != "consent"}
-        return claims | {"delivery": body | {"by_law": power}}
 
-    raw = made_anew(read(bank), by_law)
-    (line,) = lines()
-    told, described = checked(raw)
-    assert "by law, power pow_1, version 2" in "\n".join(described)
-    assert told
-    assert "names another authorization" in refused(raw, line)[1]
+def proof_for(third: ThirdParty, delivery_id: str) -> TestResponse:
+    """The proof of a delivery, asked for by a client that has nothing but its key."""
+    headers = {"Authorization": f"Bearer {third.assertion()}"}
+    return third.http.get(f"/api/v1/deliveries/{delivery_id}/proof", headers=headers)
+
+
+def test_recipient_and_holder_fetch_the_proof_of_a_line_also_when_the_consent_has_ended(
+    bank: ThirdParty, app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token, now, headers = granted(bank), clock.now(), {"Accept": "application/jwt"}
+    headers |= {"Authorization": f"DPoP {token}", "DPoP": bank.proof("GET", PATH, access_token=token)}
+    raw = bank.http.get(PATH, headers=headers).data
+    person = db.session.scalars(select(factories.Holder)).one()
+    consent_id = db.session.scalars(select(Consent.consent_id)).one()
+    by = factories.actor(person, now)
+    endings.withdraw(consent_id, by, now, ask_deletion=False, registry=factories.registry())
+    db.session.commit()
+    assert bank.read(token).status_code == 403
+    answered, refused_one = db.session.scalars(select(Access).order_by(Access.access_id))
+    delivery_id, first, second = answered.delivery_id or "", answered.access_id, refused_one.access_id
+    too_early = proof_for(bank, delivery_id)
+    assert (too_early.status_code, too_early.json["code"]) == (503, "no_proof_yet")
+    assert int(too_early.headers["Retry-After"]) > 0
+    me = Visitor(app.test_client()).sign_in(person, now)
+    assert "It comes within seconds" in me.get(f"/reads/{first}").says
+    lines()
+    before = db.session.scalar(select(func.count()).select_from(Access))
+    fetched = proof_for(bank, delivery_id)
+    me.get("/reads")
+    me.follow("To prove it")
+    assert me.page.link("Download the proof from the public log") == f"/reads/{second}/proof.json"
+    own, of_refused = (me.send("GET", f"/reads/{one}/proof.json") for one in (first, second))
+    assert fetched.data == own.data
+    assert delivery_id in own.headers["Content-Disposition"]
+    assert db.session.scalar(select(func.count()).select_from(Access)) == before, "a proof is no read"
+    for name, content in (("answer.jwt", raw), ("line.json", fetched.data), ("refused.json", of_refused.data)):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "keys.json").write_text(json.dumps(key_set()))
+    key = evidence.head().verifier
+    common = ["--entry", str(tmp_path / "line.json"), "--log-key", key, "--language", "en"]
+    assert verify_delivery.main([str(tmp_path / "answer.jwt"), "--keys", str(tmp_path / "keys.json"), *common]) == 0
+    assert "covers exactly this answer" in capsys.readouterr().out
+    assert verify_inclusion.main([str(tmp_path / "refused.json"), "--key", key]) == 0
+    assert "consent_withdrawn" in capsys.readouterr().out
+    for secret in (person.space_id, *(answered.record_ids or [])):
+        assert secret.encode() not in fetched.data, "two recipients could tell that it is one person"
+        assert entries.blinded(secret, bytes.fromhex(fetched.json["salt"])).encode() in fetched.data
+    other = ThirdParty(factories.party(now, "other"), bank.http)
+    stranger = factories.holder(now, factories.OTHER_PERSON, "别人")
+    db.session.commit()
+    assert proof_for(other, delivery_id).status_code == proof_for(bank, "dlv_0").status_code == 404
+    assert bank.http.get(f"/api/v1/deliveries/{delivery_id}/proof").status_code == 401
+    db.session.execute(update(Access).values(salt=None))
+    db.session.commit()
+    assert proof_for(bank, delivery_id).status_code == 404, "its salt is destroyed"
+    assert "Download the proof" not in me.get(f"/reads/{first}").says
+    someone = Visitor(app.test_client()).sign_in(stranger, now)
+    assert someone.send("GET", f"/reads/{first}/proof.json").status_code == 404
+
+
+def test_a_read_by_law_is_proven_for_the_authority_at_once_and_for_the_holder_when_she_is_told(
+    app: Flask, client: FlaskClient
+) -> None:
+    bureau = Bureau.opened(client, clock.now())
+    tax, token = bureau.tax, bureau.tax.token_for_case(defer_days=10)
+    headers = {"Authorization": f"DPoP {token}", "DPoP": tax.proof("GET", PATH, access_token=token)}
+    raw = client.get(PATH, headers=headers | {"Accept": "application/jwt"}).data
+    delivery_id = verify_delivery.check(raw, keys_of(key_set()), clock.now()).body["delivery_id"]
+    lines()
+    line = proof_for(tax, delivery_id).json
+    told, described = checked(raw, line)
+    assert told[2] == "The log of reads covers exactly this answer."
+    assert "by law, power tax-audit, version 1" in "\n".join(described)
+    assert "names another authorization" in refused(raw, stating(power_version=2)(line))[1]
+    bank = ThirdParty(factories.party(clock.now(), "bank"), client)
+    db.session.commit()
+    assert proof_for(bank, delivery_id).status_code == 404
+    me = Visitor(app.test_client()).sign_in(bureau.person, clock.now())
+    assert "Nobody has read anything yet" in me.get("/reads").says
+    disclosure.sweep(clock.now() + dt.timedelta(days=11), 10)
+    db.session.commit()
+    assert proof_for(tax, delivery_id).json == line
+    access_id = db.session.scalars(select(Access.access_id)).one()
+    assert me.send("GET", f"/reads/{access_id}/proof.json").json == line
 
 
 def test_its_line_is_found_in_a_package_of_evidence(bank: ThirdParty, tmp_path: Path) -> None:

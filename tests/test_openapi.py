@@ -19,7 +19,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
 from sqlalchemy import func, select, update
 
-from consent import clients, endings, interventions
+from consent import clients, endings, interventions, worker
 from consent.client_options import CIBA, DEVICE_CODE
 from consent.clients import ClientClass, Profile
 from consent.oauth import initial_access, introspection
@@ -62,6 +62,7 @@ OPERATIONS = [
     ("GET", "/api/v1/certificates/{certificate_id}"),
     ("POST", "/api/v1/certificates/{certificate_id}/uses"),
     ("POST", "/api/v1/records"),
+    ("GET", "/api/v1/deliveries/{delivery_id}/proof"),
     ("GET", "/oauth/grants"),
     ("GET", "/oauth/grants/{grant_id}"),
     ("DELETE", "/oauth/grants/{grant_id}"),
@@ -82,7 +83,7 @@ OPERATIONS = [
 IDS = [" ".join(one) for one in OPERATIONS]
 CLIENT_CALLS = "oauth/(par|device_authorization|backchannel|token|introspect|revoke)"
 BY_CLIENT = [one for one in OPERATIONS if re.search(CLIENT_CALLS, one[1])]
-BY_PROGRAM = [one for one in OPERATIONS if re.search("events|records", one[1])]
+BY_PROGRAM = [one for one in OPERATIONS if re.search("events|records|proof", one[1])]
 BY_ITSELF = [one for one in OPERATIONS if "register" in one[1]]
 BY_TOKEN = [one for one in OPERATIONS if one not in [*BY_CLIENT, *BY_ITSELF, *BY_PROGRAM, ("GET", SCHEMA)]]
 
@@ -227,6 +228,23 @@ def test_a_read_of_several_rows(scene: Scene, now: dt.datetime) -> None:
     assert len(scene.call("GET", "/api/v1/data").json()["items"][0]["rows"]) == 2
     told = scene.call("POST", "/oauth/introspect", body={"token": scene.body["access_token"]}).json()
     assert told["authorization_details"][0]["reference_no"] == "LN-7"
+
+
+def test_every_described_answer_about_a_proof(scene: Scene) -> None:
+    path = "/api/v1/deliveries/{delivery_id}/proof"
+    delivery_id = scene.call("GET", "/api/v1/data").json()["delivery_id"]
+
+    def call(delivery_id: str, token: str = "") -> Any:
+        headers = {"Authorization": f"Bearer {token or scene.bank.assertion()}"}
+        case = scene.operation("GET", path).Case(path_parameters={"delivery_id": delivery_id}, headers=headers)
+        return case.call_and_validate(checks=CHECKS[1:])  # that it is not there yet is 503
+
+    assert call(delivery_id, "x").status_code == 401
+    assert call("dlv_other").status_code == 404
+    answer = call(delivery_id)
+    assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (503, "no_proof_yet", ["2"])
+    worker.sequence(clock.now(), registry=factories.registry(), files=None)
+    assert call(delivery_id).json()["statement"]["delivery_id"] == delivery_id
 
 
 def test_every_described_comparison(scene: Scene, now: dt.datetime) -> None:
@@ -484,7 +502,8 @@ def test_generated_requests_of_a_program(scene: Scene, method: str, path: str, m
         return {"Authorization": f"Bearer {scene.bank.assertion()}"}
 
     statuses = generated(scene, method, path, mode, sent)
-    assert mode is GenerationMode.NEGATIVE or 200 in statuses <= {200, 400}
+    known = 404 if "{" in path else 200
+    assert mode is GenerationMode.NEGATIVE or known in statuses <= {known, 400}
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
@@ -108,7 +109,15 @@ def _event(step: CertificateStep, item: DataItem, key: bytes, locale: str) -> di
         parts.append(_("Shown: %(fields)s", fields=_(", ").join(names)))
     if "case_no" in note:
         parts.append(f"{_('Case number')} {plain(note['case_no'])}")
-    return {"at": step.at, "text": text, "tone": tone, "who": BY[By(step.by)], "note": " · ".join(filter(None, parts))}
+    proof = url_for("certificates.proof", certificate_id=step.certificate_id, seq=step.seq) if step.salt else ""
+    return {
+        "at": step.at,
+        "text": text,
+        "tone": tone,
+        "who": BY[By(step.by)],
+        "note": " · ".join(filter(None, parts)),
+        "action": (proof, _("Download the proof")) if proof else None,
+    }
 
 
 def label_of(place: str, name: str, item: DataItem, locale: str) -> str:

@@ -22,7 +22,7 @@ from consent.certificate_register import PAGE
 from consent.data_certificates import By, DataCertificate, Step
 from consent.records import facts_of, why_inactive
 from consent.status_lists import Status
-from consent.web import asking, certificate_view
+from consent.web import asking, certificate_view, proofs
 from consent.web.context import registry
 from consent.web.freshness import demand_fresh
 from dataspace import catalogue, clock
@@ -175,6 +175,16 @@ def download(certificate_id: str) -> Response:
     response = Response(content, mimetype="application/dc+sd-jwt")
     response.headers["Content-Disposition"] = f'attachment; filename="{certificate_id}.sd-jwt"'
     return response
+
+
+@bp.get("/certificates/<certificate_id>/steps/<int(max=2147483647):seq>/proof.json")
+@require_holder
+def proof(certificate_id: str, seq: int) -> Response:
+    """That a step of its life stands in the log of evidence. Raises NotFound, NotYet."""
+    certificate = _own(certificate_id)
+    step = next((one for one in data_certificates.steps(certificate_id) if one.seq == seq), None)
+    entry = data_certificates.entry_of(step, certificate) if step is not None else None
+    return proofs.download(entry, f"{certificate_id}-{seq}")
 
 
 def cards(consent_id: str) -> list[certificate_view.Card]:

@@ -13,6 +13,7 @@ from flask import Blueprint, Response, redirect, render_template, request, url_f
 from flask.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as AnyResponse
 
+from consent.evidence import NotYet
 from consent.keys import JWKS_MAX_AGE
 from consent.oauth import (
     answers,
@@ -30,15 +31,15 @@ from consent.oauth.nonces import HEADER, Nonces
 from consent.oauth.possession import Presented
 from consent.oauth.response_modes import WayBack
 from consent.oauth.server import the_server
-from consent.web import openapi, way_back
+from consent.web import openapi, proofs, way_back
 from consent.web.context import registry
 from consent.web.openapi_certificates import with_certificates
 from consent.web.visits import decided_page
-from dataspace import clock
+from dataspace import accesses, clock, disclosure
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
 from dataspace.web.limits import limited
-from dataspace.web.shell import ask_language, csrf, services
+from dataspace.web.shell import ask_language, csrf, problem_response, services
 from dataspace.web.signin import browser_secret, current_actor
 
 bp = Blueprint("oauth", __name__)
@@ -114,6 +115,20 @@ def fetch_events() -> AnyResponse:
     client = the_server().authenticate_program("events")
     told = security_events.fetch(request.get_data(cache=False), client, clock.now(), registry=registry())
     return _answered(_json(told))
+
+
+@bp.get("/api/v1/deliveries/<delivery_id>/proof")
+@limited("600/minute")
+def delivery_proof(delivery_id: str) -> AnyResponse:
+    """What a client can prove of a delivery to it, also when its consent has ended: no data, and no read of any."""
+    client = the_server().authenticate_program("proof")
+    db.session.commit()  # the assertion stays used
+    try:
+        return proofs.answer(accesses.entry_of(disclosure.received(delivery_id, client.client_id)))
+    except NotYet as error:
+        answer = problem_response(error.code, error.sentence, 503)
+        answer.headers["Retry-After"] = "2"
+        return answer
 
 
 @bp.route("/userinfo", methods=["GET", "POST"])

@@ -17,6 +17,11 @@ from consent.web.openapi_schemas import Schema, ref, schemas
 
 VERSION = "1"
 BOUND: Schema = {"dpop_token": [], "dpop_proof": []}
+# How a client authenticates in a request without a form.
+BY_PROGRAM: list[Schema] = [{"client_secret_basic": []}, {"client_assertion": []}, {}]
+BY_CERTIFICATE: Schema = {
+    "name": "client_id", "in": "query", "schema": {"type": "string"}, "description": "Beside a client certificate.",
+}  # fmt: skip
 
 
 def document(issuer: str) -> dict[str, Any]:
@@ -53,6 +58,10 @@ def _paths() -> dict[str, Any]:
     return {
         **data.paths(),
         "/api/v1/records": {"post": _bring()},
+        "/api/v1/deliveries/{delivery_id}/proof": {
+            "parameters": [_in_path("delivery_id", {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"})],
+            "get": _prove(),
+        },
         **certificates.paths(),
         "/oauth/grants": {"get": _no_grant()},
         "/oauth/grants/{grant_id}": {
@@ -253,18 +262,34 @@ def _revoke() -> Schema:
 
 
 def _fetch_events() -> Schema:
-    by_certificate = {"name": "client_id", "in": "query", "schema": {"type": "string"}}
     return {
         "operationId": "fetchEvents",
         "tags": ["grants"],
         "summary": "What became of consents, as Security Event Tokens (RFC 8936); acknowledge what you have.",
-        "parameters": [by_certificate | {"description": "Beside a client certificate."}],
+        "parameters": [BY_CERTIFICATE],
         "requestBody": {"required": True, "content": {JSON: {"schema": ref("EventsRequest")}}},
-        "security": [{"client_secret_basic": []}, {"client_assertion": []}, {}],
+        "security": [*BY_PROGRAM],
         "responses": {
             "200": answer("Tokens by their jti, until you acknowledge them.", JSON, ref("Events")),
             **_client_refusals(),
             **problems(413, 429),
+        },
+    }
+
+
+def _prove() -> Schema:
+    later = problems(404, 429)
+    later["503"]["description"] = "Not in the log yet: Retry-After says when to come again. Or nothing can be read now."
+    return {
+        "operationId": "proveDelivery",
+        "tags": ["data"],
+        "summary": "That the log of evidence has a delivery to you, also when its consent has ended. It is no read.",
+        "parameters": [BY_CERTIFICATE],
+        "security": [*BY_PROGRAM],
+        "responses": {
+            "200": answer("For verify_delivery.py and verify_inclusion.py.", JSON, ref("Evidence")),
+            **{status: refusal for status, refusal in _client_refusals().items() if status != "413"},
+            **later,
         },
     }
 

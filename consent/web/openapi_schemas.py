@@ -29,6 +29,7 @@ TEXT: Schema = {"type": "string"}
 SECONDS: Schema = {"type": "integer", "description": "Seconds since 1970-01-01T00:00:00Z."}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 MONTH: Schema = {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}$"}
+HEX: Schema = {"type": "string", "pattern": "^([0-9a-f]{2})+$"}
 SCOPE: Schema = {"type": "string", "description": "Names, separated by spaces (RFC 6749 section 3.3)."}
 NAMES: Schema = {"type": "array", "items": TEXT}
 ITEM_ID: Schema = _ASKED_ITEM["item"]
@@ -63,6 +64,7 @@ def schemas() -> dict[str, Schema]:
         "Problem": _problem(),
         "OAuthError": record({"error": TEXT}, {"error_description": {"type": "string", "maxLength": 300}}),
         "Nothing": {"type": "object", "maxProperties": 0},
+        "Evidence": _evidence(),
         "RecordsRequest": _records_request(),
         "RecordsResult": _records_result(),
         "Grant": _grant(),
@@ -111,6 +113,16 @@ def _events_request() -> Schema:
         "setErrs": _by_jti(error | {"required": ["err"]}),
     }
     return {"type": "object", "properties": said}
+
+
+def _evidence() -> Schema:
+    said: dict[str, Schema] = {
+        "entry": HEX | {"description": "SHA-256 of salt and statement in canonical form (RFC 8785)."},
+        "statement": {"type": "object", "description": "The line of the access log, as it was stated."},
+        "salt": HEX,
+        "proof": {"type": "string", "description": "C2SP tlog-proof, with the checkpoint that it leads to."},
+    }
+    return record(said)
 
 
 def _problem() -> Schema:

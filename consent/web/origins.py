@@ -1,11 +1,12 @@
-"""Where what was read came from, and who received a version of a record: pages of the holder."""
+"""Where what was read came from, how to prove a read, and who received a version of a record: pages of the holder."""
 
 from typing import Any
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, Response, render_template, request, url_for
 from flask_babel import get_locale
 
-from consent.web import reads
+from consent import evidence
+from consent.web import proofs, reads
 from dataspace import accesses, lineage
 from dataspace.accesses import Outcome
 from dataspace.errors import NotFound
@@ -19,17 +20,26 @@ bp = Blueprint("origins", __name__)
 @bp.get("/reads/<int(max=9223372036854775807):access_id>")
 @require_holder
 def read(access_id: int) -> str:
-    """One answered read: from which sources its data came, as of when, and how to prove that it was this."""
-    line = accesses.line_of(the_actor().space_id, access_id)
-    if line.outcome != Outcome.ANSWERED:
-        raise NotFound("nothing left with this read")
-    locale = str(get_locale())
+    """One line: of an answered read the sources of its data, of a refused one that nothing left; how to prove it."""
+    line, locale = accesses.line_of(the_actor().space_id, access_id), str(get_locale())
+    entry = accesses.entry_of(line)
     return render_template(
         "origins/read.html",
         line=reads.lines([line], locale)[0],
         access=line,
+        answered=line.outcome == Outcome.ANSWERED,
+        provable=entry is not None,
+        in_log=entry is not None and evidence.has(entry),
         origins=[view(o, locale) for o in lineage.origins(line.record_ids or [])],
     )
+
+
+@bp.get("/reads/<int(max=9223372036854775807):access_id>/proof.json")
+@require_holder
+def proof(access_id: int) -> Response:
+    """That a line of one's own, answered or refused, stands in the log of evidence."""
+    line = accesses.line_of(the_actor().space_id, access_id)
+    return proofs.download(accesses.entry_of(line), line.delivery_id or f"read-{access_id}")
 
 
 @bp.get("/versions/<record_id>")

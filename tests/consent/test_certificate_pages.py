@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import verify_inclusion
 from flask import Flask
 from flask.testing import FlaskClient
 
-from consent import certificate_issue, data_certificates, endings, presentations, worker
+from consent import certificate_issue, data_certificates, endings, evidence, presentations, worker
 from consent.data_certificates import By, DataCertificate, Step
 from dataspace import clock
 from dataspace.accesses import Access
@@ -312,3 +313,28 @@ def test_an_administrator_freezes_thaws_and_revokes_for_a_reason(holder: Holder,
     assert "Revoked for good" in step("revoke")
     assert step("thaw").startswith("1 ")
     assert "An administrator revoked a certificate" in holder.get("/messages").says
+
+
+@pytest.mark.wire
+def test_every_step_of_its_life_is_proven_to_strangers(holder: Holder, app: Flask) -> None:
+    made = holder.makes()
+    path = f"{PATH}/{made.certificate_id}"
+    holder.get(path)
+    holder.tap("Freeze it")
+    assert holder.send("GET", f"{path}/steps/3/proof.json").status_code == 404, "not in the log yet"
+    worker.sequence(clock.now(), registry=factories.registry(), files=None)
+    assert holder.page.link("Download the proof") == f"{path}/steps/3/proof.json", "the newest first"
+    told = []
+    for seq in (1, 2, 3):
+        answer = holder.send("GET", f"{path}/steps/{seq}/proof.json")
+        _where, statement = verify_inclusion.check(answer.data, None, evidence.head().verifier)
+        assert statement is not None
+        assert statement["digest"] == made.digest
+        told.append((statement["kind"], statement["seq"], statement["step"], statement["by"]))
+    steps = enumerate((Step.GENERATED, Step.STORED, Step.FROZEN), 1)
+    assert told == [("certificate_step", seq, step, By.HOLDER) for seq, step in steps]
+    assert holder.send("GET", f"{path}/steps/4/proof.json").status_code == 404
+    stranger = factories.holder(clock.now(), factories.OTHER_PERSON, "别人")
+    db.session.commit()
+    someone = Visitor(app.test_client()).sign_in(stranger, clock.now())
+    assert someone.send("GET", f"{path}/steps/1/proof.json").status_code == 404

@@ -129,9 +129,10 @@ def test_the_entry_of_a_read_covers_what_was_delivered(bank: ThirdParty) -> None
     entry = accesses.entry_of(line)
     assert entry is not None
     (record,) = db.session.scalars(sa.select(Record))
-    assert entry.statement["record_ids"] == [record.record_id]
+    assert entry.statement["records"] == [hashlib.sha256(entry.salt + record.record_id.encode()).hexdigest()]
+    assert entry.statement["space"] == hashlib.sha256(entry.salt + record.space_id.encode()).hexdigest()
     assert entry.statement["response_digest"] == hashlib.sha256(rfc8785.dumps(answer.json)).hexdigest()
-    for name, other in (("record_ids", []), ("response_digest", "0" * 64)):
+    for name, other in (("record_ids", []), ("space_id", "spc_0"), ("response_digest", "0" * 64)):
         kept = getattr(line, name)
         setattr(line, name, other)
         changed = accesses.entry_of(line)
