@@ -78,11 +78,14 @@ def test_the_line_is_the_one_that_was_written(bureau: Bureau) -> None:
     before = clock.now()
     bureau.tax.read(bureau.tax.token_for_case(defer_days=DAYS))
     kept = set(db.session.scalars(select(WaitingEntry.key)))
+    delivery_id = db.session.scalars(select(DeferredAccess.delivery_id)).one() or ""
+    to_its_recipient = accesses.entry_of(disclosure.received(delivery_id, "tax"))
     disclosure.sweep(deadline(), 10)
     line = db.session.scalars(select(Access)).one()
     assert before <= line.at <= clock.now()
     entry = accesses.entry_of(line)
     assert entry is not None
+    assert entry == to_its_recipient
     assert entry.key in kept
     assert line.record_ids
     assert line.response_digest
