@@ -21,7 +21,7 @@ from dataspace.db import Model, RowId, connection, db, delete_some, table_of
 from dataspace.sources.checking import Checked
 from dataspace.sources.storing import Outcome, Verdict
 
-DAYS_KEPT = dt.timedelta(days=400)
+DAYS_KEPT = dt.timedelta(days=800)  # twice the longest of FRESH: what is not brought any more is late before it is gone
 REJECTIONS_KEPT = dt.timedelta(days=30)
 REJECTIONS_OF_A_BATCH = 50  # a file that is wrong from end to end must not fill the table: its command lists them all
 WINDOW = dt.timedelta(days=30)
@@ -124,7 +124,10 @@ def _add(rows: list[dict[str, Any]]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """One item of one source in the last 30 days; shares are None when nothing was brought."""
+    """One item of one source: counts of the last 30 days; shares are None when nothing was brought in them.
+
+    ``newest_as_of``: of the newest record ever, as far back as days are kept.
+    """
 
     source_id: str
     item_id: str
@@ -143,12 +146,12 @@ class Quality:
 
 
 def overview(now: dt.datetime) -> list[Quality]:
-    """Every item of every source that has brought something in the last 30 days, in one query."""
+    """Every item of every source that has ever brought it, as far back as days are kept, in one query."""
     day = SourceDay
-    sums = [func.sum(getattr(day, name)).label(name) for name in COUNTED]
+    lately = day.day > now - WINDOW
+    sums = [func.sum(case((lately, getattr(day, name)), else_=0)).label(name) for name in COUNTED]
     rows = db.session.execute(
         select(day.source_id, day.item_id, func.max(day.newest_as_of).label("newest"), *sums)
-        .where(day.day > now - WINDOW)
         .group_by(day.source_id, day.item_id)
         .order_by(day.source_id, day.item_id)
     )

@@ -244,7 +244,10 @@ def test_counts_say_how_complete_fresh_and_wrong_it_was(reception: Reception, no
     assert found.is_late("D", dt.datetime.fromisoformat(JUNE))
     assert not found.is_late("M", dt.datetime.fromisoformat(JUNE))
     assert not found.is_late("E", dt.datetime.fromisoformat(JUNE))
-    assert quality.overview(now + dt.timedelta(days=32)) == []
+    (later,) = quality.overview(now + dt.timedelta(days=32))
+    assert (later.received, later.rejected, later.completeness, later.error_rate) == (0, 0, None, None)
+    assert later.newest_as_of == found.newest_as_of, "what is not brought any more is late, not gone"
+    assert later.is_late("M", now + dt.timedelta(days=32))
 
 
 VALUE = (
