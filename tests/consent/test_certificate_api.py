@@ -3,12 +3,14 @@
 import datetime as dt
 import json
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
+from jwcrypto.jws import InvalidJWSSignature
 
 from consent import (
     amendments,
@@ -91,22 +93,29 @@ def test_its_client_shows_that_it_is_its_own(bank: Bank, client: FlaskClient) ->
         reader.read(client, bound, expected_aud=to, expected_nonce="another")
 
 
-TAMPERED = {
+def _made_later(whole: str) -> str:
+    header, payload, rest = whole.split(".", 2)
+    claims = json.loads(jwk.b64decode(payload))
+    claims["iat"] += 1
+    return f"{header}.{jwk.b64encode(json.dumps(claims).encode())}.{rest}"
+
+
+@pytest.mark.parametrize("change", [_made_later, flipped_signature])
+def test_what_is_signed_cannot_be_tampered_with(change: Callable[[str], str], bank: Bank, client: FlaskClient) -> None:
+    with pytest.raises(InvalidJWSSignature):
+        reader.read(client, change(bank.makes()["certificate"]))
+
+
+DISCLOSED: dict[str, Callable[[str], str]] = {
     "a disclosure changed": altered_disclosure,
     "a disclosure made up": lambda whole: whole + jwk.b64encode(b'["c2FsdA","school","Another"]') + "~",
-    "the signed part changed": lambda whole: whole.replace(".", ".e30", 1),
-    "the signature changed": flipped_signature,
 }
 
 
-@pytest.mark.parametrize("how", TAMPERED)
+@pytest.mark.parametrize("how", DISCLOSED)
 def test_what_is_tampered_with_never_shows_another_value(how: str, bank: Bank, client: FlaskClient) -> None:
-    whole = bank.makes()["certificate"]
-    try:
-        said = reader.read(client, TAMPERED[how](whole))
-    except Exception:  # noqa: BLE001 - the library raises whatever it raises
-        return
-    # A disclosure that no digest vouches for is left out by this library.
+    """A disclosure that no digest vouches for is left out by this library."""
+    said = reader.read(client, DISCLOSED[how](bank.makes()["certificate"]))
     assert set(said["data"].items()) <= {("school", "示例大学"), ("major", "会计")}
     assert "something else" not in json.dumps(said)
 
