@@ -210,7 +210,8 @@ def record_refused(
 ) -> None:  # fmt: skip
     """Write the row of a refused read, and tell the holder, once a day for each consent, of one that was not expected.
 
-    ``since``: when the reason came into being; how long a withdrawal took to be felt is measured here.
+    ``since``: when the reason came into being. At the first refusal after a withdrawal it is noted for how long reads
+    were still answered after it.
     """
     row = _row(permission, item_ids, now) | {"action": action, "outcome": Outcome.REFUSED, "reason": reason}
     if permission.law is not None:
@@ -224,13 +225,21 @@ def record_refused(
         about = permission.consent_id
         messages.send(permission.space_id, Notice.READ_REFUSED, Group.READS, now, about=about, once=once)
     if first and since is not None:
-        measured.note(Measured.WITHDRAWAL_TO_REFUSAL, now, (now - since).total_seconds())
+        still = _last_answered(permission.consent_id, since) - since
+        measured.note(Measured.READ_AFTER_WITHDRAWAL, now, still.total_seconds())
 
 
 def _is_first(consent_id: str, since: dt.datetime) -> bool:
     """Whether nobody has been told yet that this consent was withdrawn."""
     told = (Access.consent_id == consent_id, Access.at >= since, Access.reason == WITHDRAWN)
     return db.session.scalar(select(Access.access_id).where(*told).limit(1)) is None
+
+
+def _last_answered(consent_id: str, since: dt.datetime) -> dt.datetime:
+    """When a read of a consent was last answered to its client, ``since`` if none was after that."""
+    later = (Access.consent_id == consent_id, Access.at > since, Access.action != Action.SHOW)
+    answered_ones = select(func.max(Access.at)).where(*later, Access.outcome == Outcome.ANSWERED)
+    return db.session.scalar(answered_ones) or since
 
 
 def _write(row: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ class Measured(StrEnum):
     """What is measured: the name of its metric is ``dataspace_<word>_seconds``. Never renamed."""
 
     ENTRY_TO_PROOF = "entry_to_proof"
-    WITHDRAWAL_TO_REFUSAL = "withdrawal_to_refusal"
+    READ_AFTER_WITHDRAWAL = "read_after_withdrawal"
     IMPORT = "import"
     ROTATION = "rotation"
 
@@ -37,7 +37,9 @@ class Measured(StrEnum):
 HELP: Mapping[Measured, str] = MappingProxyType(
     {
         Measured.ENTRY_TO_PROOF: "From an entry of the log of evidence to a checkpoint that covers it.",
-        Measured.WITHDRAWAL_TO_REFUSAL: "From the withdrawal of a consent to the first read that is refused for it.",
+        Measured.READ_AFTER_WITHDRAWAL: (
+            "From the withdrawal of a consent to the last read that was still answered; 0 when there was none."
+        ),
         Measured.IMPORT: "Bringing in a file of records, from the start of the command to its end.",
         Measured.ROTATION: "Wrapping every secret anew after the wrapping key was changed.",
     }

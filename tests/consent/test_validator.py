@@ -102,16 +102,21 @@ def test_the_end_of_a_mandate_ends_the_reading(app: Flask, client: FlaskClient) 
     assert bank.read(token).json["code"] == "mandate_ended"
 
 
-def test_how_long_a_withdrawal_took_to_be_felt_is_measured_once(
-    bank: ThirdParty, world: factories.World, token: str
+@pytest.mark.parametrize("still_answered", [0, 3])
+def test_for_how_long_reads_were_answered_after_a_withdrawal_is_measured_once(
+    bank: ThirdParty, world: factories.World, token: str, still_answered: int
 ) -> None:
-    before = clock.now() - dt.timedelta(seconds=3)
+    """Not how long its third party was silent: it comes again after an hour."""
+    assert bank.read(token).status_code == 200
+    last = db.session.scalars(select(Access)).one()
+    last.at -= dt.timedelta(hours=1)
+    before = last.at - dt.timedelta(seconds=still_answered)
     endings.withdraw(world.consent.consent_id, world.actor, before, registry=factories.registry())
     db.session.commit()
     assert measured.times() == {}  # nobody has come yet: unknown
     assert [bank.read(token).json["code"] for _ in range(3)] == ["consent_withdrawn"] * 3
-    times = measured.times()[Measured.WITHDRAWAL_TO_REFUSAL]
-    assert (times.count, times.latest >= 3) == (1, True)
+    times = measured.times()[Measured.READ_AFTER_WITHDRAWAL]
+    assert (times.count, times.latest) == (1, still_answered)
 
 
 WRONG_PROOFS: dict[str, dict[str, Any]] = {

@@ -60,7 +60,7 @@ OPERATOR_EVENTS: dict[str, tuple[Label, str]] = {
 }
 MEASURED: dict[Measured, Label] = {
     Measured.ENTRY_TO_PROOF: lazy_gettext("Something happens – it can be proven"),
-    Measured.WITHDRAWAL_TO_REFUSAL: lazy_gettext("An authorization is stopped – the first attempt to read is refused"),
+    Measured.READ_AFTER_WITHDRAWAL: lazy_gettext("An authorization is stopped – the last read that is still answered"),
     Measured.IMPORT: lazy_gettext("The import of a file begins – all records are in"),
     Measured.ROTATION: lazy_gettext("The wrapping key is changed – everything is wrapped anew"),
 }
