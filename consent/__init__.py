@@ -33,6 +33,7 @@ log_files     the log as files in a directory: what others have seen of it
 log_change    the end of a log and the beginning of the next
 notes         signed notes, checkpoints and cosignatures (C2SP): parse, sign, verify
 records       Consent (immutable signed versions), ConsentEvent; state and why_inactive
+received      which fields left with a read, and which reads a field left with
 announcements what a client is told of its consents, and whether it has taken it
 corrected     who has read what a source has taken back since is told
 telling       who is told of which event: one table

@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import String, cast, select
+from sqlalchemy import String, cast, or_, select, tuple_
 
 from dataspace import corrections
 from dataspace.accesses import Access, Action, Outcome
@@ -19,6 +19,7 @@ from dataspace.sources.registry import Source
 from dataspace.spaces import Record
 
 PAGE = 50
+Basis = tuple[str, int]  # what a read rests on: the version of a consent or of a power
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,15 +87,39 @@ class Recipients:
     older: int | None
 
 
-def recipients(record: Record, *, before: int | None = None, size: int = PAGE) -> Recipients:
-    """Who received this version. One query over the log of its space, by keyset."""
+def basis(line: Access) -> Basis:
+    """What a line rests on."""
+    if line.power_id is not None:
+        return line.power_id, line.power_version or 0
+    return line.consent_id, line.consent_version
+
+
+def recipients(
+    record: Record, *, resting_on: Collection[Basis] | None = None, before: int | None = None, size: int = PAGE
+) -> Recipients:
+    """Who received this version; with ``resting_on`` only by reads that rest on one of these.
+
+    One query over the log of its space, by keyset.
+    """
     query = select(Access).where(
         Access.space_id == record.space_id, Access.outcome == Outcome.ANSWERED, _has(record.record_id)
     )
+    if resting_on is not None:
+        consents, laws = (
+            tuple_(Access.consent_id, Access.consent_version),
+            tuple_(Access.power_id, Access.power_version),
+        )
+        query = query.where(or_(consents.in_(resting_on), laws.in_(resting_on)))
     if before is not None:
         query = query.where(Access.access_id < before)
     lines = list(db.session.scalars(query.order_by(Access.access_id.desc()).limit(size + 1)))
     return Recipients(lines=lines[:size], older=lines[size - 1].access_id if len(lines) > size else None)
+
+
+def version_before(record: Record) -> str | None:
+    """The number of the version before this one, None of the first."""
+    mine = select(Record.record_id).filter_by(space_id=record.space_id, item_id=record.item_id)
+    return db.session.scalar(mine.where(Record.version == record.version - 1))
 
 
 def consents_that_received(space_id: str, record_id: str) -> dict[str, dt.datetime]:

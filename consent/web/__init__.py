@@ -37,6 +37,7 @@ inbox       messages to the holder, and what she wants to hear of
 cases       complaints and requests of a holder
 days        days in forms and addresses
 origins     where what was read came from, and who received a version of a record
+proofs      proofs from the log of evidence as they leave
 statutes    reads by law: one case for its holder, the numbers for everybody
 reads       who read my data, and the same as a file
 admin       search, revoke, suspend, the client registry, powers to read by law,

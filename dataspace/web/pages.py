@@ -77,6 +77,7 @@ def item(item_id: str) -> str:
         pairs=values.pairs(found.item, found.rows, found.item.field_ids(), locale),
         left_out=values.left_out(found.item, found.rows),
         sensitive=found.item.sensitive,
+        record_id=found.record.record_id,
     )
 
 

@@ -5,15 +5,13 @@ import datetime as dt
 import json
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from consent import cases, certificate_issue, clients, endings, lifecycle, power_files
 from consent.cases import About, CaseKind
@@ -32,6 +30,7 @@ from tests import factories
 from tests.consent.authority import Authority, entry
 from tests.consent.desk import Desk
 from tests.factories import World
+from tests.statements import counted
 
 ROOT = Path(__file__).parents[2]
 # What no page of administration may ever hold: values of the record, the holder's name and identifier in clear.
@@ -104,21 +103,6 @@ def read(world: World, now: dt.datetime, *, refused: str = "", consent: Consent 
     else:
         accesses.record_answered(permission, ["p.edu.degree"], now)
     db.session.commit()
-
-
-@contextmanager
-def counted() -> Iterator[list[str]]:
-    """The statements that are sent to the database meanwhile."""
-    statements: list[str] = []
-
-    def note(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        statements.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
-        yield statements
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
 
 
 # Who may

@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import rfc8785
 from flask import Flask
+from sqlalchemy import update
 
-from consent import corrected, endings, pauses
+from consent import corrected, endings, pauses, received
 from consent.announcements import DATA_CORRECTED, Announcement
 from consent.clients import Client
+from consent.records import Consent, ConsentVersion
 from dataspace import lineage, messages
 from dataspace.accesses import Access
 from dataspace.db import db
@@ -19,10 +21,12 @@ from dataspace.sources.incoming import from_document
 from dataspace.sources.registry import Source
 from dataspace.spaces import Record
 from tests import factories
+from tests.consent import authority
 from tests.consent.desk import Desk
 from tests.consent.reading import read, token_for
 from tests.consent.visitor import Visitor
 from tests.factories import World
+from tests.statements import counted
 
 MINUTE = dt.timedelta(minutes=1)
 
@@ -187,3 +191,71 @@ def test_the_administrator_sees_how_good_a_source_is(world: World, app: Flask, n
     desk.get("/admin/sources/example")
     assert desk.says.count("Not a record") == 2
     desk.get("/admin/sources/none", 404)
+
+
+def test_who_received_a_field_is_not_who_received_another(world: World, app: Flask, now: dt.datetime) -> None:
+    """By the version of the consent that a read rests on, as that was; and of a read by law by its power."""
+    bring(now, "示例大学")
+    record = current()
+    whole = delivered(world, now)
+    version = db.session.get_one(ConsentVersion, (world.consent.consent_id, 1))
+    (granted,) = version.granted
+    columns = {c.name: getattr(version, c.name) for c in ConsentVersion.__table__.columns}
+    less = [granted | {"fields": ["school"]}]
+    db.session.add(ConsentVersion(**columns | {"version": 2, "granted": less, "digest": "2" * 64}))
+    db.session.execute(update(Consent).values(version=2))
+    db.session.commit()
+    part = delivered(world, now + MINUTE)
+    tax = authority.Authority.registered(app.test_client(), now)
+    admins = authority.administrators(now)
+    authority.approved(admins, now)
+    by_law = tax.read(tax.token_for_case()).json["delivery_id"]
+
+    def receivers(field: str) -> list[str | None]:
+        resting_on = received.allowing(record.space_id, record.item_id, field)
+        return [line.delivery_id for line in lineage.recipients(record, resting_on=resting_on).lines]
+
+    assert receivers("school") == [by_law, part.delivery_id, whole.delivery_id]
+    assert receivers("major") == [whole.delivery_id]
+    assert receivers("level") == [by_law, whole.delivery_id]
+    assert receivers("none") == []
+    me = Visitor(app.test_client()).sign_in(world.person, now)
+    me.get("/data/p.edu.degree")
+    everybody = me.follow("Who received this")
+    assert "By law" in everybody.says
+    majors = me.get(f"/versions/{record.record_id}?field=major")
+    assert "Lingnan Example Bank" in majors.says
+    assert "By law" not in majors.says
+    access_id = db.session.query(Access).filter_by(delivery_id=part.delivery_id).one().access_id
+    page = me.get(f"/reads/{access_id}").says
+    assert "Fields that left" in page
+    admin = db.session.query(factories.Holder).filter_by(holder_id=admins[0].person_id).one()
+    desk = Desk(app.test_client()).sign_in(admin, now)
+    desk.get(f"/admin/deliveries?number={record.record_id}&field=major")
+    assert whole.delivery_id in desk.says
+    assert part.delivery_id not in desk.says
+
+
+def test_who_received_the_version_before_is_one_link_away(world: World, app: Flask, now: dt.datetime) -> None:
+    bring(now, "示例大学")
+    delivered(world, now)
+    bring(now + MINUTE, "另一大学")
+    me = Visitor(app.test_client()).sign_in(world.person, now)
+    me.get("/data/p.edu.degree")
+    assert "Nobody has received it" in me.follow("Who received this").says
+    assert "Lingnan Example Bank" in me.follow("Who received the version before this one").says
+
+
+def test_the_page_of_who_received_it_asks_the_same_number_of_questions_however_long_the_log_is(
+    world: World, app: Flask, now: dt.datetime
+) -> None:
+    bring(now, "示例大学")
+    me = Visitor(app.test_client()).sign_in(world.person, now)
+    asked = []
+    for reads in (1, 4):
+        for _ in range(reads):
+            delivered(world, now)
+        with counted() as count:
+            me.get(f"/versions/{current().record_id}?field=school")
+        asked.append(len(count))
+    assert asked[0] == asked[1]

@@ -6,7 +6,8 @@ from flask import render_template, request, url_for
 from flask_babel import get_locale
 from flask_babel import gettext as _
 
-from consent.web import origins, reads
+from consent import received
+from consent.web import origins
 from consent.web.admin import labels
 from dataspace import accesses, catalogue, clock, lineage
 from dataspace.catalogue import in_language
@@ -49,21 +50,34 @@ def show(source_id: str) -> str:
 
 
 def delivery() -> str:
-    """What one delivery was made of, or who received one version, by the number that somebody names."""
+    """What one delivery was made of, or who received one version or a field of it, by the number that is given."""
     number, locale = plain(request.args.get("number", "")).strip()[:40], str(get_locale())
     found: dict[str, Any] = {}
     try:
         if number.startswith("dlv_"):
             line = lineage.delivery(number)
+            left = received.allowed([line])
             found = {
                 "lines": [line],
-                "origins": [origins.view(o, locale) for o in lineage.origins(line.record_ids or [])],
+                "origins": [
+                    origins.view(o, locale) | {"fields": origins.fields(o, line, left, locale)}
+                    for o in lineage.origins(line.record_ids or [])
+                ],
             }
         elif number.startswith("rec_"):
             origin = lineage.origin(number)
-            received = lineage.recipients(origin.record, before=request.args.get("before", type=reads.key))
-            older = url_for("admin.delivery", number=number, before=received.older) if received.older else ""
-            found = {"lines": received.lines, "origins": [origins.view(origin, locale)], "older": older}
+            field, page = origins.recipients(origin)
+            left = received.allowed(page.lines)
+            found = {
+                "lines": page.lines,
+                "origins": [origins.view(origin, locale)],
+                "fields": {line.access_id: origins.fields(origin, line, left, locale) for line in page.lines},
+                "choices": origins.choices(origin, locale),
+                "field": field,
+                "older": url_for("admin.delivery", number=number, field=field or None, before=page.older)
+                if page.older
+                else "",
+            }
     except NotFound:
         found = {}
     return render_template("admin/delivery.html", number=number, found=found, answered=accesses.Outcome.ANSWERED)
