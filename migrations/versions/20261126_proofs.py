@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126_proofs"
-down_revision = "20261126_logs"
+down_revision = "20261126_derivations"
 branch_labels = None
 depends_on = None
 
