@@ -1,7 +1,8 @@
 """Checking a certificate that somebody brings (SD-JWT VC): is it ours and unchanged, and what is it worth now?
 
 Only its number is looked up, and not before it has turned out to be genuine. Of what became of it no more is told than
-the public list of statuses says, and whether it was ever used; whose doing that was is for its holder.
+the public list of statuses says, whether its data was corrected, and whether it was ever used; whose doing the rest was
+is for its holder.
 """
 
 import datetime as dt
@@ -16,6 +17,7 @@ from sqlalchemy import select
 
 from consent import certificate_standing, data_certificates, evidence
 from consent.certificate_issue import TYP, VCT
+from consent.certificate_standing import Why
 from consent.data_certificates import CertificateStep, DataCertificate
 from consent.history import Registry
 from consent.keys import KeyUse
@@ -47,6 +49,7 @@ class Worth(enum.StrEnum):
     EXPIRED = "expired"
     FROZEN = "frozen"
     ENDED = "ended"  # before its time: revoked, or over with its authorization; the list of statuses does not say which
+    SUPERSEDED = "superseded"  # its data was corrected at the source
     UNKNOWN = "unknown"
 
 
@@ -202,8 +205,11 @@ def _worth(content: Mapping[str, Any], row: DataCertificate | None, now: dt.date
         return Worth.EXPIRED
     if row is None:
         return Worth.UNKNOWN
+    standing = certificate_standing.standing(row.certificate_id, now)
+    if standing.why is Why.SUPERSEDED:
+        return Worth.SUPERSEDED
     of = {Status.VALID: Worth.VALID, Status.SUSPENDED: Worth.FROZEN, Status.INVALID: Worth.ENDED}
-    return of[certificate_standing.standing(row.certificate_id, now).status]
+    return of[standing.status]
 
 
 def _index(row: DataCertificate | None) -> int | None:

@@ -1,11 +1,15 @@
-"""What a certificate over delivered data is worth now, whatever was written down of it and its consent."""
+"""What a certificate over delivered data is worth now, whatever was written down of it and its consent.
+
+One whose data was corrected is INVALID, not SUSPENDED (Token Status List section 7.1): what it says stays wrong, so
+nobody should wait for it to hold again.
+"""
 
 import datetime as dt
 import enum
 from dataclasses import dataclass
 from typing import Any
 
-from consent.data_certificates import FREEZERS, By, DataCertificate, Stage
+from consent.data_certificates import CORRECTED, FREEZERS, By, DataCertificate, Stage
 from consent.records import Consent, Inactive, Reason, facts_query, why_inactive
 from consent.status_lists import Status
 from dataspace.db import db
@@ -16,9 +20,13 @@ class Why(enum.StrEnum):
 
     REVOKED = "revoked"
     EXPIRED = "expired"
+    SUPERSEDED = "superseded"
     HOLDER = "holder"
     OFFICE = "office"
     CONSENT = "consent"
+
+
+ENDED = {Stage.REVOKED: Why.REVOKED, Stage.EXPIRED: Why.EXPIRED, Stage.SUPERSEDED: Why.SUPERSEDED}
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,7 @@ def standing_query(*more: Any) -> Any:
     own = (
         DataCertificate.stage,
         DataCertificate.expires_at.label("ends_at"),
+        CORRECTED.label("corrected"),
         *(getattr(DataCertificate, column) for column in FREEZERS.values()),
     )
     return facts_query(*own, *more).join(DataCertificate, DataCertificate.consent_id == Consent.consent_id)
@@ -42,10 +51,12 @@ def standing_query(*more: Any) -> Any:
 
 def standing_of(found: Any, now: dt.datetime) -> Standing:
     """What a certificate is worth at ``now``. One that was used stays good when its consent ends: it is evidence."""
-    if found.stage == Stage.REVOKED:
-        return Standing(Status.INVALID, Why.REVOKED)
-    if found.stage == Stage.EXPIRED or now >= found.ends_at:
+    if found.stage in ENDED:
+        return Standing(Status.INVALID, ENDED[found.stage])
+    if now >= found.ends_at:
         return Standing(Status.INVALID, Why.EXPIRED)
+    if found.corrected:
+        return Standing(Status.INVALID, Why.SUPERSEDED)
     for by, why in ((By.OFFICE, Why.OFFICE), (By.HOLDER, Why.HOLDER)):
         if getattr(found, FREEZERS[by]) is not None:
             return Standing(Status.SUSPENDED, why)

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import orjson
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, func, select, update
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint, exists, func, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import interventions
@@ -24,6 +24,7 @@ from consent.interventions import Stated
 from consent.records import Consent, ConsentVersion, State
 from consent.sd_jwt import SdJwt
 from dataspace import entries, messages
+from dataspace.corrections import Correction
 from dataspace.db import Model, RowId, connection, db, read_once
 from dataspace.entries import Entry
 from dataspace.errors import Conflict, NotFound
@@ -46,6 +47,7 @@ class Stage(enum.StrEnum):
     USED = "used"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    SUPERSEDED = "superseded"  # what it says was corrected at its source
 
 
 class Step(enum.StrEnum):
@@ -60,6 +62,7 @@ class Step(enum.StrEnum):
     THAWED = "certificate:thawed"
     REVOKED = "certificate:revoked"
     EXPIRED = "certificate:expired"
+    SUPERSEDED = "certificate:superseded"
 
 
 class By(enum.StrEnum):
@@ -71,6 +74,7 @@ class By(enum.StrEnum):
     OFFICE = "office"
     CONSENT = "consent"
     TIME = "time"
+    SOURCE = "source"
 
 
 LIVING = (Stage.GENERATED, Stage.STORED, Stage.PRESENTED, Stage.USED)
@@ -89,13 +93,14 @@ TRANSITIONS: Mapping[tuple[Stage, Step], Stage] = MappingProxyType(
         **{(s, step): s for step in (Step.FROZEN, Step.THAWED) for s in LIVING},
         **{(s, Step.REVOKED): Stage.REVOKED for s in LIVING},
         **{(s, Step.EXPIRED): Stage.EXPIRED for s in LIVING},
+        **{(s, Step.SUPERSEDED): Stage.SUPERSEDED for s in LIVING},
     }
 )
 # Who can freeze, each in a column of its own; and what is not possible while anybody has.
 FREEZERS: Mapping[By, str] = MappingProxyType(
     {By.HOLDER: "holder_froze_at", By.OFFICE: "office_froze_at", By.CONSENT: "consent_froze_at"}
 )
-NOT_WHILE_FROZEN = frozenset({Step.PRESENTED, Step.USED})
+RELYING = frozenset({Step.PRESENTED, Step.USED})  # not while it is frozen, nor once what it says was corrected
 # What the holder hears of by a message: whatever somebody else has done.
 TOLD: Mapping[tuple[Step, By], tuple[Notice, Group]] = MappingProxyType(
     {
@@ -105,6 +110,7 @@ TOLD: Mapping[tuple[Step, By], tuple[Notice, Group]] = MappingProxyType(
         (Step.FROZEN, By.OFFICE): (Notice.CERTIFICATE_FROZEN, Group.SECURITY),
         (Step.THAWED, By.OFFICE): (Notice.CERTIFICATE_THAWED, Group.SECURITY),
         (Step.REVOKED, By.OFFICE): (Notice.CERTIFICATE_REVOKED, Group.SECURITY),
+        (Step.SUPERSEDED, By.SOURCE): (Notice.CERTIFICATE_SUPERSEDED, Group.AUTHORIZATIONS),
     }
 )
 
@@ -150,6 +156,10 @@ class DataCertificate(Model):
     holder_froze_at: Mapped[dt.datetime | None]
     office_froze_at: Mapped[dt.datetime | None]
     consent_froze_at: Mapped[dt.datetime | None]
+
+
+# Whether the version that a certificate was made of was corrected: so at once, before the worker writes it down.
+CORRECTED = exists().where(Correction.previous_record_id == DataCertificate.record_id).correlate(DataCertificate)
 
 
 class CertificateStep(Model):
@@ -268,7 +278,7 @@ def _lock(certificate_id: str) -> Any:
         update(DataCertificate)
         .filter_by(certificate_id=certificate_id)
         .values(last_seq=DataCertificate.last_seq + 1)
-        .returning(*(getattr(DataCertificate, name) for name in _LOCKED))
+        .returning(*(getattr(DataCertificate, name) for name in _LOCKED), CORRECTED.label("corrected"))
         .execution_options(synchronize_session=False)
     )
     return db.session.execute(statement).one()
@@ -279,8 +289,8 @@ def _demand_possible(row: Any, step: Step, at: dt.datetime, by: By, after: Stage
         raise NotPossible(f"{step} at stage {row.stage}")
     if at >= row.expires_at and step != Step.EXPIRED:
         raise NotPossible("its time is over")
-    if step in NOT_WHILE_FROZEN and any(getattr(row, column) for column in FREEZERS.values()):
-        raise NotPossible("frozen")
+    if step in RELYING and (row.corrected or any(getattr(row, column) for column in FREEZERS.values())):
+        raise NotPossible("frozen or superseded")
     if step in (Step.FROZEN, Step.THAWED) and (getattr(row, FREEZERS[by]) is not None) == (step == Step.FROZEN):
         raise NotPossible(f"{step} by {by}: it is so already")
 
@@ -411,6 +421,21 @@ def forget(record: Record, now: dt.datetime, *, reason_code: str, vault: Vault) 
         if row.stage in LIVING and now < row.expires_at:
             append(row.certificate_id, Step.REVOKED, now, by=By.OFFICE, reason_code=reason_code, vault=vault)
     return len(rows)
+
+
+def supersede(correction: Correction, now: dt.datetime, *, vault: Vault) -> int:
+    """A source has taken back what certificates say: nobody is to rely on them, used ones included; returns how many.
+
+    For good, unlike freezing: the version stays wrong, and a new certificate says what is right.
+    """
+    query = select(DataCertificate.certificate_id).where(
+        DataCertificate.space_id == correction.space_id, DataCertificate.record_id == correction.previous_record_id,
+        DataCertificate.stage.in_(LIVING), DataCertificate.expires_at > now,
+    )  # fmt: skip
+    found = db.session.scalars(query.order_by(DataCertificate.certificate_id).with_for_update()).all()
+    for certificate_id in found:
+        append(certificate_id, Step.SUPERSEDED, now, by=By.SOURCE, vault=vault)
+    return len(found)
 
 
 def empty(now: dt.datetime, limit: int) -> int:

@@ -274,7 +274,7 @@ def _sweeps(registry: Registry) -> dict[str, Callable[[dt.datetime], int]]:
         "consents": lambda now: endings.sweep(now, BATCH, registry=registry),
         "expiry_notices": lambda now: reminders.announce_ends(now, BATCH, registry=registry),
         "reminders": lambda now: reminders.remind(now, BATCH, registry=registry),
-        "corrections": lambda now: corrected.sweep(now, BATCH),
+        "corrections": lambda now: corrected.sweep(now, BATCH, vault=registry.vault),
         "certificate_contents": lambda now: data_certificates.empty(now, BATCH),
         "deletions": lambda now: deletions.sweep(now, BATCH, registry=registry),
         **SWEEPS,

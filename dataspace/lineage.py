@@ -8,7 +8,7 @@ import datetime as dt
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import String, cast, or_, select, tuple_
+from sqlalchemy import String, cast, func, or_, select, tuple_
 
 from dataspace import corrections
 from dataspace.accesses import Access, Action, Outcome
@@ -122,19 +122,17 @@ def version_before(record: Record) -> str | None:
     return db.session.scalar(mine.where(Record.version == record.version - 1))
 
 
-def consents_that_received(space_id: str, record_id: str) -> dict[str, dt.datetime]:
-    """The consents under which a version was read, and when last; not those from which it was only shown."""
+def consents_that_received(space_id: str, record_id: str) -> dict[str, dt.datetime | None]:
+    """The consents under which a version has left, and when it was last read.
+
+    None where its holder has only shown it to somebody: when she did that is not the third party's business.
+    """
     rows = db.session.execute(
-        select(Access.consent_id, Access.at)
-        .where(
-            Access.space_id == space_id,
-            Access.outcome == Outcome.ANSWERED,
-            Access.action != Action.SHOW,
-            _has(record_id),
-        )
-        .order_by(Access.access_id)
+        select(Access.consent_id, func.max(Access.at).filter(Access.action != Action.SHOW).label("read_at"))
+        .where(Access.space_id == space_id, Access.outcome == Outcome.ANSWERED, _has(record_id))
+        .group_by(Access.consent_id)
     )
-    return {row.consent_id: row.at for row in rows}
+    return {row.consent_id: row.read_at for row in rows}
 
 
 def _has(record_id: str):  # type: ignore[no-untyped-def]

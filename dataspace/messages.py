@@ -60,6 +60,7 @@ class Notice(enum.StrEnum):
     CERTIFICATE_FROZEN = "certificate:frozen"  # by an administrator, as the next two
     CERTIFICATE_THAWED = "certificate:thawed"
     CERTIFICATE_REVOKED = "certificate:revoked"
+    CERTIFICATE_SUPERSEDED = "certificate:superseded"  # its data was corrected at the source
     CASE_ANSWERED = "case:answered"
     CASE_CORRECTED = "case:corrected"  # answered, and the authority has corrected the record
 

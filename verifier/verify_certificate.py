@@ -51,7 +51,10 @@ ABOUT = {
     "delivery": ("Delivery", "提供记录编号"),
 }
 STATUSES = {
-    1: ("It is revoked or its time is over: do not rely on it.", "凭证已作废或已到期，请勿采信。"),
+    1: (
+        "It is revoked, its time is over, or its data was corrected at the source: do not rely on it.",
+        "凭证已作废、已到期，或其数据已被来源机关更正，请勿采信。",
+    ),
     2: (
         "It is frozen: do not rely on it unless its holder has it thawed.",
         "凭证已冻结，解冻之前请勿采信。",

@@ -22,10 +22,14 @@ STANDINGS: dict[Why | None, tuple[Label, str]] = {
     None: (lazy_gettext("Valid"), "good"),
     Why.REVOKED: (lazy_gettext("Revoked for good"), "danger"),
     Why.EXPIRED: (lazy_gettext("Expired"), "quiet"),
+    Why.SUPERSEDED: (lazy_gettext("Corrected since"), "danger"),
     Why.HOLDER: (lazy_gettext("Frozen"), "caution"),
     Why.OFFICE: (lazy_gettext("Frozen by an administrator"), "danger"),
     Why.CONSENT: (lazy_gettext("Frozen with the authorization"), "caution"),
 }
+SUPERSEDED = lazy_gettext(
+    "The authority has corrected this data since. Do not rely on the certificate: ask for a new one."
+)
 STEPS: dict[Step, tuple[Label, str]] = {
     Step.GENERATED: (lazy_gettext("Made and signed"), "good"),
     Step.STORED: (lazy_gettext("Stored in the space"), ""),
@@ -36,6 +40,7 @@ STEPS: dict[Step, tuple[Label, str]] = {
     Step.THAWED: (lazy_gettext("Can be used again"), "good"),
     Step.REVOKED: (lazy_gettext("Revoked for good"), "danger"),
     Step.EXPIRED: (lazy_gettext("Expired"), ""),
+    Step.SUPERSEDED: (lazy_gettext("Its data was corrected"), "danger"),
 }
 BY: dict[By, Label] = {
     By.HOLDER: lazy_gettext("The holder"),
@@ -44,6 +49,7 @@ BY: dict[By, Label] = {
     By.OFFICE: lazy_gettext("An administrator"),
     By.CONSENT: lazy_gettext("With the authorization"),
     By.TIME: lazy_gettext("Its time is over"),
+    By.SOURCE: lazy_gettext("The authority"),
 }
 ABOUT: dict[str, Label] = {
     "subject": lazy_gettext("Whose data it is"),
@@ -91,6 +97,19 @@ def said(standing: Standing) -> tuple[str, str]:
     """What a certificate is worth, in words, and its tone."""
     label, tone = STANDINGS[standing.why]
     return str(label), tone
+
+
+def told_to_anybody(standing: Standing) -> tuple[str, str]:
+    """The same in a sentence and its tone, without who has frozen it."""
+    if standing.why is None:
+        return _("Issued here, unchanged, and valid at this moment."), "good"
+    if standing.why is Why.SUPERSEDED:
+        return str(SUPERSEDED), "danger"
+    if standing.why is Why.REVOKED:
+        return _("It was revoked for good. Do not rely on it."), "danger"
+    if standing.why is Why.EXPIRED:
+        return _("Its time is over. Do not rely on it."), "danger"
+    return _("It is frozen: do not rely on it unless it is released again."), "danger"
 
 
 def timeline(steps: list[CertificateStep], item: DataItem, key: bytes, locale: str) -> list[dict[str, Any]]:

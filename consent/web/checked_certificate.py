@@ -65,6 +65,7 @@ WORTH: dict[Worth, tuple[Label, str, Label]] = {
         "danger",
         lazy_gettext("Not valid any more"),
     ),
+    Worth.SUPERSEDED: (certificate_view.SUPERSEDED, "danger", lazy_gettext("Not valid any more")),
     Worth.UNKNOWN: (
         lazy_gettext("We have no record of it any more: whether it was frozen or revoked is not known."),
         "caution",

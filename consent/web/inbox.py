@@ -81,6 +81,9 @@ TITLES: dict[str, Label] = {
     Notice.CERTIFICATE_FROZEN: lazy_gettext("An administrator froze a certificate; the reason is there"),
     Notice.CERTIFICATE_THAWED: lazy_gettext("An administrator let a certificate be used again"),
     Notice.CERTIFICATE_REVOKED: lazy_gettext("An administrator revoked a certificate; the reason is there"),
+    Notice.CERTIFICATE_SUPERSEDED: lazy_gettext(
+        "A certificate counts no more: its data was corrected. Make a new one."
+    ),
     Notice.PASSKEY_ADDED: lazy_gettext("A passkey was added. If it was not you, remove it at once."),
     Notice.PASSKEY_REMOVED: lazy_gettext("A passkey was removed. If it was not you, look at your passkeys."),
     Notice.NEW_BROWSER: lazy_gettext("You signed in with a new browser. If it was not you, look at your passkeys."),

@@ -7,8 +7,9 @@ from flask import Blueprint, Response, redirect, render_template, url_for
 from flask_babel import get_locale
 from werkzeug.wrappers import Response as AnyResponse
 
-from consent import presentations
+from consent import certificate_standing, presentations
 from consent.certificate_issue import DATA
+from consent.certificate_standing import Standing
 from consent.data_certificates import NotPossible
 from consent.presentations import LinkOver, Presentation, Seen, Sight
 from consent.status_lists import Status
@@ -51,7 +52,7 @@ def open_it(secret: str) -> AnyResponse | tuple[str, int]:
             return render_template("certificates/over.html"), LinkOver.status
     except NotPossible:
         db.session.rollback()
-        return render_template("certificates/over.html", stopped=True), NotPossible.status
+        return _stopped(certificate_standing.standing(row.certificate_id, now))
     db.session.commit()
     return redirect(url_for("presented.show", secret=secret), 303)
 
@@ -65,11 +66,16 @@ def download(secret: str) -> AnyResponse | tuple[str, int]:
         return render_template("certificates/over.html"), LinkOver.status
     seen = presentations.look(row, now, vault=services().vault)
     if seen.standing.status is not Status.VALID:
-        return render_template("certificates/over.html", stopped=True), NotPossible.status
+        return _stopped(seen.standing)
     response = Response(seen.text, mimetype="application/dc+sd-jwt")
     name = f"{seen.certificate.certificate_id}.sd-jwt"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
+
+
+def _stopped(standing: Standing) -> tuple[str, int]:
+    told = certificate_view.told_to_anybody(standing)
+    return render_template("certificates/over.html", told=told), NotPossible.status
 
 
 def _shown(seen: Seen, row: Presentation, secret: str) -> str:
@@ -83,6 +89,7 @@ def _shown(seen: Seen, row: Presentation, secret: str) -> str:
         "certificates/shown.html",
         secret=secret,
         valid=seen.standing.status is Status.VALID,
+        told=certificate_view.told_to_anybody(seen.standing),
         label=label,
         tone=tone,
         receiver=plain(seen.receiver),

@@ -1,7 +1,6 @@
 """Certificates in their holder's hands, and in those of whoever is shown one: journeys through the pages."""
 
 import datetime as dt
-import re
 from typing import Any
 
 import pytest
@@ -11,59 +10,22 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from consent import certificate_issue, data_certificates, endings, evidence, presentations, worker
-from consent.data_certificates import By, DataCertificate, Step
+from consent.data_certificates import By, Step
 from dataspace import clock
 from dataspace.accesses import Access
 from dataspace.db import db
 from dataspace.mandates import Actor, Capacity
 from tests import factories
 from tests.consent import certificate_reader as reader
-from tests.consent.certificate_bank import Bank, make_bank
+from tests.consent.certificate_holder import Holder, make_holder
 from tests.consent.visitor import Visitor
 
 PATH = "/certificates"
 
 
-class Holder(Visitor):
-    """A person who makes certificates and shows them."""
-
-    bank: Bank
-
-    @property
-    def consent_id(self) -> str:
-        return self.bank.consent.consent_id
-
-    def makes(self, item: str = "p.edu.degree") -> DataCertificate:
-        self.get(f"/authorizations/{self.consent_id}")
-        self.follow("Make a certificate")
-        self.tap(f"Item {item} · Example authority")
-        return self.newest
-
-    @property
-    def newest(self) -> DataCertificate:
-        db.session.rollback()
-        query = sa.select(DataCertificate).order_by(DataCertificate.issued_at.desc())
-        found = db.session.scalars(query).first()
-        assert found is not None
-        return found
-
-    def links(self, *fields: str, **changes: Any) -> str:
-        """The path that the receiver gets."""
-        form = {"receiver": "示例律师事务所", "show": list(fields) or ["data.school"], "life": "1h"} | changes
-        page = self.tap("Make the link", **form)
-        found = re.search(r"http://localhost:8000(/presented/[\w-]+)", page.says)
-        assert found is not None, page.says
-        return found[1]
-
-
 @pytest.fixture
 def holder(app: Flask) -> Holder:
-    bank = make_bank(app.test_client())
-    person = db.session.get_one(factories.Holder, bank.holder.holder_id)
-    found = Holder(app.test_client()).sign_in(person, clock.now())
-    assert isinstance(found, Holder)
-    found.bank = bank
-    return found
+    return make_holder(app)
 
 
 @pytest.fixture
@@ -159,7 +121,7 @@ def test_freezing_thawing_revoking(holder: Holder, receiver: Visitor, client: Fl
     assert reader.status_of(client, claims) == reader.SUSPENDED
     receiver.get(path)
     assert receiver.tap("Open it").status == 409
-    assert "Do not rely on it" in receiver.page.says
+    assert "do not rely on it" in receiver.page.says
     holder.tap("Let it be used again")
     assert reader.status_of(client, claims) == reader.VALID
     receiver.get(path)

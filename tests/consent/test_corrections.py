@@ -88,7 +88,7 @@ def test_a_case_is_answered_by_a_corrected_record_and_recipients_with_a_living_c
     me.get(path)
     assert "Lingnan Example Bank" in me.follow("Who received the earlier one").says
 
-    assert corrected.sweep(now, 10) == 1
+    assert corrected.sweep(now, 10, vault=factories.registry().vault) == 1
     db.session.commit()
     assert told() == ["bank"], "the consent of the other one has ended"
     assert "A value in your space was corrected at its source" in me.get("/messages").says

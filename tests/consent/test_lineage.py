@@ -92,8 +92,8 @@ def test_who_has_read_what_was_wrong_is_told_and_so_is_the_holder(world: World, 
     wrong = current().record_id
     delivered(world, now)
     bring(now, "示例大学", corrects=True)
-    assert corrected.sweep(now + MINUTE, 10) == 1
-    assert corrected.sweep(now + MINUTE, 10) == 0, "once"
+    assert corrected.sweep(now + MINUTE, 10, vault=factories.registry().vault) == 1
+    assert corrected.sweep(now + MINUTE, 10, vault=factories.registry().vault) == 0, "once"
     (body,) = told()
     assert body == {
         "grant_id": world.consent.consent_id, "consent_version": 1, "item": "p.edu.degree",
@@ -106,12 +106,12 @@ def test_who_has_read_what_was_wrong_is_told_and_so_is_the_holder(world: World, 
 def test_nobody_is_told_who_has_not_read_it_or_may_read_no_more(world: World, now: dt.datetime) -> None:
     bring(now, "示列大学")
     bring(now, "示例大学", corrects=True)
-    corrected.sweep(now, 10)
+    corrected.sweep(now, 10, vault=factories.registry().vault)
     assert told() == [], "nobody had read it"
     delivered(world, now)
     endings.withdraw(world.consent.consent_id, world.actor, now, ask_deletion=False, registry=factories.registry())
     bring(now, "示例大學", corrects=True)
-    corrected.sweep(now, 10)
+    corrected.sweep(now, 10, vault=factories.registry().vault)
     assert told() == [], "the consent has ended"
     assert len(kinds(world)) == 2, "the holder hears of each"
 
@@ -121,7 +121,7 @@ def test_a_consent_that_is_paused_lives(world: World, now: dt.datetime) -> None:
     delivered(world, now)
     pauses.pause(world.consent.consent_id, world.actor, now, registry=factories.registry())
     bring(now, "示例大学", corrects=True)
-    corrected.sweep(now, 10)
+    corrected.sweep(now, 10, vault=factories.registry().vault)
     assert len(told()) == 1
 
 
@@ -129,7 +129,7 @@ def test_what_is_newer_but_was_not_wrong_is_not_announced(world: World, now: dt.
     bring(now, "示例大学")
     delivered(world, now)
     bring(now + MINUTE, "另一大学")
-    assert corrected.sweep(now + MINUTE, 10) == 0
+    assert corrected.sweep(now + MINUTE, 10, vault=factories.registry().vault) == 0
 
 
 def test_readers_are_told_that_a_source_is_silent(world: World, now: dt.datetime) -> None:
@@ -151,7 +151,7 @@ def test_the_holder_follows_a_read_to_its_source_and_sees_who_else_received_it(
     delivered(world, now)
     access_id = db.session.query(Access).one().access_id
     bring(now, "示例大学", corrects=True)
-    corrected.sweep(now, 10)
+    corrected.sweep(now, 10, vault=factories.registry().vault)
     db.session.commit()
     me = Visitor(app.test_client()).sign_in(world.person, now)
     page = me.get(f"/reads/{access_id}").says

@@ -33,6 +33,7 @@ STAGES: dict[str, Label] = {
     Stage.USED: lazy_gettext("Used"),
     Stage.REVOKED: lazy_gettext("Revoked for good"),
     Stage.EXPIRED: lazy_gettext("Expired"),
+    Stage.SUPERSEDED: lazy_gettext("Corrected since"),
 }
 STATES: dict[str, Label] = {s: label for s, label in STAGES.items() if s != Stage.GENERATED} | {
     FROZEN: lazy_gettext("Frozen")
