@@ -1,19 +1,25 @@
 """Wrapping keys: rotation while the service runs, keys in a file and elsewhere, what older copies can still open."""
 
 import base64
+import contextlib
 import datetime as dt
+import io
+import itertools
+import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
 from flask import Flask
-from sqlalchemy import select, update
+from flask.cli import ScriptInfo
+from sqlalchemy import event, select, update
 
 from consent.interventions import OperatorEvent
 from consent.web.wrapping_commands import PLACES
-from dataspace import catalogue, holders, key_file, measured, rewrapping, vault
+from dataspace import holders, key_file, measured, rewrapping, vault
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound, SettingsError
 from dataspace.key_file import FileKeys
@@ -26,6 +32,7 @@ from dataspace.wrapping import KeyProvider, Keys, WrappingKey
 from tests import factories
 from tests.conftest import make_settings
 from tests.consent import reading
+from wsgi import create_app
 
 Run = Callable[..., Result]
 FIRST, SECOND = WrappingKey(b"w" * 32), WrappingKey(b"x" * 32)  # the first one is that of the tests' settings
@@ -183,15 +190,67 @@ def test_a_file_that_everybody_can_read_or_nobody_finds(path: Path) -> None:
 # Rotation
 
 
-def test_rotation_while_the_service_runs(by_file: FileKeys, run: Run, now: dt.datetime) -> None:
+class Terminal(io.StringIO):
+    """A screen: progress bars show themselves only there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def elsewhere(database_url: str, path: Path) -> Iterator[Flask]:
+    """Another process of the service, with the same database and the same file of keys, which it has read before."""
+    other = create_app(make_settings(database_url, wrapping_key=b"", wrapping_key_file=str(path)))
+    yield other
+    with other.app_context():
+        db.engine.dispose()
+
+
+def test_rotation_while_the_service_runs_elsewhere(
+    by_file: FileKeys, elsewhere: Flask, app: Flask, run: Run, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = factories.world(now)
-    factories.record(world.person, catalogue.current(["p.edu.degree"])["p.edu.degree"], [{"school": "示例大学"}], now)
+    for identifier in (factories.OTHER_PERSON, factories.LEGAL_REP, factories.AGENT):
+        factories.holder(now, identifier)
+    db.session.commit()
     token = reading.token_for(world.consent, now)
+    db.session.commit()
     before = reading.read(token, None, now).items
-    said = run("rotate", "--text", "yearly").output
+    db.session.rollback()
+    monkeypatch.setattr(rewrapping, "BATCH", 2)
+    service = elsewhere.test_client()
+    answered: list[tuple[int, Any, frozenset[str]]] = []
+
+    def read_elsewhere(session: Any) -> None:
+        """After each batch of the command, and after nothing that follows from this."""
+        if session is not rotating:
+            return
+        answer = service.get("/api/v1/data", headers={"Authorization": f"Bearer {token}"})
+        with elsewhere.app_context():
+            secrets = db.session.scalars(select(DataKey.wrapped).order_by(DataKey.space_id)).all()
+            wrapped_by = frozenset(services().vault.keys.name_of(secret) for secret in secrets if secret)
+        answered.append((answer.status_code, answer.json["items"][0]["fields"]["school"], wrapped_by))
+
+    screen = Terminal()
+    with app.app_context(), contextlib.redirect_stdout(screen):
+        rotating = db.session()
+        event.listen(rotating, "after_commit", read_elsewhere)
+        args = ["wrapping-keys", "rotate", "--text", "yearly"]
+        app.cli.main(args=args, obj=ScriptInfo(create_app=lambda: app), standalone_mode=False)
+        event.remove(rotating, "after_commit", read_elsewhere)
+    said = screen.getvalue()
     wrapped = sum(place.count() for place in PLACES)
     assert f"{wrapped} of {wrapped} secrets wrapped anew" in said
-    assert names() == {by_file.current()} != {FIRST.name}
+    assert {answer[:2] for answer in answered} == {(200, "示例大学")}
+    assert len(answered) > wrapped / 2
+    old, new = {FIRST.name}, {by_file.current()}
+    assert [names for names, _same in itertools.groupby(answer[2] for answer in answered)] == [old | new, new]
+    shown = [int(percent) for percent in re.findall(r"Wrapping .*?(\d+)%", said)]
+    assert shown == sorted(shown)
+    assert len(set(shown)) >= len(answered) - 1
+    assert shown[-1] == 100
+
+    assert names() == new != old
     assert reading.read(token, None, now).items == before
     assert {p.name for p in holders.profiles({world.person.holder_id}, vault=services().vault).values()} == {"陈嘉怡"}
     last = db.session.scalars(select(OperatorEvent).order_by(OperatorEvent.event_id.desc()).limit(1)).one()
