@@ -1,7 +1,8 @@
 """Which fields left with a read, and which reads a field left with: by what the read rests on.
 
 A line of the access log names a version of a consent or of a power; what that version allowed of an item, of the fields
-that the record has, is what left. Of a certificate that the holder has shown it is the most that she can have shown.
+that the record has, is what left, or was compared. Of a certificate that the holder has shown it is the most that she
+can have shown. With an answer that was computed from a record no field of it has left.
 """
 
 from collections.abc import Collection

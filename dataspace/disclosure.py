@@ -41,11 +41,10 @@ def received(delivery_id: str, client_id: str) -> Access:
 
     Raises NotFound; what a holder has shown to somebody, no client has received.
     """
+    # In this order: meanwhile a line may move from here to there, and never back.
+    kept = db.session.scalar(select(DeferredAccess.line).where(DeferredAccess.delivery_id == delivery_id))
     shown = select(Access).where(Access.delivery_id == delivery_id, Access.action != Action.SHOW)
-    line = db.session.scalar(shown)
-    if line is None:
-        kept = db.session.scalar(select(DeferredAccess.line).where(DeferredAccess.delivery_id == delivery_id))
-        line = Access(**_line(kept)) if kept is not None else None
+    line = Access(**_line(kept)) if kept is not None else db.session.scalar(shown)
     if line is None or line.client_id != client_id:
         raise NotFound("no delivery to this client")
     return line

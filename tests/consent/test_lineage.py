@@ -228,7 +228,7 @@ def test_who_received_a_field_is_not_who_received_another(world: World, app: Fla
     assert "By law" not in majors.says
     access_id = db.session.query(Access).filter_by(delivery_id=part.delivery_id).one().access_id
     page = me.get(f"/reads/{access_id}").says
-    assert "Fields that left" in page
+    assert "Fields concerned" in page
     admin = db.session.query(factories.Holder).filter_by(holder_id=admins[0].person_id).one()
     desk = Desk(app.test_client()).sign_in(admin, now)
     desk.get(f"/admin/deliveries?number={record.record_id}&field=major")
