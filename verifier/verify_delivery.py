@@ -9,11 +9,12 @@ answer.jwt is the answer to "Accept: application/jwt": one signed token. One tha
 decrypt first; what comes out is checked here. keys.json is the service's public key set, from /receipts/keys.
 
 The log of reads has a line for every answer. With --entry that line is compared with the answer ({entry, proof, salt,
-statement}, from /api/v1/deliveries/<delivery_id>/proof or out of a package of evidence), with --package it is looked for
-in such a package, which verify_package.py checks itself. The line names the SHA-256 of the answer in its canonical form (RFC 8785), so that it
-proves what was delivered also of an answer that was not signed. KEY is the verifier key of the log, one line, from
-/log/key, or a file that holds it; without it the line is compared, but not looked up in the log. With --witness (a
-verifier key; several, and --quorum) so many of these witnesses must have cosigned the checkpoint.
+statement}, from /api/v1/deliveries/<delivery_id>/proof or out of a package of evidence), with --package it is looked
+for in such a package, which verify_package.py checks itself. The line names the SHA-256 of the answer in its
+canonical form (RFC 8785), so that it proves what was delivered also of an answer that was not signed. KEY is the
+verifier key of the log, one line, from /log/key, or a file that holds it; without it the line is compared, but not
+looked up in the log. With --witness (a verifier key; several, and --quorum) so many of these witnesses must have
+cosigned the checkpoint.
 
 Exit status: 0 it holds; 1 something does not match; 2 it could not be checked (a file is missing or is not what it
 should be, the answer is encrypted, or bears no signature and comes without its line). Needs Python 3.11, the package
