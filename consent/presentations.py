@@ -34,7 +34,7 @@ LIVES: Mapping[str, dt.timedelta] = MappingProxyType(
 )
 SEEN = dt.timedelta(minutes=30)  # for how long its receiver sees what was opened
 KEPT = dt.timedelta(days=1)  # after the link has died; what became of it stands in the life of the certificate
-MAX_RECEIVER = 80
+MAX_RECEIVER = MAX_PURPOSE = 80
 MAX_WAITING = 10  # links of one certificate that nobody has opened
 
 Chosen = dict[str, list[str]]  # place -> names of what is shown
@@ -66,7 +66,7 @@ class Presentation(Model):
 
 class NothingChosen(DomainError):
     code = "nothing_chosen"
-    sentence = "Say who receives it, in at most 80 characters, and choose at least one field of the data."
+    sentence = "Say who receives it, choose at least one field of the data, and keep each line within 80 characters."
 
 
 class TooManyLinks(Conflict):
@@ -82,9 +82,9 @@ class LinkOver(Conflict):
 
 def present(
     certificate_id: str, receiver: str, chosen: Mapping[str, Collection[str]], life: dt.timedelta, actor: Actor,
-    now: dt.datetime, *, vault: Vault,
+    now: dt.datetime, *, purpose: str = "", vault: Vault,
 ) -> str:  # fmt: skip
-    """A new link; returns its secret, which is kept nowhere.
+    """A new link; returns its secret, which is kept nowhere. ``purpose``: what the receiver may use it for, if said.
 
     Raises NotFound, NotAllowed (an agent of a company), NothingChosen, NotPossible, TooManyLinks.
     """
@@ -94,9 +94,12 @@ def present(
     name = " ".join(receiver.split())
     if not 0 < len(name) <= MAX_RECEIVER or not name.isprintable():
         raise NothingChosen("no receiver")
+    mark = " ".join(purpose.split())
+    if len(mark) > MAX_PURPOSE or not mark.isprintable():
+        raise NothingChosen("no such purpose")
     shown = _shown(certificate, chosen, vault)
     _demand_valid(certificate_id, now)
-    note = {"receiver": name, "shown": shown}
+    note = {"receiver": name, "purpose": mark, "shown": shown}
     seq = data_certificates.append(
         certificate_id, Step.PRESENTED, now, by=By.HOLDER, actor_id=actor.person_id, note=note, vault=vault
     )
@@ -165,7 +168,7 @@ def open_link(row: Presentation, *, browser: str, now: dt.datetime, vault: Vault
         permission, [certificate.item_id], now, action=Action.SHOW, record_ids=[certificate.record_id],
         response_digest=hashlib.sha256(seen.text.encode()).hexdigest(),
     )  # fmt: skip
-    note = {"receiver": seen.receiver, "shown": seen.shown, "delivery": delivery_id}
+    note = {"receiver": seen.receiver, "purpose": seen.purpose, "shown": seen.shown, "delivery": delivery_id}
     data_certificates.append(certificate.certificate_id, Step.USED, now, by=By.RECEIVER, note=note, vault=vault)
 
 
@@ -179,6 +182,7 @@ class Seen:
     certificate: DataCertificate
     standing: Standing
     receiver: str
+    purpose: str
     shown: Chosen
     text: str
     says: dict[str, Any]
@@ -195,6 +199,7 @@ def look(row: Presentation, now: dt.datetime, *, vault: Vault) -> Seen:
         certificate=certificate,
         standing=certificate_standing.standing(certificate.certificate_id, now),
         receiver=said["receiver"],
+        purpose=said.get("purpose", ""),
         shown=shown,
         text=issued.show(shown),
         says=issued.unverified,

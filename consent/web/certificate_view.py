@@ -123,6 +123,8 @@ def _event(step: CertificateStep, item: DataItem, key: bytes, locale: str) -> di
     parts = [grounds.label(step.reason_code), plain(note.get("text", ""))]
     if "receiver" in note:
         parts.append(_("for %(receiver)s", receiver=plain(note["receiver"])))
+    if note.get("purpose"):
+        parts.append(_("Only for this purpose: %(purpose)s", purpose=plain(note["purpose"])))
     if "shown" in note:
         names = [label_of(place, name, item, locale) for place, those in note["shown"].items() for name in those]
         parts.append(_("Shown: %(fields)s", fields=_(", ").join(names)))

@@ -105,8 +105,9 @@ def present(certificate_id: str) -> AnyResponse | tuple[str, int]:
         return _page(certificate, error=_("Choose for how long the link can be opened.")), 400
     try:
         secret = presentations.present(
-            certificate_id, request.form.get("receiver", ""), _chosen(), life, actor, now, vault=services().vault
-        )
+            certificate_id, request.form.get("receiver", ""), _chosen(), life, actor, now,
+            purpose=request.form.get("purpose", ""), vault=services().vault,
+        )  # fmt: skip
     except (presentations.NothingChosen, presentations.TooManyLinks, data_certificates.NotPossible) as error:
         db.session.rollback()
         return _page(_own(certificate_id), error=_(error.sentence)), error.status

@@ -93,6 +93,7 @@ def _shown(seen: Seen, row: Presentation, secret: str) -> str:
         label=label,
         tone=tone,
         receiver=plain(seen.receiver),
+        purpose=plain(seen.purpose),
         item=in_language(said["label"], locale),
         authority=in_language(said["source"]["authority"], locale),
         as_of=said["as_of"][:10],

@@ -95,10 +95,11 @@ def test_two_who_open_at_once_use_it_once(holder: Holder, receiver: Visitor, app
 
 def test_the_whole_life_is_on_its_page_and_in_the_log_of_reads(holder: Holder, receiver: Visitor) -> None:
     made = holder.makes()
-    receiver.get(holder.links("data.school"))
-    receiver.tap("Open it")
+    receiver.get(holder.links("data.school", purpose="签署租约"))
+    assert "Only for 示例律师事务所, and only for this: 签署租约" in receiver.tap("Open it").says
     page = holder.get(f"{PATH}/{made.certificate_id}")
     for text in ("Made and signed", "Stored in the space", "A link was made", "Used", "for 示例律师事务所",
+                 "Only for this purpose: 签署租约",
                  "Shown: Field school"):  # fmt: skip
         assert text in page.says
     (line,) = db.session.scalars(sa.select(Access).where(Access.action == "show"))
