@@ -11,6 +11,8 @@ COPY requirements.lock /build/
 RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r /build/requirements.lock
 COPY translations /build/translations
 RUN pybabel compile --directory /build/translations
+# A directory of its own in /srv for the files of the log; an empty one is not copied by every builder.
+RUN install -D /dev/null /build/srv/log/.keep
 
 FROM python:3.12-slim
 # The source tree is the application: templates and migrations are not in a wheel.
@@ -27,6 +29,8 @@ COPY demonstration demonstration
 COPY verifier verifier
 COPY --from=builder /build/translations translations
 # A number, so that an orchestrator can see that it is not root; nothing below /app is writable for it.
+# Where compose.yaml lets the worker publish the log of evidence: an empty volume takes the owner from here.
+COPY --from=builder --chown=10001:10001 /build/srv /srv
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=20s --retries=3 \

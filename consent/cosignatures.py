@@ -13,7 +13,7 @@ from sqlalchemy import BigInteger, LargeBinary, String, and_, case, delete, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import evidence
-from consent.evidence import EvidenceLog, Head
+from consent.evidence import EvidenceLog, Head, LogBroken
 from consent.merkle import SIZE
 from consent.notes import Signature
 from dataspace.db import Model, connection, db, insert_new, table_of
@@ -39,6 +39,7 @@ class EvidenceWitness(Model):
     due_at: Mapped[dt.datetime]  # not asked before
     failures: Mapped[int]  # in a row
     problem: Mapped[str] = mapped_column(String(200))  # of the last one; empty when it cosigned
+    contradicts: Mapped[bool]  # it has said that this log does not continue what it has seen, and not cosigned since
 
     @property
     def name(self) -> str:
@@ -71,6 +72,7 @@ def claim(verifiers: Collection[str], log: Head, now: dt.datetime) -> dict[str, 
         connection().execute(delete(table).where(table.c.verifier.in_(gone)))
     for verifier in sorted(set(verifiers) - known):
         row = {"verifier": verifier, "size": 0, "signature": "", "due_at": now, "failures": 0, "problem": ""}
+        row["contradicts"] = False
         connection().execute(insert_new(EvidenceWitness).values(row))
     stale = or_(table.c.size != log.size, table.c.cosigned_at.is_(None), table.c.cosigned_at <= now - REFRESH)
     due = update(table).where(table.c.verifier.in_(verifiers), table.c.due_at <= now, stale)
@@ -87,12 +89,13 @@ def record(outcomes: Iterable[Outcome], log: Head, now: dt.datetime, *, quorum: 
         this = update(table).where(table.c.verifier == outcome.verifier)
         if outcome.signature is not None:
             said = {"signature": str(outcome.signature), "size": log.size, "root": log.root, "cosigned_at": now}
-            connection().execute(this.values(due_at=now, failures=0, problem="", **said))
+            connection().execute(this.values(due_at=now, failures=0, problem="", contradicts=False, **said))
             continue
         failures = connection().scalar(select(table.c.failures).where(table.c.verifier == outcome.verifier)) or 0
         seen = {} if outcome.size is None else {"size": outcome.size, "root": None}
         again = {"due_at": now + WAITS[min(failures, len(WAITS) - 1)], "failures": failures + 1}
-        connection().execute(this.values(problem=outcome.problem[:200], **again, **seen))
+        against = {"contradicts": True} if outcome.contradicts else {}
+        connection().execute(this.values(problem=outcome.problem[:200], **again, **seen, **against))
     lines, logs = _lines(log), table_of(EvidenceLog)
     note, this = _note(log, lines), update(logs).where(logs.c.origin == log.origin)
     newer, same = logs.c.published_size < log.size, logs.c.published_size == log.size
@@ -126,6 +129,17 @@ def publish(now: dt.datetime, *, hold: dt.timedelta) -> None:
     this = update(table_of(EvidenceLog)).where(logs.origin == log.origin, logs.published_size < log.size)
     served = {"published_size": log.size, "published_note": _note(log, _lines(log)), "held_since": now}
     connection().execute(this.values(served))
+
+
+def demand_no_quorum_against(quorum: int) -> None:
+    """Raises LogBroken while as many witnesses contradict as are enough to cosign: the database was set back.
+
+    The word of fewer is told and stops nothing, or any one of them could stop the log.
+    """
+    table = table_of(EvidenceWitness).c
+    against = connection().scalar(select(func.count()).select_from(table_of(EvidenceWitness)).where(table.contradicts))
+    if against and against >= quorum:
+        raise LogBroken(f"{against} witnesses say that it does not continue what they have seen")
 
 
 def forget() -> None:

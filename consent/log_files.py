@@ -21,6 +21,7 @@ from consent.notes import Checkpoint, InvalidNote, Note, Verifier
 CHECKPOINT = "checkpoint"
 COSIGNED = "cosigned"  # the newest checkpoint that enough witnesses have cosigned
 BATCH = 64  # tiles in memory
+LOOK = 16  # whole tiles that are looked over at a time: of ten million entries, all of them in about an hour and a half
 
 
 class LogFiles:
@@ -63,7 +64,8 @@ class LogFiles:
                 return 0  # the database is of a moment before it was published, but has this head
             if published and old == log.size:
                 # Nothing new but what witnesses have said meanwhile.
-                return self._write_new(CHECKPOINT, log) + self._write_new(COSIGNED, cosigned)
+                said = self._write_new(CHECKPOINT, log) + self._write_new(COSIGNED, cosigned)
+                return said + self._look_over(log)
             # A crash among the tiles leaves some that no published checkpoint asks for. The next time they are
             # written again, with the same bytes at least as far as they went.
             count = sum(self._write(tile.path, content) for tile, content in _tiles(old, log))
@@ -73,7 +75,7 @@ class LogFiles:
             self._write_new(COSIGNED, cosigned)
             # A crash before this leaves partial tiles that nobody needs.
             self._forget_partial(old, log.size)
-            return count + 1
+            return count + 1 + self._look_over(log)
 
     def _published(self, verifier: Verifier) -> Checkpoint | None:
         path = self.folder / CHECKPOINT
@@ -98,6 +100,22 @@ class LogFiles:
             yield True
         finally:
             os.close(lock)  # which lets go of it, as the end of a process does
+
+    def _look_over(self, log: Head) -> int:
+        """Look whether the edge and some of the rest are still what was written; returns how many were written anew.
+
+        What was cut short or lost is; of what says something else nobody here can know which of the two is right.
+        Raises LogBroken.
+        """
+        written = 0
+        for tile, content in _contents([*merkle.edge_of(log.size), *merkle.some_whole_tiles(log.size, LOOK)], log):
+            path = self.folder / tile.path
+            there = path.read_bytes() if path.exists() else b""
+            if not content.startswith(there):
+                raise LogBroken(f"{tile.path} is not what was published")
+            if there != content:
+                written += self._write(tile.path, content)
+        return written
 
     def _write(self, name: str, content: bytes) -> int:
         """Write one file so that it is there whole or not at all, whatever happens, power failures included."""
@@ -133,10 +151,15 @@ def _tiles(old: int, log: Head) -> Iterator[tuple[Tile, bytes]]:
     """The tiles that the published checkpoint did not have, as wide as the newest wants them."""
     wanted = merkle.changed_tiles(old, log.size)
     while some := list(islice(wanted, BATCH)):
-        contents = evidence.read_tiles(((tile.level, tile.number) for tile in some), log.log)
-        for tile in some:
-            length = tile.width * (FRAME if tile.level == ENTRIES else SIZE)
-            content = contents.get((tile.level, tile.number), b"")[:length]
-            if len(content) < length:
-                raise LogBroken(f"{tile.path} is missing or too short")
-            yield tile, content
+        yield from _contents(some, log)
+
+
+def _contents(tiles: list[Tile], log: Head) -> Iterator[tuple[Tile, bytes]]:
+    """These tiles as the database has them, in one statement. Raises LogBroken."""
+    contents = evidence.read_tiles(((tile.level, tile.number) for tile in tiles), log.log)
+    for tile in tiles:
+        length = tile.width * (FRAME if tile.level == ENTRIES else SIZE)
+        content = contents.get((tile.level, tile.number), b"")[:length]
+        if len(content) < length:
+            raise LogBroken(f"{tile.path} is missing or too short")
+        yield tile, content

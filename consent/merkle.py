@@ -8,6 +8,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from random import SystemRandom
 from typing import NamedTuple
 
 from dataspace.errors import DomainError
@@ -224,6 +225,25 @@ def changed_tiles(old: int, size: int) -> Iterator[Tile]:
         if level != ENTRIES:
             old, size = old // WIDTH, size // WIDTH
         level += 1
+
+
+def some_whole_tiles(size: int, count: int) -> list[Tile]:
+    """Up to ``count`` whole tiles and bundles of a tree, of all levels, by chance."""
+    rows, level, width = [(ENTRIES, size // WIDTH)], 0, size // WIDTH
+    while width:
+        rows.append((level, width))
+        level, width = level + 1, width // WIDTH
+    total = sum(width for _level, width in rows)
+    return [_whole_tile(place, rows) for place in SystemRandom().sample(range(total), min(count, total))]
+
+
+def _whole_tile(place: int, rows: list[tuple[int, int]]) -> Tile:
+    """The one at a place, counted through rows of (level, how many)."""
+    for level, width in rows:
+        if place < width:
+            return Tile(level, place, WIDTH)
+        place -= width
+    raise IndexError(place)
 
 
 def edge_of(size: int) -> list[Tile]:

@@ -204,18 +204,20 @@ def write_archive(
 
 
 def sequence(
-    now: dt.datetime, *, registry: Registry, files: LogFiles | None = None, hold: dt.timedelta = dt.timedelta()
-) -> int:
+    now: dt.datetime, *, registry: Registry, files: LogFiles | None = None, hold: dt.timedelta = dt.timedelta(),
+    quorum: int = 1,
+) -> int:  # fmt: skip
     """Take everything that waits into the log of evidence and publish it; returns how many entries. Raises SweepFailed.
 
-    Makes the log when there is none. With ``files`` nothing is signed that does not continue what was published.
-    ``hold``: how long a new head may wait for witnesses before it is served.
+    Makes the log when there is none. With ``files`` nothing is signed that does not continue what was published, and
+    nothing while a ``quorum`` of witnesses says so. ``hold``: how long a new head may wait for them, unserved.
     """
     began = time.monotonic()
     try:
         evidence.create(evidence.origin_of(registry.issuer), now, registry.vault)
         if files is not None:
             files.demand_behind()
+        cosignatures.demand_no_quorum_against(quorum)
         total = taken = sequencer.integrate(now, vault=registry.vault)
         cosignatures.publish(now, hold=hold)
         db.session.commit()

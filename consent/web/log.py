@@ -72,7 +72,8 @@ def sequence() -> int:
     """Bring the log up to date, and its files if they are wanted; returns how many entries. Raises SweepFailed."""
     files = log_files(evidence.growing())
     hold = cosignatures.HOLD if current_app.extensions[WITNESSES] else dt.timedelta()
-    return worker.sequence(clock.now(), registry=registry(), files=files, hold=hold)
+    quorum = services().settings.witness_quorum
+    return worker.sequence(clock.now(), registry=registry(), files=files, hold=hold, quorum=quorum)
 
 
 def log_files(number: int) -> LogFiles | None:

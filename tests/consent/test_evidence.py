@@ -436,6 +436,25 @@ def test_the_files_are_those_that_are_served(app: Flask, client: FlaskClient, tm
     assert client.get("/log/tile/0/001").data == (folder / "tile/0/001").read_bytes()
 
 
+def test_published_files_that_were_cut_or_lost_are_written_anew(app: Flask, tmp_path: Path) -> None:
+    files, folder = LogFiles(tmp_path / "log"), tmp_path / "log"
+    append(600)
+    sequence(files)
+    vkey, read = evidence.head().verifier, tlog.fetch_from(str(folder))
+    for name, length in {"tile/entries/001": 100, "tile/0/000": 0, "tile/0/002.p/88": 32}.items():
+        (folder / name).write_bytes((folder / name).read_bytes()[:length])
+    (folder / "tile/entries/000").unlink()
+    with pytest.raises(Refused):
+        verify_log.check_log(read, vkey)
+    assert files.publish() == 4
+    assert verify_log.check_log(read, vkey)[0].size == 600
+    assert files.publish() == 0
+    tile = folder / "tile/0/001"
+    tile.write_bytes(b"x" + tile.read_bytes()[1:])
+    with pytest.raises(LogBroken, match="tile/0/001 is not what was published"):
+        files.publish()
+
+
 def test_a_reader_notices_whatever_is_done_to_the_files(app: Flask, tmp_path: Path) -> None:
     files, folder = LogFiles(tmp_path / "log"), tmp_path / "log"
     append(200)

@@ -278,6 +278,13 @@ def test_it_cosigns_no_second_history(
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [("ERROR", "not cosigned")]
     assert client.get("/log/checkpoint").data == evidence.head().note
     assert client.get("/log/cosigned").status_code == 404
+    # What enough witnesses say stops the log, what fewer say does not.
+    with pytest.raises(worker.SweepFailed):
+        grow()
+    assert evidence.head().size == 5
+    worker.sequence(clock.now(), registry=factories.registry(), quorum=2)
+    assert evidence.head().size == 6
+    assert row(one).contradicts
 
 
 def test_it_answers_as_the_specification_says(one: Witness) -> None:
