@@ -106,7 +106,7 @@ def _use() -> Schema:
             {
                 "201": answer("The certificate, used.", JSON, ref("Certificate")),
                 "400": answer("The body is not as described.", PROBLEM, ref("Problem")),
-                "409": answer("It is frozen, revoked or expired.", PROBLEM, ref("Problem")),
+                "409": answer("It is frozen, revoked, expired or superseded.", PROBLEM, ref("Problem")),
                 **_refusals(404, 413, 429),
             }
         ),
