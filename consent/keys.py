@@ -194,7 +194,7 @@ class Keyring:
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
         self._ring: _Ring | None = None
-        self._private: dict[str, jose.SigningKey] = {}  # unwrapped once: loading an RSA key takes 40 ms
+        self._private: dict[str, jose.SigningKey] = {}  # unwrapped once
 
     def signing_key(self, purpose: str, now: dt.datetime, alg: str | None = None) -> jose.SigningKey:
         """The key in use for ``purpose``, with its default algorithm if none is asked for. Raises NoKey."""
