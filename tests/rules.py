@@ -17,10 +17,8 @@ class RememberedRule(Rule):
     """A rule that looks whether another one of the same text was compiled before."""
 
     def compile(self) -> None:
-        if self.defaults:  # values of defaults become part of the code
-            super().compile()
-            return
-        key = (self.rule, self.host, self.subdomain, self.merge_slashes)
+        # Values of defaults become part of the code.
+        key = (self.rule, self.host, self.subdomain, self.merge_slashes, repr(self.defaults))
         known = _compiled.get(key)
         if known is None:
             super().compile()
