@@ -15,7 +15,7 @@ from sqlalchemy import BigInteger, Index, String, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, db, new_id
-from dataspace.errors import InvalidFile
+from dataspace.errors import Conflict, InvalidFile
 from dataspace.sources import formats, lines
 from dataspace.sources.formats import Format, Parsed
 from dataspace.sources.receiving import Reception
@@ -23,29 +23,29 @@ from dataspace.sources.storing import Outcome, Verdict
 
 BATCH = 1000  # records of one transaction
 BATCH_BYTES = 4 * 1024 * 1024  # or so much of the file: memory stays flat whatever the lines are
-_SAMPLED = 1024 * 1024
+_PORTION = 1024 * 1024
 SUFFIXES = {".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
 class Import(Model):
     """One file of one source. ``position``: the byte at which line ``line`` begins, where the next batch begins.
 
-    ``fingerprint``: SHA-256 over the size and the beginning of the file, by which it is known again.
+    ``digest``: of what was read up to there (:class:`Reading`), by which it is known again.
     """
 
     __tablename__ = "imports"
-    __table_args__ = (Index(None, "source_id", "fingerprint"),)
+    __table_args__ = (Index(None, "source_id", "name"),)
     import_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     source_id: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(200))
-    fingerprint: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(BigInteger)
-    position: Mapped[int] = mapped_column(BigInteger, default=0)
-    line: Mapped[int] = mapped_column(BigInteger, default=1)
-    received: Mapped[int] = mapped_column(default=0)
-    changed: Mapped[int] = mapped_column(default=0)
-    unchanged: Mapped[int] = mapped_column(default=0)
-    rejected: Mapped[int] = mapped_column(default=0)
+    position: Mapped[int] = mapped_column(BigInteger)
+    line: Mapped[int] = mapped_column(BigInteger)
+    received: Mapped[int]
+    changed: Mapped[int]
+    unchanged: Mapped[int]
+    rejected: Mapped[int]
     started_at: Mapped[dt.datetime]
     finished_at: Mapped[dt.datetime | None]
 
@@ -75,47 +75,84 @@ class Manner:
         return cls(kind=kind, encoding=encoding, item_id=item_id)
 
 
-def begin(stream: BinaryIO, name: str, source_id: str, now: dt.datetime) -> Import:
-    """The unfinished import of this file, to go on with, or a new one."""
-    size, fingerprint = _fingerprint(stream)
+class Reading:
+    """A file that is read in one manner: what of it was read is known again by a running digest."""
+
+    def __init__(self, stream: BinaryIO, manner: Manner) -> None:
+        self.stream, self.manner = stream, manner
+        self.size = stream.seek(0, 2)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._read = 0
+        self._digest = hashlib.sha256(f"{self.manner}\n".encode())
+
+    def digest(self, position: int) -> str:
+        """SHA-256 over the manner and the bytes up to ``position``; reads only those that it has not read yet."""
+        if position < self._read:
+            self._begin()
+        here = self.stream.tell()
+        self.stream.seek(self._read)
+        while portion := self.stream.read(min(_PORTION, position - self._read)):
+            self._digest.update(portion)
+            self._read += len(portion)
+        self.stream.seek(here)
+        return self._digest.hexdigest()
+
+
+def begin(reading: Reading, name: str, source_id: str, now: dt.datetime) -> tuple[Import, int]:
+    """The import of this file, to go on with, and the line before which an earlier run of this name has stopped, or 1.
+
+    It goes on there if the file is the same up to there and is read in the same manner, and else begins at line 1.
+    """
+    name = name[-200:]
     found = db.session.scalar(
         select(Import)
-        .filter_by(source_id=source_id, fingerprint=fingerprint, finished_at=None)
-        .order_by(Import.started_at.desc())
+        .filter_by(source_id=source_id, name=name, finished_at=None)
+        .order_by(Import.started_at.desc(), Import.import_id)
         .limit(1)
     )
-    if found is None:
-        found = Import(
-            import_id=new_id("imp"), source_id=source_id, name=name[-200:], fingerprint=fingerprint, size=size,
-            position=0, line=1, received=0, changed=0, unchanged=0, rejected=0, started_at=now,
-        )  # fmt: skip
-        db.session.add(found)
-        db.session.flush()
-    return found
+    state = found or Import(import_id=new_id("imp"), source_id=source_id, name=name, line=1, digest="")
+    stopped = state.line
+    if state.digest != reading.digest(state.position or 0):
+        state.position, state.line, state.digest, state.started_at = 0, 1, reading.digest(0), now
+        state.received = state.changed = state.unchanged = state.rejected = 0
+    state.size = reading.size
+    db.session.add(state)
+    db.session.flush()
+    return state, stopped
 
 
-def run(stream: BinaryIO, import_id: str, manner: Manner, reception: Reception, now: dt.datetime) -> Iterator[Settled]:
-    """Bring in what is left of a file; the caller commits after each batch. Raises InvalidFile before the first."""
+def run(reading: Reading, import_id: str, reception: Reception, now: dt.datetime) -> Iterator[Settled]:
+    """Bring in what is left of a file; the caller commits after each batch. Raises InvalidFile before the first.
+
+    Raises Conflict when another run brings it in at the same time.
+    """
     start = db.session.get_one(Import, import_id)
-    reader = _reader(stream, manner, reception)
-    rest = lines.read(stream, start=start.position, number=start.line)
+    position = start.position
+    reader = _reader(reading, reception)
+    rest = lines.read(reading.stream, start=position, number=start.line)
     for batch in batches(reader.parse(rest)):
         verdicts = reception.take([parsed.entry for parsed in batch], now)
         state = db.session.get_one(Import, import_id)
+        if state.position != position:
+            raise Conflict("another run brings in this file at the same time")
         _count(state, verdicts)
-        state.position, state.line = batch[-1].next_start, batch[-1].next_number
-        yield Settled(position=state.position, rejected=[v for v in verdicts if v.outcome == Outcome.REJECTED])
+        position = state.position = batch[-1].next_start
+        state.line, state.digest = batch[-1].next_number, reading.digest(position)
+        yield Settled(position=position, rejected=[v for v in verdicts if v.outcome == Outcome.REJECTED])
     state = db.session.get_one(Import, import_id)
     state.finished_at = now
     yield Settled(position=state.size, rejected=[])
 
 
-def _reader(stream: BinaryIO, manner: Manner, reception: Reception) -> Format:
+def _reader(reading: Reading, reception: Reception) -> Format:
+    manner = reading.manner
     if manner.item_id and manner.item_id not in reception.checker.items:
         raise InvalidFile([f"{manner.item_id} is no item of this source"])
     if manner.kind == "ndjson":
         return formats.Ndjson(manner.encoding)
-    header = formats.header_of(lines.read(stream))
+    header = formats.header_of(lines.read(reading.stream))
     return formats.Csv(header, dict(reception.checker.items), manner.item_id, manner.encoding)
 
 
@@ -138,9 +175,3 @@ def _count(state: Import, verdicts: list[Verdict]) -> None:
     state.changed += found[Outcome.ADDED] + found[Outcome.CORRECTED]
     state.unchanged += found[Outcome.UNCHANGED] + found[Outcome.CONFIRMED]
     state.rejected += found[Outcome.REJECTED]
-
-
-def _fingerprint(stream: BinaryIO) -> tuple[int, str]:
-    size = stream.seek(0, 2)
-    stream.seek(0)
-    return size, hashlib.sha256(b"%d:" % size + stream.read(_SAMPLED)).hexdigest()

@@ -3,10 +3,13 @@
 An import commits batch by batch and shows how far it is; Ctrl-C stops it, and the same command goes on from there.
 """
 
+import contextlib
 import gc
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import click
 from flask import Flask
@@ -17,7 +20,7 @@ from dataspace.errors import Conflict
 from dataspace.measured import Measured
 from dataspace.sources import formats, imports, pulling, registry
 from dataspace.sources.connector import SourceFailed
-from dataspace.sources.imports import Import, Manner
+from dataspace.sources.imports import Import, Manner, Reading
 from dataspace.sources.receiving import Reception
 from dataspace.sources.storing import Verdict
 from dataspace.web.commands import Commands
@@ -82,32 +85,37 @@ def import_file(path: Path, source_id: str, item_id: str, encoding: str, rejects
     manner = Manner.of(path, encoding=encoding, item_id=item_id)
     made = services()
     reception = Reception.of(source, now, vault=made.vault, index=made.index, demanded=made.demanded)
+    listed = rejects or path.with_name(f"{path.name}.rejects.tsv")
     with path.open("rb") as stream:
-        state = imports.begin(stream, path.name, source_id, now)
+        reading = Reading(stream, manner)
+        state, stopped = imports.begin(reading, path.name, source_id, now)
         import_id, start, before = state.import_id, state.position, state.received
         if start:
-            click.echo(f"Goes on at line {state.line}.", err=True)
+            click.echo(f"Goes on at line {stopped}.", err=True)
+        elif stopped > 1:
+            click.echo(
+                f"Begins at line 1: an earlier run stopped at line {stopped}, but what it had read is not what is "
+                "there now, or it was to be read in another way.",
+                err=True,
+            )
         db.session.commit()
-        listed = rejects or path.with_name(f"{path.name}.rejects.tsv")
-        with listed.open("a", encoding="utf-8") as file, click.progressbar(
+        gc.freeze()  # what is here now stays: it need not be gone through whenever a batch has come and gone
+        click.get_current_context().call_on_close(gc.unfreeze)
+        with _listing(listed, more=start > 0) as file, click.progressbar(
             length=state.size, label=path.name
         ) as bar:  # fmt: skip
             bar.update(start)
-            gc.freeze()  # what is here now stays: it need not be gone through whenever a batch has come and gone
-            for settled in imports.run(stream, import_id, manner, reception, now):
+            for settled in imports.run(reading, import_id, reception, now):
                 file.write("".join(_line(verdict) for verdict in settled.rejected))
                 file.flush()  # before the commit: a line may be listed twice, none is missing
                 db.session.commit()
                 bar.update(settled.position - start)
                 start = settled.position
-    gc.unfreeze()
     seconds = max(time.monotonic() - began, 0.001)
     registry.heard(source_id, clock.now())
     measured.note(Measured.IMPORT, clock.now(), seconds)
     db.session.commit()
     done = db.session.get_one(Import, import_id)
-    if listed.stat().st_size == 0:
-        listed.unlink()
     click.echo(
         f"{done.received} records: {done.changed} new or changed, {done.unchanged} unchanged, {done.rejected} rejected"
         + (f" (see {listed})" if done.rejected else "")
@@ -134,6 +142,17 @@ def pull_source(source_id: str, *, again: bool) -> None:
     if source.problem:
         raise SourceFailed(source.problem)
     click.echo("Heard.")
+
+
+@contextlib.contextmanager
+def _listing(path: Path, *, more: bool) -> Iterator[TextIO]:
+    """Where the rejected lines of a run are listed, or ``more`` of an earlier one; no file when there is none."""
+    try:
+        with path.open("a" if more else "w", encoding="utf-8") as file:
+            yield file
+    finally:
+        if path.is_file() and path.stat().st_size == 0:
+            path.unlink()
 
 
 def _line(verdict: Verdict) -> str:

@@ -1,8 +1,12 @@
 """Files of records by command: CSV and NDJSON, whatever is in them; stopped anywhere they go on from there."""
 
+import contextlib
 import datetime as dt
 import json
-from collections.abc import Callable
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +16,18 @@ from flask import Flask
 
 from dataspace import measured, spaces
 from dataspace.db import db
+from dataspace.errors import Conflict
 from dataspace.holders import Holder
 from dataspace.measured import Measured
+from dataspace.settings import Settings
 from dataspace.sources import imports, lines
-from dataspace.sources.imports import Import, Manner
+from dataspace.sources.imports import Import, Manner, Reading, Settled
 from dataspace.sources.registry import Source
 from dataspace.spaces import Record
 from dataspace.web.shell import services
 from tests import factories
-from tests.factories import PERSON
+from tests.consent.test_worker import ROOT, environment
+from tests.factories import OTHER_PERSON, PERSON
 
 AS_OF = "2026-05-01T08:00:00+08:00"
 LATER = "2026-06-01T08:00:00+08:00"
@@ -184,20 +191,17 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(
     """Stopped before and after the commit of every batch, in turn: every line is counted once."""
     path = tmp_path / f"many.{kind}"
     stamps = [(now - dt.timedelta(hours=n)).isoformat() for n in range(1060, 0, -1)]
+    whose = [OTHER_PERSON if k % 100 else PERSON for k in range(len(stamps))]  # who has a space here, and who has not
     if kind == "ndjson":
-        path.write_text("".join(f"{line(as_of=at, rows=[{'school': at}])}\n" for at in stamps))
+        each = zip(whose, stamps, strict=True)
+        path.write_text("".join(f"{line(identifier=who, as_of=at, rows=[{'school': at}])}\n" for who, at in each))
     else:
-        rows = (f"{PERSON},{at},p.energy.home,2026-0{n},{k}\n" for k, at in enumerate(stamps) for n in (1, 2, 3))
+        rows = (f"{whose[k]},{at},p.energy.home,2026-0{n},{k}\n" for k, at in enumerate(stamps) for n in (1, 2, 3))
         path.write_text("identifier,as_of,item,month,kwh\n" + "".join(rows))
-    reception = factories.reception(now)
     done, runs = False, 0
     while not done:
         runs += 1
-        with path.open("rb") as stream:
-            state = imports.begin(stream, path.name, "example", now)
-            import_id = state.import_id
-            db.session.commit()
-            batches = imports.run(stream, import_id, Manner.of(path), reception, now)
+        with bringing(path, now) as (import_id, batches):
             for n, _settled in enumerate(batches):
                 if n == 1 or (n == 0 and runs % 2):
                     db.session.rollback()  # killed before this commit
@@ -207,9 +211,97 @@ def test_an_import_that_was_stopped_goes_on_where_it_was(
                 continue
             done = db.session.get_one(Import, import_id).finished_at is not None
     state = db.session.get_one(Import, import_id)
-    assert (state.received, state.changed) == (len(stamps), len(stamps))
-    assert db.session.query(Record).count() == len(stamps)
+    assert (state.received, state.changed, state.rejected) == (1060, 11, 1049)
+    assert db.session.query(Record).count() == 11
     assert runs >= 4
+
+
+@contextlib.contextmanager
+def bringing(path: Path, now: dt.datetime, encoding: str = "utf-8") -> Iterator[tuple[str, Iterator[Settled]]]:
+    """An import as the command does it, batch by batch."""
+    with path.open("rb") as stream:
+        reading = Reading(stream, Manner.of(path, encoding=encoding))
+        state, _stopped = imports.begin(reading, path.name, "example", now)
+        import_id = state.import_id
+        db.session.commit()
+        yield import_id, imports.run(reading, import_id, factories.reception(now), now)
+
+
+FILLING = "x" * imports.BATCH_BYTES  # a batch ends with it
+
+
+@pytest.mark.wire
+def test_a_command_that_is_killed_goes_on_where_it_was(
+    run: Run, settings: Settings, person: Holder, tmp_path: Path
+) -> None:
+    path = tmp_path / "degrees.ndjson"
+    strange = f"{line(item='p.none.such')}\n" * 900
+    path.write_text(f"{line()}\n{FILLING}\n{strange}{line(as_of=LATER, rows=[{'school': 'B'}])}\n")
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "sources", "import", str(path), "--source", "example"]
+    # The list goes into a pipe that nobody empties: the command gets stuck before its second commit.
+    with subprocess.Popen(
+        [*command, "--rejects", "/dev/stdout"], cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE,
+        pipesize=4096, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout
+        _name, *told = (process.stdout.readline() for _ in range(3))
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    (state,) = db.session.query(Import)
+    assert (state.line, state.received, state.changed, state.rejected) == (3, 2, 1, 1)
+    assert state.position == path.read_bytes().index(strange.encode())
+    assert db.session.query(Record).count() == 1
+
+    path.with_name("degrees.ndjson.rejects.tsv").write_text("".join(told))
+    result = run(path)
+    assert "Goes on at line 3." in result.output
+    assert "903 records: 2 new or changed, 0 unchanged, 901 rejected" in result.output
+    assert rejects(path)[:2] == [("2", "too_long"), ("3", "unknown_item")]
+    assert {number for number, _reason in rejects(path)} == {str(number) for number in range(2, 903)}
+    assert [record.superseded_at is None for record in db.session.query(Record).order_by(Record.version)] == [
+        False,
+        True,
+    ]
+    assert "903 records: 0 new or changed, 1 unchanged, 902 rejected" in run(path).output
+    assert len(rejects(path)) == 902, "what is listed is of one run from the beginning"
+
+
+@pytest.mark.parametrize("altered", ["the file", "the encoding"])
+def test_a_file_that_is_not_what_was_read_before_is_read_from_its_beginning(
+    altered: str, run: Run, person: Holder, now: dt.datetime, tmp_path: Path
+) -> None:
+    path = tmp_path / "degrees.ndjson"
+    path.write_text(f"{line(rows=[])}\n{FILLING}\n{line(item='p.none.such')}\n")
+    path.with_name("degrees.ndjson.rejects.tsv").write_text("2\tof another file\t\t\n")
+    with bringing(path, now, "gb18030" if altered == "the encoding" else "utf-8") as (_import_id, batches):
+        next(batches)
+        db.session.commit()
+    if altered == "the file":
+        with path.open("r+b") as file:
+            file.seek(imports.BATCH_BYTES)
+            file.write(b"y")
+    result = run(path)
+    assert "Begins at line 1: an earlier run stopped at line 3" in result.output
+    assert "3 records: 0 new or changed, 1 unchanged, 2 rejected" in result.output
+    assert rejects(path) == [("2", "too_long"), ("3", "unknown_item")]
+    assert db.session.query(Import).count() == 1
+
+
+def test_of_two_runs_with_one_file_one_ends(source: Source, person: Holder, now: dt.datetime, tmp_path: Path) -> None:
+    path = tmp_path / "degrees.ndjson"
+    path.write_text(f"{FILLING}\n{line()}\n")
+    with bringing(path, now) as (import_id, first), bringing(path, now) as (same, second):
+        assert import_id == same
+        for batches in (first, second):
+            next(batches)
+            db.session.commit()
+        with pytest.raises(Conflict):
+            next(first)
+        db.session.rollback()
+        next(second)
+        db.session.commit()
+    state = db.session.get_one(Import, import_id)
+    assert (state.received, state.changed) == (2, 1)
 
 
 def test_lines_know_where_they_stand(tmp_path: Path) -> None:
