@@ -17,7 +17,7 @@ from consent.history import Registry
 from consent.keys import KeyUse
 from consent.records import Consent, ConsentVersion, facts_of, granted_items, why_inactive
 from consent.sd_jwt import SdJwt
-from dataspace import catalogue, holders, spaces
+from dataspace import catalogue, extracts, holders
 from dataspace.db import connection, db, new_id
 from dataspace.delivery import Delivered, provenance
 from dataspace.errors import Conflict, NotAllowed
@@ -86,7 +86,7 @@ def for_holder(consent_id: str, item_id: str, actor: Actor, now: dt.datetime, *,
         raise NotCertifiable("not granted, or only to look at or compare")
     registry.vault.hold_records_key(consent.space_id)  # whoever deletes the record waits, and finds the certificate
     try:
-        (delivered,) = spaces.deliver(permission_of(consent), chosen, now, vault=registry.vault)
+        (delivered,) = extracts.deliver(permission_of(consent), chosen, now, vault=registry.vault)
     except ReadRefused as error:
         raise NotCertifiable(error.reason) from None
     return _make(consent, delivered, now, made_by=By.HOLDER, actor_id=actor.person_id, registry=registry)
@@ -104,12 +104,12 @@ def for_client(
     inactive = why_inactive(facts_of(permission.consent_id), now)
     if inactive is not None:
         raise ReadRefused(inactive.reason.value, permission=permission, since=inactive.since)
-    (granted,) = spaces.granted_items(permission, [item_id])
+    (granted,) = extracts.granted_items(permission, [item_id])
     if granted.delivery not in CERTIFIABLE:
         raise NotCertifiable("only to look at or compare")
     registry.vault.hold_records_key(consent.space_id)  # as above
     with connection().begin_nested():  # what comes of no certificate was no read: its refusal is written instead
-        delivery = spaces.read(permission, [item_id], now, vault=registry.vault)
+        delivery = extracts.read(permission, [item_id], now, vault=registry.vault)
         (delivered,) = delivery.items
         return _make(
             consent, delivered, now, made_by=By.CLIENT, actor_id=None, delivery_id=delivery.delivery_id, key=key,

@@ -1,6 +1,6 @@
 """Items that became sensitive after they were given: what was given without a step of its own is decided again.
 
-Nothing of such an item leaves meanwhile (:func:`dataspace.spaces.read`); the other items of the consent go on. PIPL
+Nothing of such an item leaves meanwhile (:func:`dataspace.extracts.read`); the other items of the consent go on. PIPL
 article 29 asks for a separate consent to sensitive personal information, and the old one was none.
 """
 

@@ -21,7 +21,9 @@ wrapping      wrapping keys: the interface of who keeps them, and keys in memory
 vault         envelope encryption: one data key per space, wrapped; erasure by key
 record_erasure deleting one record for good: the others of its space get another key
 rewrapping    changing the wrapping key under a running service
-spaces        Space, Record (versions, source, digest); what one permission may read
+spaces        Record (versions, source, digest), and what a holder has
+extracts      what one permission may read of them, with its row in the access log
+derivations   answers that are computed from a record of another item
 walks         an item with many rows, page by page: cursors, and what counts as one read
 frequency     so many times in a day, a week, a month, a quarter, a year
 sources/      what feeds the spaces: connectors, imports, checks, how good each source is

@@ -1,6 +1,6 @@
 """The access log: one row per answered or refused read, shown to the holder; never a value.
 
-A read is answered only by :func:`dataspace.spaces.read`, which writes the row in the transaction that yields the data.
+A read is answered only by :func:`dataspace.extracts.read`, which writes the row in the transaction of the data.
 """
 
 import datetime as dt

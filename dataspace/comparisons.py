@@ -18,7 +18,7 @@ import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from dataspace import accesses, delivery, spaces
+from dataspace import accesses, delivery, extracts, spaces
 from dataspace.accesses import Action
 from dataspace.db import new_id
 from dataspace.delivery import Delivered
@@ -90,14 +90,14 @@ def compare(permission: Permission, claims: list[Claim], now: dt.datetime, *, va
 
     Raises InvalidClaims, QuotaExhausted, ReadRefused (``item_not_granted``, ``too_many_comparisons``, ``data_erased``).
     """
-    granted = spaces.granted_items(permission, [claim.item_id for claim in claims])
+    granted = extracts.granted_items(permission, [claim.item_id for claim in claims])
     readable = [grant.item_id for grant in granted if grant.delivery != "verify_only"]
     if readable:
         # Whoever may read an item needs no oracle beside it.
         raise ReadRefused("item_not_granted", permission=permission, detail=readable[0])
     for claim, grant in zip(claims, granted, strict=True):
         _demand_whole_rows(claim, grant)
-    items = spaces.deliver(permission, granted, now, vault=vault)
+    items = extracts.deliver(permission, granted, now, vault=vault)
     found = [(item, _found(claim, item)) for claim, item in zip(claims, items, strict=True)]
     comparison = Comparison(delivery_id=new_id("dlv"), permission=permission, found=found)
     accesses.record_answered(

@@ -11,7 +11,7 @@ from consent.oauth import statutory_tokens, tokens, validator
 from consent.powers import Decision, Power
 from consent.statutory_admission import Admitted
 from consent.statutory_terms import Demand
-from dataspace import spaces
+from dataspace import extracts
 from dataspace.by_law import LawCase
 from dataspace.db import db
 from dataspace.holders import Holder
@@ -45,7 +45,7 @@ def read(demand: Demand, client_id: str, now: dt.datetime, *, registry: Registry
     admitted = statutory_admission.admit(
         demand, client_id=client_id, in_good_standing=True, now=now, index=registry.index
     )
-    spaces.read(validator.permission_by_law(_token(admitted, client_id, now), now), None, now, vault=registry.vault)
+    extracts.read(validator.permission_by_law(_token(admitted, client_id, now), now), None, now, vault=registry.vault)
     return admitted.case
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from consent.history import Registry
 from consent.oauth.tokens import Bound
 from consent.oauth.validator import permission_of
-from dataspace import accesses, holders, spaces
+from dataspace import accesses, extracts, holders
 from dataspace.accesses import QuotaExhausted
 from dataspace.delivery import Delivered
 from dataspace.permission import GrantedItem, Permission, ReadRefused
@@ -126,7 +126,7 @@ def _read(
     permission = replace(permission, items=items)
     try:
         permission.demand_sign_in(None, now)
-        delivery = spaces.read(permission, None, now, vault=registry.vault)
+        delivery = extracts.read(permission, None, now, vault=registry.vault)
     except (ReadRefused, QuotaExhausted):  # the space was erased a moment ago, or the consent is used up
         return {}
     return {item.item_id: item for item in delivery.items}

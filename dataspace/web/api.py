@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, request
 
-from dataspace import clock, comparisons, spaces
+from dataspace import clock, comparisons, extracts
 from dataspace.accesses import Action, FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
 from dataspace.errors import DomainError
@@ -106,7 +106,7 @@ def _answer(wanted: list[str] | None, *, limit: int | None = None, cursor: str |
         raise ReadRefused("view_only", permission=permission)  # pages can be fetched again for a while
     packed = answers.packing(permission, now, looks_only=looks_only)
     try:
-        delivery = spaces.read(permission, wanted, now, vault=services().vault, limit=limit, walk=walk)
+        delivery = extracts.read(permission, wanted, now, vault=services().vault, limit=limit, walk=walk)
     except QuotaExhausted:
         raise ReadRefused("quota_exhausted", permission=permission) from None
     except FrequencyExceeded as error:

@@ -10,11 +10,11 @@ from consent.oauth import tokens, validator
 from consent.oauth.nonces import of_resource_server
 from consent.oauth.tokens import SignInFacts
 from consent.records import Consent
-from dataspace import accesses, spaces
+from dataspace import accesses, extracts
 from dataspace.accesses import FrequencyExceeded, QuotaExhausted
 from dataspace.db import db
+from dataspace.delivery import Delivery
 from dataspace.permission import SENSITIVE_ACR, ReadRefused
-from dataspace.spaces import Delivery
 from dataspace.web.shell import services
 from tests.conftest import ISSUER
 from tests.factories import REDIRECT_URI
@@ -58,6 +58,6 @@ def attempt(token: str, wanted: Iterable[str] | None, now: dt.datetime) -> Deliv
         nonces=of_resource_server(services().settings),
     )  # fmt: skip
     try:
-        return spaces.read(permission, wanted, now, vault=current_app.extensions["consent"].vault)
+        return extracts.read(permission, wanted, now, vault=current_app.extensions["consent"].vault)
     except (QuotaExhausted, FrequencyExceeded) as error:
         raise ReadRefused(error.code, permission=permission) from None

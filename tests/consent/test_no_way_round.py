@@ -31,7 +31,7 @@ from tests.consent.visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 OPENERS = (
-    "spaces.read", "spaces.deliver", "deliver", "comparisons.compare", "spaces.holdings", "open_rows", "unseal",
+    "extracts.read", "extracts.deliver", "deliver", "comparisons.compare", "spaces.holdings", "open_rows", "unseal",
     "holders.profiles", "holders.identifier_of", "data_certificates.content",
 )  # fmt: skip
 # Whatever opens values of a record or the name of a holder, and who calls it: nobody else does. What goes to somebody
@@ -39,12 +39,12 @@ OPENERS = (
 LOGGED = "its row and entry are in the transaction in which it leaves"
 HOLDER = "the holder's own view"
 CALLERS: dict[str, dict[str, str]] = {
-    "spaces.read": {
+    "extracts.read": {
         "dataspace.web.api._answer": LOGGED,
         "consent.oauth.identity._read": LOGGED,
         "consent.certificate_issue.for_client": LOGGED,
     },
-    "spaces.deliver": {
+    "extracts.deliver": {
         "dataspace.comparisons.compare": LOGGED,
         "consent.certificate_issue.for_holder": "sealed in the holder's space; it leaves by presentations",
     },
@@ -55,7 +55,7 @@ CALLERS: dict[str, dict[str, str]] = {
         "consent.archive_parts._certificates": "the holder's copy of everything",
         "consent.presentations.look": "what was opened by open_link, which has written its row and entry",
     },
-    "deliver": {"dataspace.spaces.read": "what writes the row"},
+    "deliver": {"dataspace.extracts.read": "what writes the row"},
     "comparisons.compare": {"dataspace.web.api.compare": LOGGED},
     "spaces.holdings": {
         "dataspace.web.pages.data": HOLDER,
@@ -69,7 +69,7 @@ CALLERS: dict[str, dict[str, str]] = {
     },
     "unseal": {
         "dataspace.spaces.open_rows": "see open_rows",
-        "dataspace.spaces._opened": "see deliver",
+        "dataspace.extracts._opened": "see deliver",
         "dataspace.record_erasure._seal_anew": "sealed again under another key; nothing leaves",
         "consent.data_certificates.content": "see data_certificates.content",
         "consent.data_certificates.note_of": "to whom a certificate was shown, not what",

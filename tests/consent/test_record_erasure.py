@@ -11,7 +11,7 @@ from sqlalchemy import select
 from consent import archive_parts
 from consent.archives import Archive
 from consent.interventions import OperatorEvent
-from dataspace import holders, key_file, messages, record_erasure, spaces
+from dataspace import extracts, holders, key_file, messages, record_erasure, spaces
 from dataspace.catalogue import DataItem
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
@@ -70,7 +70,7 @@ def test_it_is_missing_and_everything_else_is_read_as_before(
     gone = erase(degree, now)
     assert (gone.sealed, gone.erased_at, gone.digest) == (b"", now, digest)
     allowed = permission(owner, grant(degree, "school"), grant(power, "month", "kwh"))
-    answer = spaces.read(allowed, None, now, vault=services().vault)
+    answer = extracts.read(allowed, None, now, vault=services().vault)
     assert [(i.item_id, i.as_of is None) for i in answer.items] == [("p.edu.degree", True), ("e.energy.power", False)]
     assert [h.rows for h in spaces.holdings(owner.space_id, vault=services().vault)] == [
         [{"month": "2026-09", "kwh": 5}]
@@ -181,7 +181,7 @@ def test_by_command_with_a_reason(
     owner: Holder, degree: DataItem, power: DataItem, app: Flask, now: dt.datetime
 ) -> None:
     record_id = the(degree).record_id
-    answer = spaces.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
+    answer = extracts.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
     db.session.commit()
     words = ["records", "erase", record_id, "--ground", "authority_decision", "--text", "Court order 7"]
     run = app.test_cli_runner().invoke

@@ -11,7 +11,7 @@ from sqlalchemy import event, select
 
 from consent import history, lifecycle, regrading
 from consent.records import Consent, ConsentEvent, ConsentVersion, Event, State
-from dataspace import spaces
+from dataspace import extracts
 from dataspace.accesses import Access
 from dataspace.catalogue import DataItem
 from dataspace.db import db
@@ -56,7 +56,7 @@ class Scene:
             space_id=self.consent.space_id, purpose="审核", reference_no=None, items=granted, max_reads=None,
             auth_time=self.now, acr="urn:dataspace:acr:passkey",
         )  # fmt: skip
-        delivery = spaces.read(permission, wanted or None, self.now, vault=services().vault)
+        delivery = extracts.read(permission, wanted or None, self.now, vault=services().vault)
         db.session.commit()
         return {i["item"]: i for i in envelope(delivery)["items"]}
 

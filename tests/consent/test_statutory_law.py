@@ -22,7 +22,7 @@ from consent.oauth import statutory_tokens, tokens, validator
 from consent.powers import Decision, State
 from consent.statutory_admission import Refused
 from consent.statutory_terms import Demand
-from dataspace import accesses, by_law, clock, disclosure, spaces
+from dataspace import accesses, by_law, clock, disclosure, extracts
 from dataspace.accesses import Access
 from dataspace.by_law import DeferredAccess, LawCase
 from dataspace.db import db
@@ -143,7 +143,7 @@ class Lives(RuleBasedStateMachine):
         reason = powers.why_void(bound, self.now)
         try:
             if reason is None:
-                spaces.read(permission, [wanted] if wanted else None, self.now, vault=self.registry.vault)
+                extracts.read(permission, [wanted] if wanted else None, self.now, vault=self.registry.vault)
             else:
                 accesses.record_refused(permission, [], reason, self.now)
         except ReadRefused as refused:

@@ -140,6 +140,7 @@ def test_no_identifier_is_logged(run, caplog: pytest.LogCaptureFixture) -> None:
     assert PERSON[:-1] not in caplog.text
 
 
+@pytest.mark.damages_log
 def test_a_database_without_tables_is_explained(run) -> None:
     db.drop_all()
     result = run("catalogue", "show")

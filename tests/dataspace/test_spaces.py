@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select, update
 
-from dataspace import accesses, delivery, spaces, vault
+from dataspace import accesses, delivery, extracts, spaces, vault
 from dataspace.accesses import Access, QuotaExhausted
 from dataspace.catalogue import DataItem
 from dataspace.db import db
@@ -45,7 +45,7 @@ def rows() -> list[Access]:
 def test_only_granted_fields_leave_and_withheld_is_told_from_empty(owner: Holder, now: dt.datetime) -> None:
     degree = factories.item(now)
     factories.record(owner, degree, [{"school": "示例大学", "major": None, "level": "本科"}], now)
-    read = spaces.read(permission(owner, grant(degree, "school", "major")), None, now, vault=services().vault)
+    read = extracts.read(permission(owner, grant(degree, "school", "major")), None, now, vault=services().vault)
     body = delivery.envelope(read)["items"][0]
     assert body["fields"] == {"school": "示例大学", "major": None}
     assert body["withheld"] == ["level"]
@@ -57,7 +57,7 @@ def test_only_granted_fields_leave_and_withheld_is_told_from_empty(owner: Holder
 def test_a_period_cuts_the_rows(owner: Holder, now: dt.datetime) -> None:
     power = factories.item(now, "e.energy.power", ("month", "kwh"), many=True, period_field="month")
     factories.record(owner, power, [{"month": f"2026-{m:02d}", "kwh": m} for m in range(1, 11)], now)
-    read = spaces.read(
+    read = extracts.read(
         permission(owner, grant(power, "month", "kwh", period=("2026-03", "2026-05"))), None, now,
         vault=services().vault,
     )  # fmt: skip
@@ -73,7 +73,7 @@ def test_an_aggregate_over_too_few_stays(owner: Holder, now: dt.datetime) -> Non
     fields = [*payroll.fields[:2], payroll.fields[2] | {"min_group": 5}]
     db.session.add(DataItem(**(columns | {"version": 2, "digest": "2" * 64, "fields": fields})))
     db.session.flush()
-    read = spaces.read(permission(owner, grant(payroll, "quarter", "total")), None, now, vault=services().vault)
+    read = extracts.read(permission(owner, grant(payroll, "quarter", "total")), None, now, vault=services().vault)
     (item,) = delivery.envelope(read)["items"]
     assert (item["rows"], item["suppressed"]) == ([{"quarter": "2026-Q1", "total": 1}], 2)
 
@@ -81,7 +81,7 @@ def test_an_aggregate_over_too_few_stays(owner: Holder, now: dt.datetime) -> Non
 def test_what_the_space_does_not_hold_is_missing_not_withheld(owner: Holder, now: dt.datetime) -> None:
     """It is named and described by the version of the catalogue that was granted."""
     degree = factories.item(now)
-    read = spaces.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
+    read = extracts.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
     assert delivery.envelope(read)["items"] == [
         {
             "item": degree.item_id, "item_version": 1, "schema": f"/api/v1/items/{degree.item_id}/1/schema.json",
@@ -95,7 +95,7 @@ def test_what_the_space_does_not_hold_is_missing_not_withheld(owner: Holder, now
 def test_each_answered_read_has_its_row(owner: Holder, now: dt.datetime) -> None:
     degree = factories.item(now)
     factories.record(owner, degree, [{"school": "示例大学"}], now)
-    read = spaces.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
+    read = extracts.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
     (row,) = rows()
     assert (row.outcome, row.item_ids, row.delivery_id) == ("answered", ["p.edu.degree"], read.delivery_id)
     assert "示例大学" not in str(row.__dict__)
@@ -104,7 +104,7 @@ def test_each_answered_read_has_its_row(owner: Holder, now: dt.datetime) -> None
 def test_an_item_that_was_not_granted_is_refused(owner: Holder, now: dt.datetime) -> None:
     degree = factories.item(now)
     with pytest.raises(ReadRefused) as refused:
-        spaces.read(permission(owner, grant(degree, "school")), ["p.tax.income"], now, vault=services().vault)
+        extracts.read(permission(owner, grant(degree, "school")), ["p.tax.income"], now, vault=services().vault)
     assert refused.value.reason == "item_not_granted"
     assert refused.value.permission is not None
 
@@ -112,9 +112,9 @@ def test_an_item_that_was_not_granted_is_refused(owner: Holder, now: dt.datetime
 def test_a_limited_consent_is_read_as_often_as_it_says(owner: Holder, now: dt.datetime) -> None:
     limited = permission(owner, grant(factories.item(now), "school"), max_reads=2)
     for _ in range(2):
-        spaces.read(limited, None, now, vault=services().vault)
+        extracts.read(limited, None, now, vault=services().vault)
     with pytest.raises(QuotaExhausted):
-        spaces.read(limited, None, now, vault=services().vault)
+        extracts.read(limited, None, now, vault=services().vault)
     assert [r.read_no for r in rows()] == [1, 2]
     assert accesses.answered("cns_1") == 2
 
@@ -146,7 +146,7 @@ def test_destroying_the_key_makes_everything_unreadable(owner: Holder, now: dt.d
     factories.record(owner, degree, [{"school": "示例大学"}], now)
     db.session.execute(update(DataKey).values(wrapped=None, destroyed_at=now))
     with pytest.raises(ReadRefused) as refused:
-        spaces.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
+        extracts.read(permission(owner, grant(degree, "school")), None, now, vault=services().vault)
     assert refused.value.reason == "data_erased"
 
 
@@ -158,7 +158,7 @@ def test_another_wrapping_key_opens_nothing(owner: Holder, now: dt.datetime) -> 
 def test_the_log_pages_by_key(owner: Holder, now: dt.datetime) -> None:
     granted = permission(owner, grant(factories.item(now), "school"))
     for n in range(5):
-        spaces.read(granted, None, now + dt.timedelta(seconds=n), vault=services().vault)
+        extracts.read(granted, None, now + dt.timedelta(seconds=n), vault=services().vault)
     first = accesses.log_of(owner.space_id, size=3)
     second = accesses.log_of(owner.space_id, size=3, before=first.older)
     assert [len(first.rows), len(second.rows), second.older] == [3, 2, None]
@@ -168,7 +168,7 @@ def test_the_log_pages_by_key(owner: Holder, now: dt.datetime) -> None:
 def test_usage_counts_the_last_thirty_days(owner: Holder, now: dt.datetime) -> None:
     granted = permission(owner, grant(factories.item(now), "school"))
     for days in (40, 3, 1):
-        spaces.read(granted, None, now - dt.timedelta(days=days), vault=services().vault)
+        extracts.read(granted, None, now - dt.timedelta(days=days), vault=services().vault)
     found = accesses.usage(["cns_1", "cns_2"], now)
     assert found["cns_1"].reads_30_days == 2
     assert found["cns_1"].last_read_at == now - dt.timedelta(days=1)
