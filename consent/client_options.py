@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from consent.installation import Installation
 from consent.keys import ALGORITHMS, KeyUse
 from dataspace import jwe
-from dataspace.fetching import LOOPBACK_HOSTS, FetchRefused, check_url
+from dataspace.addresses import LOOPBACK_HOSTS, FetchRefused, check_url
 from dataspace.jwk import KEY_TYPES
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628

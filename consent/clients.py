@@ -15,9 +15,9 @@ from consent import certificates, client_options, logos
 from consent.client_options import ClientOptions, WrongKind, is_web_address
 from consent.installation import Installation
 from dataspace import jwk
+from dataspace.addresses import FetchRefused, check_url
 from dataspace.db import Model, RowId, db
 from dataspace.errors import Conflict, DomainError, InvalidIdentifier, NotFound
-from dataspace.fetching import FetchRefused, check_url
 from dataspace.identifiers import parse_body
 
 SECRET_PREFIX = "dsc_"  # noqa: S105 - a mark by which found secrets are recognised, no secret

@@ -17,9 +17,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import pictures
 from consent.pictures import NotAPicture
+from dataspace.addresses import FetchRefused
 from dataspace.db import Model, db, insert_new, read_once
 from dataspace.errors import NotFound
-from dataspace.fetching import FetchRefused, fetch_bytes
+from dataspace.fetching import fetch_bytes
 
 MAX_BYTES = 256 * 1024
 ACCEPT = "image/webp, image/png, image/jpeg, image/gif"

@@ -14,8 +14,9 @@ from consent.cosignatures import Outcome
 from consent.evidence import Head
 from consent.notes import COSIGNATURE, DASH, InvalidNote, Signature, Verifier
 from dataspace import fetching
+from dataspace.addresses import FetchRefused, check_url
 from dataspace.errors import SettingsError
-from dataspace.fetching import Answered, FetchRefused
+from dataspace.fetching import Answered
 
 MAX_ANSWER = 64 * 1024  # bytes: several lines, some with signatures of kinds that we do not know
 AHEAD = 300  # seconds that the clock of a witness may be before ours
@@ -49,7 +50,7 @@ class Witness:
         key, url, inside = words[0], words[1], len(words) > 2
         try:
             verifier = Verifier.parse(key)
-            fetching.check_url(url, allow_loopback=allow_loopback, inside=inside)
+            check_url(url, allow_loopback=allow_loopback, inside=inside)
         except (InvalidNote, FetchRefused) as error:
             raise SettingsError(f"DATASPACE_WITNESSES: {error.detail}") from None
         if verifier.kind != COSIGNATURE:

@@ -43,7 +43,8 @@ mail          where mail to a holder goes, what is on its way, and SMTP, which c
 lost_mail     mail that was given up, for administrators
 messages      what a holder is told: only kinds and ids, the words are made when they are read
 outbox        what is still to be sent: claimed, posted, recorded, tried again; by several senders at once
-fetching      the only way out to a URL that somebody else gave us (SSRF guard)
+addresses     where a URL that somebody else gave us may lead
+fetching      the only way out to such a URL (SSRF guard)
 portable      one item as its holder takes it elsewhere
 web/          guard, sign-in, pages of one's own space, the data API
 

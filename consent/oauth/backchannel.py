@@ -11,7 +11,7 @@ from consent.keys import KeyUse
 from consent.oauth import registered_client, sessions
 from consent.oauth.sessions import LogoutNotice
 from dataspace import fetching, jose
-from dataspace.fetching import FetchRefused
+from dataspace.addresses import FetchRefused
 from dataspace.outbox import Channel, Letter, Outcome
 
 EVENT = "http://schemas.openid.net/event/backchannel-logout"

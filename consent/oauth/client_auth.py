@@ -26,8 +26,9 @@ from consent.client_options import ClientOptions
 from consent.clients import CERTIFICATE_METHODS, AuthMethod
 from consent.oauth import replay
 from dataspace import jose, jwe
+from dataspace.addresses import FetchRefused
 from dataspace.errors import DomainError
-from dataspace.fetching import FetchRefused, fetch_json
+from dataspace.fetching import fetch_json
 from dataspace.tls import ClientCertificate
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"

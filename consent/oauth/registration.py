@@ -25,9 +25,10 @@ from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import initial_access, request_checks
 from consent.oauth.errors import plain
 from consent.oauth.registered_client import DEFAULT_ALGORITHM, RESPONSE_TYPES
+from dataspace.addresses import FetchRefused
 from dataspace.db import db
 from dataspace.errors import NotFound
-from dataspace.fetching import FetchRefused, fetch_json
+from dataspace.fetching import fetch_json
 
 PATH = "/oauth/register"
 TOKEN_PREFIX = "dsr_"  # noqa: S105 - a mark by which found secrets are recognised, no secret

@@ -29,7 +29,8 @@ from consent.oauth import client_auth, forms, replay
 from consent.oauth.client_auth import SKEW, ClientKeys, InvalidClient
 from consent.oauth.registered_client import RegisteredClient
 from dataspace import jose
-from dataspace.fetching import FetchRefused, fetch_text
+from dataspace.addresses import FetchRefused
+from dataspace.fetching import fetch_text
 
 MEDIA_TYPE = "oauth-authz-req+jwt"  # RFC 9101 section 10.8: no other signed message of the client passes for one
 TYPES = frozenset({"", "jwt", MEDIA_TYPE})

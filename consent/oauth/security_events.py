@@ -23,8 +23,8 @@ from consent.oauth.registered_client import RegisteredClient
 from consent.records import Consent
 from consent.telling import TELLING
 from dataspace import fetching, jose
+from dataspace.addresses import FetchRefused
 from dataspace.db import db
-from dataspace.fetching import FetchRefused
 from dataspace.outbox import Channel, Letter, Outcome
 
 TYP = "secevent+jwt"

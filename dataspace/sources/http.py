@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from dataspace.fetching import FetchRefused, fetch_changed
+from dataspace.addresses import FetchRefused
+from dataspace.fetching import fetch_changed
 from dataspace.sources.connector import Fetched, Position, SourceFailed
 from dataspace.sources.incoming import Flawed, Incoming, NotJson, from_document, parse_json
 

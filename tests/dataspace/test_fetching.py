@@ -21,7 +21,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dataspace.fetching import FetchRefused, check_url, fetch_json, may_connect
+from dataspace.addresses import FetchRefused, check_url, may_connect
+from dataspace.fetching import fetch_json
 
 BAD_URLS = {
     "nothing": "",
