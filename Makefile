@@ -12,7 +12,7 @@ PORT ?= 8000
 BANK_PORT ?= 8001
 export PORT BANK_PORT
 
-.PHONY: help run demo test trials lint bench screenshots messages lock migrate clean set-up set-up-dev
+.PHONY: help run demo test suite visitors trials lint bench screenshots messages lock migrate clean set-up set-up-dev
 
 help:  ## Explain the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,12 +23,18 @@ run: set-up  ## Start the service, its worker, the demonstration bank and a coun
 demo: set-up-dev  ## Walk through lending, reading and stopping without a browser, on a server of its own
 	@$(VENV)/bin/python -m examples.demo
 
-test: set-up-dev lint  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, journeys
-	tools/setup_browser.sh
-	tools/setup_clients.sh
-	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
+test: set-up-dev  ## Everything that must pass: lint, types, the suite on SQLite and PostgreSQL, journeys
+	@$(MAKE) --no-print-directory -j2 lint suite
 	DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile -m "browser or clients"
+
+# Types are checked on one core, beside what has work for the other one.
+suite: set-up-dev visitors
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal -m "not browser and not clients"
+
+visitors:
+	tools/setup_browser.sh
+	tools/setup_clients.sh
 
 trials: set-up-dev  ## Race 10000 withdrawals against readers in several processes on PostgreSQL, and print the figure
 	DATASPACE_WITHDRAWALS=10000 DATASPACE_TEST_DATABASE=postgresql $(VENV)/bin/python -m pytest -n 0 -q tests/test_races.py -k confirmed
