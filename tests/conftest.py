@@ -26,7 +26,6 @@ import sqlalchemy as sa
 import verify_log
 from flask import Flask
 from flask.testing import FlaskClient
-from jinja2 import FileSystemBytecodeCache
 
 from consent import keys
 from consent.evidence import EvidenceLog
@@ -36,6 +35,7 @@ from dataspace.settings import Settings
 from dataspace.web.shell import services
 from tests.emptying import Emptied
 from tests.rules import RememberedRule
+from tests.templates import CompiledTemplates
 from wsgi import create_app
 
 if TYPE_CHECKING:
@@ -156,9 +156,9 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def compiled_templates(tmp_path_factory: pytest.TempPathFactory) -> FileSystemBytecodeCache:
-    """Templates are compiled once for all the applications of a run."""
-    return FileSystemBytecodeCache(str(tmp_path_factory.mktemp("templates")))
+def compiled_templates() -> CompiledTemplates:
+    """Templates are compiled once for all the applications of a worker."""
+    return CompiledTemplates()
 
 
 @pytest.fixture(scope="session")
@@ -172,7 +172,7 @@ def engines() -> Iterator[dict[str, sa.Engine]]:
 
 @pytest.fixture
 def app(
-    request: pytest.FixtureRequest, settings: Settings, compiled_templates: FileSystemBytecodeCache,
+    request: pytest.FixtureRequest, settings: Settings, compiled_templates: CompiledTemplates,
     engines: dict[str, sa.Engine],
 ) -> Iterator[Flask]:  # fmt: skip
     """The whole application on an empty database, inside an application context.
