@@ -34,7 +34,7 @@ from dataspace.db import db
 from dataspace.settings import Settings
 from dataspace.web.shell import services
 from tests.emptying import Emptied
-from tests.rules import RememberedRule
+from tests.rules import RememberedMap
 from tests.templates import CompiledTemplates
 from wsgi import create_app
 
@@ -45,7 +45,7 @@ ISSUER = "http://localhost:8000"
 # A busy machine is no reason to fail: the examples are bounded in number, not in time.
 hypothesis.settings.register_profile("suite", deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
-Flask.url_rule_class = RememberedRule
+Flask.url_map_class = RememberedMap
 
 
 def make_settings(database_url: str, **changes: object) -> Settings:

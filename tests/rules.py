@@ -1,33 +1,50 @@
-"""The rule of an address, which Werkzeug compiles once for all the applications of a run.
+"""The addresses of an application, which Werkzeug compiles once for all the applications of a run.
 
-An application has more than two hundred of them, and compiling them is nearly all the work of making one. What comes of
-it (the parts that a path is matched by, the code that builds an address) depends on the text of the rule and on nothing
-of the application but its map, which the converters name.
+An application has more than two hundred of them, and compiling and sorting them is most of the work of making one. What
+comes of it (the states in which a path is matched, the code that builds an address) depends on the rules and on nothing
+of the application.
 """
 
-import copy
+import threading
 from typing import Any
 
-from werkzeug.routing import Rule
+from werkzeug.routing import Map, Rule
 
-_compiled: dict[tuple[Any, ...], Rule] = {}
+_made: dict[tuple[Any, ...], Map] = {}
+_lock = threading.Lock()
 
 
-class RememberedRule(Rule):
-    """A rule that looks whether another one of the same text was compiled before."""
+class RememberedMap:
+    """Collects rules; a map that was made of the same ones before, or else a new one, does everything else."""
 
-    def compile(self) -> None:
-        # Values of defaults become part of the code.
-        key = (self.rule, self.host, self.subdomain, self.merge_slashes, repr(self.defaults))
-        known = _compiled.get(key)
-        if known is None:
-            super().compile()
-            _compiled[key] = self
-            return
-        self._parts, self._trace = known._parts, known._trace
-        self._converters = {name: copy.copy(converter) for name, converter in known._converters.items()}
-        for converter in self._converters.values():
-            converter.map = self.map  # type: ignore[assignment]
-        self.arguments |= set(self._converters)
-        self._build = known._build.__func__.__get__(self, None)  # type: ignore[attr-defined]
-        self._build_unknown = known._build_unknown.__func__.__get__(self, None)  # type: ignore[attr-defined]
+    def __init__(self, **how: Any) -> None:
+        self._how = how
+        self._rules: list[Rule] = []
+        self._map: Map | None = None
+
+    def add(self, rule: Rule) -> None:
+        """One more rule; what is asked from now on knows it."""
+        with _lock:
+            self._rules.append(rule)
+            self._map = None
+
+    def __getattr__(self, name: str) -> Any:
+        with _lock:
+            if self._map is None:
+                key = (repr(self._how), *map(_said, self._rules))
+                if key not in _made:
+                    _made[key] = Map(map(_unbound, self._rules), **self._how)
+                self._map = _made[key]
+            found = self._map
+        return getattr(found, name)
+
+
+def _said(rule: Rule) -> tuple[Any, ...]:
+    """All that rules of this service and of its tests differ in."""
+    return rule.rule, rule.endpoint, frozenset(rule.methods or ()), repr(rule.defaults), rule.provide_automatic_options  # type: ignore[attr-defined]
+
+
+def _unbound(rule: Rule) -> Rule:
+    copied = rule.empty()
+    copied.provide_automatic_options = rule.provide_automatic_options  # type: ignore[attr-defined]
+    return copied
