@@ -140,6 +140,7 @@ ON_A_PAGE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("by_form", [False, True])
 @pytest.mark.parametrize(("changes", "error"), TO_THE_CLIENT.values(), ids=TO_THE_CLIENT.keys())
 def test_errors_for_the_client(shop: ThirdParty, changes: dict[str, Any], error: str, by_form: bool) -> None:
@@ -151,6 +152,7 @@ def test_errors_for_the_client(shop: ThirdParty, changes: dict[str, Any], error:
     assert db.session.scalar(select(func.count()).select_from(AuthorizationRequest)) == 0
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("by_form", [False, True])
 @pytest.mark.parametrize("changes", ON_A_PAGE.values(), ids=ON_A_PAGE.keys())
 def test_errors_for_nobody_but_the_person(shop: ThirdParty, changes: dict[str, Any], by_form: bool) -> None:

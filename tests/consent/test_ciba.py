@@ -449,6 +449,7 @@ REFUSED: dict[str, tuple[Wrong, int, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused(name: str, caller: Caller) -> None:
     send, status, error = REFUSED[name]

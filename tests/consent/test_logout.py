@@ -228,6 +228,7 @@ def test_hints_that_are_not_ours(
     is_refused(visitor, id_token_hint=hints[which], post_logout_redirect_uri=AFTER)
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize(
     "parameters",
     [

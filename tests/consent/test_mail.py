@@ -174,6 +174,7 @@ def test_an_address_is_confirmed_by_its_code_and_mail_goes_there(
     assert not mail.has_address(world.person.space_id)
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize(
     "address",
     [

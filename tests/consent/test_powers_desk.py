@@ -168,6 +168,7 @@ WRONG = {
 }
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("said", WRONG)
 def test_a_file_with_an_error_is_refused_whole(bureau: Bureau, app: Flask, tmp_path: Path, said: str) -> None:
     factories.party(clock.now())

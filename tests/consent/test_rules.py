@@ -231,6 +231,7 @@ DEGREE = "p.edu.degree"
 RULE = '[[rules]]\nid = "r"\n'
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -179,6 +179,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize(("old", "new", "line"), WRONG)
 def test_an_error_on_one_line_is_named_and_nothing_is_loaded(
     app: Flask, now: dt.datetime, write, old: str, new: str, line: str

@@ -54,6 +54,7 @@ def refused(result: Result, sentence: str) -> None:
     assert isinstance(result.exception, SystemExit)
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize(
     "group", [["catalogue", "load"], ["catalogue", "show"], ["registrar"], ["registrar", "register"],
               ["registrar", "mandate"], ["registrar", "end-mandate"], ["registrar", "role"],

@@ -232,6 +232,7 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize(("file", "old", "new", "line"), WRONG)
 def test_a_wrong_file_is_named_line_by_line_and_never_quoted(
     loaded: Flask, now: dt.datetime, copied: Path, file: str, old: str, new: str, line: str

@@ -163,6 +163,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
 }
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_file_that_cannot_be_read_is_refused_as_a_whole(case: str, run: Run, tmp_path: Path) -> None:
     name, content, sentence = REFUSED[case]

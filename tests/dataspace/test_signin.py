@@ -207,6 +207,7 @@ def test_a_refused_sign_in_signs_nobody_in(browser: Browser, knobs: Knobs, origi
 BODIES = [b"", b"null", b"[]", b"7", b'"x"', b"{", b"\xff\xfe", b"[" * 100_000, b'{"ceremony": {"a": 1}}']
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("body", BODIES, ids=range(len(BODIES)))
 @pytest.mark.parametrize("url", ["/signin/verify", "/passkeys/verify"])
 def test_malformed_json(browser: Browser, url: str, body: bytes) -> None:
@@ -231,6 +232,7 @@ POSTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("url", POSTS)
 def test_nothing_is_posted_without_the_token(browser: Browser, url: str) -> None:
     for headers in ({}, {"X-CSRFToken": "wrong"}):
@@ -317,6 +319,7 @@ def test_a_path_of_ours_is_followed(browser: Browser, unverified: str) -> None:
     assert browser.post("/act-as", choice="self", next=unverified).location == unverified
 
 
+@pytest.mark.wire
 @pytest.mark.parametrize("unverified", BAD_PATHS)
 def test_no_other_address_is_followed(browser: Browser, unverified: str) -> None:
     assert browser.sign_in(next=unverified).get_json()["next"] == "/"
