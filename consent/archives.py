@@ -41,9 +41,8 @@ from dataspace.db import Model, connection, db, delete_some, new_id, table_of
 from dataspace.errors import Conflict, DomainError, NotAllowed, NotFound
 from dataspace.mandates import Actor, Capacity
 from dataspace.messages import Group, Notice
-from dataspace.rewrapping import Wrapped
 from dataspace.sealing import seal, unseal
-from dataspace.vault import Vault
+from dataspace.vault import Vault, destroy_part_keys
 
 SCHEMA, TYP = "gd-dsa-archive/1", "dsa-archive+json"
 KEPT = dt.timedelta(days=7)
@@ -102,7 +101,6 @@ class Archive(Model):
     capacity: Mapped[str | None] = mapped_column(String(24))
     reason_code: Mapped[str | None] = mapped_column(String(40))
     text: Mapped[str | None] = mapped_column(Text)
-    wrapped_key: Mapped[bytes | None] = mapped_column(LargeBinary)
 
     def has_failed(self, now: dt.datetime) -> bool:
         """Whether nobody will try it again."""
@@ -118,9 +116,6 @@ class ArchivePiece(Model):
     attempt: Mapped[int] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
-
-
-KEYS = Wrapped(Archive, "archive_id", "wrapped_key")
 
 
 class Content(Protocol):
@@ -208,7 +203,8 @@ def get(archive_id: str, actor: Actor) -> Archive:
 
 
 def discard(archive: Archive) -> None:
-    """Remove an archive and all its pieces at once."""
+    """Remove an archive, all its pieces and the key that it may have at once."""
+    destroy_part_keys([archive.archive_id])
     db.session.delete(archive)
     db.session.flush()
 
@@ -225,9 +221,9 @@ def read(archive: Archive, now: dt.datetime, *, vault: Vault) -> Iterator[bytes]
 
 def _key(archive: Archive, vault: Vault) -> bytes:
     """What it is sealed under. Raises Unreadable: the space was erased, or the key of its records changed."""
-    if archive.wrapped_key is None:
+    if archive.consent_id is None:
         return vault.records_key(archive.space_id)
-    return vault.unwrap(archive.wrapped_key, identity=archive.archive_id)
+    return vault.part_key(archive.archive_id)
 
 
 def _piece(archive_id: str, attempt: int, number: int, key: bytes) -> bytes:
@@ -238,6 +234,8 @@ def _piece(archive_id: str, attempt: int, number: int, key: bytes) -> bytes:
 
 def sweep(now: dt.datetime, limit: int = 500) -> int:
     """Remove what is not kept any more; returns how many archives."""
+    over = select(Archive.archive_id).where(Archive.expires_at <= now).order_by(Archive.expires_at).limit(limit)
+    destroy_part_keys(db.session.scalars(over))
     return delete_some(Archive, Archive.expires_at <= now, by=Archive.expires_at, limit=limit)
 
 

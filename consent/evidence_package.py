@@ -8,7 +8,6 @@ log of evidence and told to the holder.
 
 import datetime as dt
 import json
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -80,8 +79,8 @@ def ask(
     archive = archives.new(
         consent.space_id, actor.person_id, language, now, archive_id=package_id, consent_id=consent.consent_id,
         capacity=actor.capacity.value, reason_code=why.ground.value if why else None, text=why.text if why else "",
-        wrapped_key=registry.vault.wrap(secrets.token_bytes(32), identity=package_id),
     )  # fmt: skip
+    registry.vault.create_part_key(package_id, consent.space_id)
     if by_office and why is not None:
         interventions.note(
             "evidence:packed", now, actor_id=actor.person_id, subject=consent.holder_id, reason_code=why.ground,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
-from consent import archives, evidence, interventions
+from consent import evidence, interventions
 from consent.interventions import COMMAND, Ground
 from consent.keys import PRIVATE_KEYS
 from dataspace import clock, measured, rewrapping
@@ -21,7 +21,7 @@ from dataspace.web.commands import Commands
 from dataspace.web.shell import services
 from dataspace.wrapping import KeyProvider
 
-PLACES = (DATA_KEYS, RECORD_KEYS, PART_KEYS, PRIVATE_KEYS, registry.TOKENS, evidence.PRIVATE_KEY, archives.KEYS)
+PLACES = (DATA_KEYS, RECORD_KEYS, PART_KEYS, PRIVATE_KEYS, registry.TOKENS, evidence.PRIVATE_KEY)
 wrapping_group = Commands("wrapping-keys", help="The keys that wrap the keys of the data spaces and our private keys.")
 
 

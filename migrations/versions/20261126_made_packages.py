@@ -14,12 +14,11 @@ def upgrade() -> None:
     op.add_column("archives", sa.Column("capacity", sa.String(24)))
     op.add_column("archives", sa.Column("reason_code", sa.String(40)))
     op.add_column("archives", sa.Column("text", sa.Text()))
-    op.add_column("archives", sa.Column("wrapped_key", sa.LargeBinary()))
     op.create_index("ix_archives_consent_id", "archives", ["consent_id"])
 
 
 def downgrade() -> None:
     op.execute("DELETE FROM archives WHERE consent_id IS NOT NULL")
     op.drop_index("ix_archives_consent_id", "archives")
-    for name in ("wrapped_key", "text", "reason_code", "capacity", "consent_id"):
+    for name in ("text", "reason_code", "capacity", "consent_id"):
         op.drop_column("archives", name)

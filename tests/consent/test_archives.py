@@ -97,7 +97,7 @@ def test_it_holds_everything_and_every_digest_fits(world: factories.World, now: 
     life = parsed(file, f"certificates/{certificate.certificate_id}.json")
     assert file.read(life["file"]).decode() == data_certificates.content(certificate, vault=services().vault).show()
     assert [step["kind"].partition(":")[2] for step in life["steps"]] == ["generated", "stored", "presented", "frozen"]
-    assert life["steps"][2]["note"] == {"receiver": "示例律师事务所", "shown": {"data": ["school"]}}
+    assert life["steps"][2]["note"] == {"receiver": "示例律师事务所", "purpose": "", "shown": {"data": ["school"]}}
     assert parsed(file, "space/holder.json")["identifier"] == factories.PERSON
     assert "archive:asked" in [m["kind"] for m in parsed(file, "space/messages.json")]
     assert "陈嘉怡" not in file.read("README.txt").decode()

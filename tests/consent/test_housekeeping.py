@@ -79,7 +79,7 @@ KEPT = {
     "data_certificates": "history: the sweep 'certificate_contents' destroys what they say, a year after their end",
     "data_items": "the catalogue, by version",
     "data_keys": "one a space",
-    "part_keys": "one a certificate, until what it says is destroyed",
+    "part_keys": "one a certificate or package, until what it says is destroyed",
     "deaths": "history: whose space was closed, and why",
     "evidence_logs": "one row",
     "evidence_positions": "history: where the proof of something is",
