@@ -2,6 +2,7 @@
 
 import datetime as dt
 import hashlib
+from dataclasses import replace
 
 import pytest
 from flask import Flask
@@ -50,8 +51,7 @@ def test_only_who_has_the_token_reads_metrics(client: FlaskClient) -> None:
 
 
 def test_without_a_token_there_are_none(app: Flask, client: FlaskClient, database_url: str) -> None:
-    other = make_settings(database_url)
-    app.extensions["dataspace"] = type(app.extensions["dataspace"])(other, *[None] * 2)
+    app.extensions["dataspace"] = replace(app.extensions["dataspace"], settings=make_settings(database_url))
     assert client.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).status_code == 404
 
 

@@ -165,7 +165,8 @@ class Lives(RuleBasedStateMachine):
     def sweep(self) -> None:
         for case_no, model in self.cases.items():
             self.seen_at(model)
-            model.shown = model.shown or (model.may_show and self.held_back(case_no) > 0)
+            is_due = model.deadline is not None and self.now >= model.deadline  # now, and not only once before
+            model.shown = model.shown or (is_due and self.held_back(case_no) > 0)
         while disclosure.sweep(self.now, 2):
             db.session.commit()
         late = select(func.count()).select_from(DeferredAccess).where(DeferredAccess.shown_at <= self.now)
