@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, and_, func, or_, select
+from sqlalchemy import BigInteger, LargeBinary, SmallInteger, String, func, select, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import merkle, notes
@@ -225,9 +225,10 @@ def read_tiles(places: Iterable[tuple[int, int]], log: int) -> dict[tuple[int, i
     if not wanted:
         return {}
     table = table_of(EvidenceTile).c
-    # Level by level: SQLite reads the whole table for pairs.
-    by_level = or_(*(and_(table.level == level, table.number.in_(numbers)) for level, numbers in wanted.items()))
-    rows = connection().execute(select(table.level, table.number, table.content).where(table.log == log, by_level))
+    tiles = select(table.level, table.number, table.content).where(table.log == log)
+    # Level by level, and each by itself: for pairs, or levels joined by OR, SQLite reads all tiles of the log.
+    levels = [tiles.where(table.level == level, table.number.in_(numbers)) for level, numbers in wanted.items()]
+    rows = connection().execute(union_all(*levels))
     return {(level, number): content for level, number, content in rows}
 
 
