@@ -21,13 +21,14 @@ from flask import Flask, Response, request
 
 URL = os.environ.get("DATASPACE_DATABASE_URL", "")
 LITE = URL.startswith("sqlite")
-TOKEN = """SELECT t.consent_id, t.client_id, t.jkt, t.expires_at, c.state, c.expires_at, c.space_id, c.version,
+FOUND = """t.consent_id, t.client_id, t.jkt, t.expires_at, c.state, c.expires_at, c.space_id, c.version,
     v.granted, k.standing, k.legal_name, h.closed_at, m.ended_at,
-    (SELECT coalesce(max(read_no), 0) FROM accesses a WHERE a.consent_id = c.consent_id)
-    FROM tokens t JOIN consents c ON c.consent_id = t.consent_id
+    (SELECT coalesce(max(read_no), 0) FROM accesses a WHERE a.consent_id = c.consent_id)"""
+WHERE = """FROM tokens t JOIN consents c ON c.consent_id = t.consent_id
     JOIN consent_versions v ON v.consent_id = c.consent_id AND v.version = c.version
     JOIN clients k ON k.client_id = c.client_id JOIN holders h ON h.holder_id = c.holder_id
     LEFT JOIN mandates m ON m.mandate_id = c.mandate_id WHERE t.digest = ?"""
+TOKEN = f"SELECT {FOUND} {WHERE}"
 CODE = TOKEN.replace("tokens t", "authorization_codes t")
 CLIENT = "SELECT client_id, jwks, standing, profile FROM clients WHERE client_id = ?"
 JTI = "INSERT INTO seen_jtis (digest, expires_at) VALUES (?, ?) ON CONFLICT DO NOTHING"
@@ -38,9 +39,13 @@ RECORDS = """SELECT i.item_id, i.version, i.authority, i.fields, r.record_id, r.
 ACCESS = """INSERT INTO accesses (at, space_id, consent_id, consent_version, client_id, recipient, purpose, item_ids,
     action, outcome, delivery_id) VALUES (?, ?, ?, 1, ?, 'bank', 'review', ?, 'read', 'answered', ?)"""
 ENTRY = "INSERT INTO evidence_waiting (key, entry) VALUES (?, ?)"
-# On PostgreSQL, as the service does it, the proof is remembered by the query and both rows go in one statement.
-FIND = f"WITH seen AS ({JTI}) {TOKEN}"
+# As the service does it: the proof is remembered with the question for the token, and both rows go in one statement.
+FIND = f"{JTI} RETURNING (SELECT json_array({FOUND}) {WHERE})" if LITE else f"WITH seen AS ({JTI}) {TOKEN}"
 BOTH = f"WITH entered AS ({ENTRY}) {ACCESS}"
+if LITE:
+    BOTH = """INSERT INTO accesses_entered (entry_key, entry_digest, at, space_id, consent_id, consent_version,
+    client_id, recipient, purpose, item_ids, action, outcome, delivery_id)
+    VALUES (?, ?, ?, ?, ?, 1, ?, 'bank', 'review', ?, 'read', 'answered', ?)"""
 USE = "UPDATE authorization_codes SET used_at = ? WHERE digest = ? AND used_at IS NULL"
 ISSUE = """INSERT INTO tokens (digest, kind, consent_id, client_id, scope, jkt, resource, auth_time, acr, amr, family,
     issued_at, expires_at) VALUES (?, ?, ?, ?, '', ?, '', ?, 'acr', 'amr', ?, ?, ?)"""
@@ -62,6 +67,7 @@ def _lite() -> sqlite3.Connection:
     opened = sqlite3.connect(URL.removeprefix("sqlite:///"))
     opened.execute("PRAGMA synchronous=NORMAL")
     opened.execute("PRAGMA busy_timeout=5000")
+    opened.execute("PRAGMA cache_size=-32768")
     return opened
 
 
@@ -93,12 +99,9 @@ def remember(db: Any, jti: str, now: dt.datetime) -> None:
 def find(db: Any, token: str, jti: str, now: dt.datetime) -> Any:
     """What a read asks first, and its proof remembered."""
     digest = hashlib.sha256(token.encode()).digest()
-    if LITE:
-        row = db.execute(TOKEN, (digest,)).fetchone()
-        remember(db, jti, now)
-        return row
     seen = (hashlib.sha256(jti.encode()).digest(), when(now + dt.timedelta(minutes=2)), digest)
-    return db.execute(sql(FIND), seen).fetchone()
+    row = db.execute(sql(FIND), seen).fetchone()
+    return orjson.loads(row[0]) if LITE else row
 
 
 def issue(db: Any, kind: str, row: Any, assertion: dict[str, Any], digest: bytes, now: dt.datetime) -> str:
@@ -128,11 +131,7 @@ def create_app() -> Flask:
         access = (when(now), row[6], row[0], row[1], items, "dlv_" + secrets.token_hex(12))
         digest = hashlib.sha256(secrets.token_bytes(16) + items.encode()).digest()
         entry = (int(now.timestamp() * 1000).to_bytes(6, "big") + digest[:10], digest)
-        if LITE:
-            db.execute(ACCESS, access)
-            db.execute(ENTRY, entry)
-        else:
-            db.execute(sql(BOTH), entry + access)
+        db.execute(sql(BOTH), entry + access)
         db.commit()
         body = {"items": [{"item": r[0], "version": r[1], "as_of": str(r[5]), "digest": r[6]} for r in records]}
         return Response(orjson.dumps(body), mimetype="application/json")

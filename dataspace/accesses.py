@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, String, bindparam, func, insert, select, text
+from sqlalchemy import Index, LargeBinary, String, func, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace import by_law, entries, measured, messages
-from dataspace.db import Model, RowId, connection, db, insert_new, new_id, table_of
-from dataspace.entries import Entry, WaitingEntry
+from dataspace.db import Model, RowId, db, insert_new, new_id, table_of
+from dataspace.entered import Entered
+from dataspace.entries import Entry
 from dataspace.errors import Conflict, NotFound
 from dataspace.frequency import Frequency, Window
 from dataspace.measured import Measured
@@ -113,10 +114,7 @@ class FrequencyExceeded(Conflict):
         self.until = until
 
 
-_INSERT = insert(table_of(Access)).inline()  # nobody asks for the number of the row
-# Both rows in one statement, for a database at the other end of a network; SQLite cannot, and is spared no way.
-_ENTRY = insert(table_of(WaitingEntry)).values(key=bindparam("entry_key"), entry=bindparam("entry_digest"))
-_INSERT_BOTH = _INSERT.add_cte(_ENTRY.cte("entered"))
+_ENTERED = Entered(table_of(Access), numbered="access_id")
 
 
 def record_answered(
@@ -245,13 +243,7 @@ def _last_answered(consent_id: str, since: dt.datetime) -> dt.datetime:
 def _write(row: dict[str, Any]) -> None:
     """The row and its entry in the log of evidence: neither is ever there without the other."""
     entry = _entry_of(row)
-    row["salt"] = entry.salt
-    link = connection()
-    if link.dialect.name == "postgresql":
-        link.execute(_INSERT_BOTH, row | {"entry_key": entry.key, "entry_digest": entry.digest})
-    else:
-        link.execute(_INSERT, row)
-        entries.append(entry)
+    _ENTERED.run(row | {"salt": entry.salt}, entry)
 
 
 def _write_by_law(row: dict[str, Any], law: ByLaw, notice: Notice, group: Group) -> None:

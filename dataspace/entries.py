@@ -17,6 +17,7 @@ from sqlalchemy import LargeBinary, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from dataspace.db import Model, connection, table_of
+from dataspace.prepared import Prepared
 
 SCHEMA = "gd-dsa-evidence/1"
 SALT, ENTRY, KEY = 16, 32, 16  # bytes
@@ -72,12 +73,12 @@ def blinded(name: str, salt: bytes) -> str:
     return hashlib.sha256(salt + name.encode()).hexdigest()
 
 
-_APPEND = insert(table_of(WaitingEntry))
+_APPEND = Prepared(insert(table_of(WaitingEntry)), filled=["key", "entry"])
 
 
 def append(entry: Entry) -> None:
     """Let an entry wait for the log, in the session's transaction: it is there exactly when the thing is."""
-    connection().execute(_APPEND, entry.row)
+    _APPEND.run(entry.row)
 
 
 def first_waiting() -> bytes | None:

@@ -15,10 +15,11 @@ from sqlalchemy import bindparam, func, select
 
 from dataspace import accesses, catalogue, derivations, walks
 from dataspace.catalogue import DataItem, in_period, needs_own_step, of_groups
-from dataspace.db import connection, new_id, table_of
+from dataspace.db import new_id, table_of
 from dataspace.delivery import Delivered, Delivery, Page
 from dataspace.identifiers import mask
 from dataspace.permission import GrantedItem, Permission, ReadRefused
+from dataspace.prepared import Prepared
 from dataspace.sealing import Unreadable, unseal
 from dataspace.sources.registry import Source
 from dataspace.spaces import Record, Row, canonical
@@ -173,23 +174,24 @@ def _records(*which: Any) -> Any:
 
 
 @functools.cache
-def _current(count: int) -> Any:
+def _current(count: int) -> Prepared:
     """The current records of so many items: a statement for each count, for IN lists that expand are built anew."""
-    return _records(
-        _record.superseded_at.is_(None), _record.item_id.in_([bindparam(f"item_{n}") for n in range(count)])
+    wanted: list[Any] = [bindparam(f"item_{n}") for n in range(count)]
+    return Prepared(_records(_record.superseded_at.is_(None), _record.item_id.in_(wanted)))
+
+
+_VERSION = Prepared(
+    _records(
+        _record.record_id == bindparam("record_id"), _record.item_id == bindparam("item_0"), _record.erased_at.is_(None)
     )
-
-
-_VERSION = _records(
-    _record.record_id == bindparam("record_id"), _record.item_id == bindparam("item_0"), _record.erased_at.is_(None)
 )
 
 
 def _select(space_id: str, item_ids: list[str], record_id: str | None) -> list[Any]:
     values = {f"item_{n}": item_id for n, item_id in enumerate(item_ids)} | {"space_id": space_id}
     if record_id is not None:
-        return list(connection().execute(_VERSION, values | {"record_id": record_id}))
-    return list(connection().execute(_current(len(item_ids)), values))
+        return _VERSION.all(values | {"record_id": record_id})
+    return _current(len(item_ids)).all(values)
 
 
 def _is_regraded(grant: GrantedItem, row: Any) -> bool:

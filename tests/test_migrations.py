@@ -16,10 +16,25 @@ def differences() -> list[object]:
         return list(compare_metadata(context, db.metadata))
 
 
+def views() -> list[tuple[str, str]]:
+    """Name and text of what is made on SQLite beside tables."""
+    if db.engine.dialect.name != "sqlite":
+        return []
+    with db.engine.connect() as connection:
+        made = "SELECT name, sql FROM sqlite_master WHERE type IN ('view', 'trigger') ORDER BY name"
+        return [(name, text) for name, text in connection.execute(sa.text(made))]
+
+
 def test_migrations_make_what_the_models_say(app: Flask) -> None:
+    made = views()
     db.drop_all()
+    assert views() == []
     upgrade(directory="migrations")
     assert differences() == []
+    assert views() == made
+    assert [name for name, _text in made] == ["accesses_entered", "accesses_entered_insert"] * (
+        db.engine.dialect.name == "sqlite"
+    )
 
 
 @pytest.mark.damages_log

@@ -1,15 +1,17 @@
 """What a read of data asks first: the token with its consent and all that decides about it, and its proof remembered.
 
-On the path of every read, so one statement where the database is at the other end of a network. On SQLite, which has
-neither a network in between nor writing in a query, two.
+On the path of every read, so one statement, which each of the databases needs to be told in its own way.
 """
 
 import datetime as dt
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sqlalchemy import LargeBinary, String, bindparam, func, select
-from sqlalchemy.dialects import postgresql
+import orjson
+from sqlalchemy import ColumnElement, LargeBinary, String, bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from consent.clients import Client
 from consent.oauth import replay
@@ -18,6 +20,7 @@ from consent.oauth.replay import SeenJti
 from consent.oauth.tokens import Readable, Token, digest_of
 from consent.records import Consent, ConsentVersion, facts_query
 from dataspace.db import UTCDateTime, connection, table_of
+from dataspace.prepared import Prepared
 
 
 class ReadableToken(Readable, Protocol):
@@ -33,6 +36,20 @@ class Found:
 
     token: ReadableToken
     is_first: bool
+
+
+class _Whole(ColumnElement[str]):
+    """A subquery among what an INSERT returns, in which SQLAlchemy would write columns without their tables."""
+
+    inherit_cache = False
+
+    def __init__(self, query: ColumnElement[str]) -> None:
+        self.query, self.type = query, String()
+
+
+@compiles(_Whole)
+def _as_it_is(element: _Whole, compiler: SQLCompiler, **_options: object) -> str:
+    return compiler.process(element.query)
 
 
 _token = table_of(Token).c
@@ -67,37 +84,45 @@ _FIND = (
     )
     .where(_token.digest == bindparam("digest"))
 )
+_KNOWN = Prepared(_FIND)
 # Only the proofs of keys that tokens are bound to are kept: nobody else can fill the table.
 _proved = table_of(Token).alias("proved")
+_proof = select(bindparam("seen", type_=LargeBinary()), bindparam("until", type_=UTCDateTime())).where(
+    select(_proved.c.digest)
+    .where(_proved.c.digest == bindparam("digest"), _proved.c.jkt == bindparam("jkt", type_=String()))
+    .exists()
+)
+_INTO = ["digest", "expires_at"]
 _remembered = (
     postgresql.insert(_seen)
-    .from_select(
-        ["digest", "expires_at"],
-        select(bindparam("seen", type_=LargeBinary()), bindparam("until", type_=UTCDateTime())).where(
-            select(_proved.c.digest)
-            .where(_proved.c.digest == bindparam("digest"), _proved.c.jkt == bindparam("jkt", type_=String()))
-            .exists()
-        ),
-    )
+    .from_select(_INTO, _proof)
     .on_conflict_do_nothing()
     .returning(_seen.c.digest)
     .cte("remembered")
 )
-_FIND_AND_REMEMBER = _FIND.add_columns(
-    select(func.count()).select_from(_remembered).scalar_subquery().label("firsts")
-).add_cte(_remembered)
+_firsts = select(func.count()).select_from(_remembered).scalar_subquery().label("firsts")
+_KNOWN_AND_REMEMBERED = Prepared(_FIND.add_columns(_firsts).add_cte(_remembered))
+# SQLite writes nothing within a query, but answers a new row with what a query finds, as one value.
+_packed = _FIND.with_only_columns(func.json_array(*_FIND.selected_columns)).scalar_subquery()
+_REMEMBERED = Prepared(
+    sqlite.insert(_seen).from_select(_INTO, _proof).on_conflict_do_nothing().returning(_Whole(_packed).label("packed"))
+)
 
 
 def find(unverified_token: str, proof: VerifiedProof | None) -> Found | None:
     """The token behind what was presented; a ``proof`` that is of its key is remembered in the same statement."""
-    link, asked = connection(), {"digest": digest_of(unverified_token)}
-    if proof is not None and link.dialect.name == "postgresql":
-        seen = {"seen": replay.digest_of("dpop", proof.jkt, proof.jti), "until": proof.expires_at, "jkt": proof.jkt}
-        row: Any = link.execute(_FIND_AND_REMEMBER, asked | seen).first()
-        return None if row is None else Found(token=row, is_first=row.firsts == 1)
-    row = link.execute(_FIND, asked).first()
-    if row is None:
-        return None
-    if proof is None or proof.jkt != row.jkt:
-        return Found(token=row, is_first=False)
-    return Found(token=row, is_first=replay.remember("dpop", proof.jkt, proof.jti, proof.expires_at))
+    asked = {"digest": digest_of(unverified_token)}
+    if proof is None:
+        return _found(_KNOWN.first(asked), is_first=False)
+    seen = {"seen": replay.digest_of("dpop", proof.jkt, proof.jti), "until": proof.expires_at, "jkt": proof.jkt}
+    if connection().dialect.name == "postgresql":
+        row = _KNOWN_AND_REMEMBERED.first(asked | seen)
+        return _found(row, is_first=row is not None and row.firsts == 1)
+    new = _REMEMBERED.first(asked | seen)
+    if new is None:
+        return _found(_KNOWN.first(asked), is_first=False)  # no token, another key, or seen before
+    return _found(_KNOWN.row(orjson.loads(new.packed)), is_first=True)
+
+
+def _found(row: Any, *, is_first: bool) -> Found | None:
+    return None if row is None else Found(token=row, is_first=is_first)

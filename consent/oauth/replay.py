@@ -12,9 +12,9 @@ from types import MappingProxyType
 from sqlalchemy import Index, LargeBinary
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.sql.dml import Insert
 
 from dataspace.db import Model, connection, delete_some, table_of
+from dataspace.prepared import Prepared
 
 
 class SeenJti(Model):
@@ -29,10 +29,10 @@ class SeenJti(Model):
 _TABLE = table_of(SeenJti)
 # Both databases spell it alike, but SQLAlchemy has one construct for each, and on PostgreSQL it reads the row count of
 # an INSERT (-1 otherwise) only when asked to preserve it.
-_INSERT: Mapping[str, Insert] = MappingProxyType(
+_INSERT: Mapping[str, Prepared] = MappingProxyType(
     {
-        "postgresql": postgresql.insert(_TABLE).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
-        "sqlite": sqlite.insert(_TABLE).on_conflict_do_nothing().execution_options(preserve_rowcount=True),
+        "postgresql": Prepared(postgresql.insert(_TABLE).on_conflict_do_nothing()),
+        "sqlite": Prepared(sqlite.insert(_TABLE).on_conflict_do_nothing()),
     }
 )
 
@@ -50,8 +50,7 @@ def remember(kind: str, owner: str, jti: str, expires_at: dt.datetime) -> bool:
     ``owner``: the client, or the key's thumbprint; ``expires_at``: when the message is too old anyhow.
     """
     row = {"digest": digest_of(kind, owner, jti), "expires_at": expires_at}
-    link = connection()
-    return link.execute(_INSERT[link.dialect.name], row).rowcount == 1
+    return _INSERT[connection().dialect.name].run(row) == 1
 
 
 def sweep(now: dt.datetime, limit: int = 1000) -> int:

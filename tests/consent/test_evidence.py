@@ -175,11 +175,11 @@ def test_without_its_salt_nothing_leads_to_an_entry(app: Flask, now: dt.datetime
 
 
 def test_a_read_takes_few_statements(bank: ThirdParty) -> None:
-    """Token and consent, records, access row; proof and entry go along where a statement is a way to go."""
+    """Token, consent and proof; records; access row and entry."""
     token, sent = lent(bank), []
     sa.event.listen(db.engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
     assert bank.read(token).status_code == 200
-    assert len(sent) == (3 if db.engine.dialect.name == "postgresql" else 5), sent
+    assert len(sent) == 3, sent
 
 
 _json = st.recursive(
