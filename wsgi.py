@@ -42,7 +42,7 @@ from consent.web import (
 )
 from consent.web import commands as consent_commands
 from consent.web.admin import routes as admin
-from dataspace.db import db, engine_options
+from dataspace.db import close, db, engine_options
 from dataspace.errors import SettingsError
 from dataspace.mail import Smtp
 from dataspace.settings import Settings
@@ -81,6 +81,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     shell.configure_logging(settings)
     shell.init_shell(app, settings, demands.demanded)
     limits.init_limits(app, settings)
+    app.teardown_appcontext(close)  # after the session, which may be in its transaction: they run last to first
     db.init_app(app)
     Migrate(app, db)
     services: shell.Services = app.extensions["dataspace"]

@@ -8,11 +8,14 @@ import datetime as dt
 import secrets
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 import psycopg
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -85,32 +88,98 @@ class Base(DeclarativeBase):
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """How the engine is made. Every hot path reads JSON documents, so they are parsed by the fast library."""
-    options: dict[str, Any] = {"json_deserializer": orjson.loads}
+    """How the engine is made. Every hot path has JSON documents, so the fast library reads and writes them."""
+    options: dict[str, Any] = {"json_deserializer": orjson.loads, "json_serializer": _json}
     if settings.database_url.startswith("postgresql"):
         options["pool_size"] = settings.pool_size
     return options
 
 
-db = SQLAlchemy(model_class=Base)
+def _json(document: Any) -> str:
+    return orjson.dumps(document).decode()
+
+
+@dataclass
+class _Bare:
+    """A transaction without a session; ``link``: once something was asked."""
+
+    link: Connection | None = None
+
+
+_bare: ContextVar[_Bare | None] = ContextVar("bare", default=None)
+
+
+class _Session(Session):
+    """Flask-SQLAlchemy's session; it goes on in the transaction that was begun without it, if there is one."""
+
+    def __init__(self, db: SQLAlchemy, **options: Any) -> None:
+        super().__init__(db, join_transaction_mode="control_fully", **options)
+        if _begun() is not None:
+            self.connection()
+
+    def get_bind(self, *args: Any, **options: Any) -> Engine | Connection:
+        """The connection of that transaction, or the engine."""
+        return _begun() or super().get_bind(*args, **options)
+
+
+db = SQLAlchemy(model_class=Base, session_options={"class_": _Session})
 if TYPE_CHECKING:
     Model = Base
 else:
     Model = db.Model  # the base of every table; a name of its own because type checkers cannot follow an attribute
 
 
+def begin_without_session() -> None:
+    """The next transaction is for Core statements alone, for the path of every read: a session costs as much again.
+
+    Whatever asks for the session meanwhile gets one that goes on in it. It ends with :func:`commit`, or with
+    :func:`close` at the end of the request.
+    """
+    if _bare.get() is None and not db.session.registry.has():
+        _bare.set(_Bare())
+
+
+def commit() -> None:
+    """Commit what :func:`connection` has done, with or without a session."""
+    link = _begun()
+    if link is None or db.session.registry.has():
+        db.session.commit()
+    else:
+        link.commit()
+        close()
+
+
+def close(_error: BaseException | None = None) -> None:
+    """Give back the connection that no session had, and undo what was not committed."""
+    link = _begun()
+    _bare.set(None)
+    if link is not None:
+        link.close()
+
+
 def connection() -> Connection:
-    """The connection of the session's transaction, for Core statements.
+    """The connection of the transaction, for Core statements.
 
     ``db.session.connection()`` looks for its engine anew each time, which on the hot paths costs as much as a
     statement; here it is found once per transaction.
     """
+    bare = _bare.get()
+    if bare is not None and not db.session.registry.has():
+        if bare.link is None:
+            bare.link = db.engine.connect()
+            bare.link.begin()
+        return bare.link
     session = db.session()
     transaction, found = session.info.get("connection", (None, None))
     if found is None or transaction is not session.get_transaction():
         found = session.connection()
         session.info["connection"] = (session.get_transaction(), found)
     return cast("Connection", found)
+
+
+def _begun() -> Connection | None:
+    bare = _bare.get()
+    return bare.link if bare is not None else None
 
 
 def be_patient() -> None:
@@ -210,4 +279,5 @@ def _sqlite_pragmas(connection: Any, _record: Any) -> None:
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.execute("PRAGMA cache_size=-32768")  # KiB, as far as they are needed: a long history has large indexes
     cursor.close()

@@ -13,7 +13,7 @@ from flask import Blueprint, Response, request
 
 from dataspace import clock, comparisons, extracts
 from dataspace.accesses import Action, FrequencyExceeded, QuotaExhausted
-from dataspace.db import db
+from dataspace.db import commit
 from dataspace.errors import DomainError
 from dataspace.permission import ReadRefused
 from dataspace.walks import MAX_LIMIT, Cursors
@@ -74,7 +74,7 @@ def compare() -> Response:
         raise ReadRefused("quota_exhausted", permission=permission) from None
     except FrequencyExceeded as error:
         raise ReadRefused(error.code, permission=permission, until=error.until) from None
-    db.session.commit()
+    commit()
     return answers.answer(comparison.body, packed)
 
 
@@ -119,7 +119,7 @@ def _answer(wanted: list[str] | None, *, limit: int | None = None, cursor: str |
     if "If-None-Match" in request.headers:
         response.make_conditional(request)
     # The access row is in this transaction: without it, nothing leaves.
-    db.session.commit()
+    commit()
     return response
 
 

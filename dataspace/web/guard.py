@@ -18,7 +18,7 @@ from flask import Flask, Response, after_this_request, current_app, g, request
 
 from dataspace import accesses, clock
 from dataspace.accesses import Action
-from dataspace.db import db
+from dataspace.db import begin_without_session, db
 from dataspace.errors import DomainError
 from dataspace.permission import SENSITIVE_ACR, SENSITIVE_MAX_AGE, Permission, ReadRefused
 from dataspace.tls import ClientCertificate, client_certificate
@@ -87,6 +87,7 @@ def begin(action: Action, wanted: Iterable[str] | None = None) -> None:
     """
     named = [w[:60] if w.isascii() and w.isprintable() else "?" for w in wanted or ()]
     g.attempt = Attempt(action, named[:MAX_NAMED])
+    begin_without_session()
 
 
 def permission(now: dt.datetime, *, continuing: bool = False) -> Permission:
