@@ -17,9 +17,10 @@ from consent.installation import EVERYTHING
 from consent.purposes import Purpose
 from consent.records import Consent
 from consent.terms import Terms
-from dataspace import holders, jwk, mandates, spaces
+from dataspace import clock, entries, holders, jwk, mandates, spaces
 from dataspace.catalogue import DataItem
 from dataspace.db import db
+from dataspace.entries import Entry
 from dataspace.holders import Holder, HolderKind, Role
 from dataspace.identifiers import parse
 from dataspace.mandates import Actor, Capacity
@@ -265,3 +266,12 @@ def world(now: dt.datetime, **purpose_changes: Any) -> World:
     given = consent(ask(row, now), by, now)
     db.session.commit()
     return World(person=person, actor=by, item=degree, party=bank, purpose=row, consent=given)
+
+
+def entered(count: int, at: dt.datetime | None = None) -> list[Entry]:
+    """So many entries that wait for the log of evidence."""
+    found = [Entry.new("access", at or clock.now(), number=number) for number in range(count)]
+    for entry in found:
+        entries.append(entry)
+    db.session.commit()
+    return found

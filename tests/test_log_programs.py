@@ -21,20 +21,11 @@ from tlog import Head, check_consistency, fetch_from
 from consent import evidence, merkle, worker
 from consent.log_files import LogFiles
 from consent.notes import COSIGNATURE, Note, Signer
-from dataspace import clock, entries
-from dataspace.db import db
-from dataspace.entries import Entry
+from dataspace import clock
 from tests import factories
+from tests.factories import entered
 
 pytestmark = pytest.mark.wire  # the programs see files, whatever database they came from
-
-
-def append(count: int) -> list[Entry]:
-    found = [Entry.new("access", clock.now(), number=number) for number in range(count)]
-    for entry in found:
-        entries.append(entry)
-    db.session.commit()
-    return found
 
 
 def sequence(folder: Path | None = None) -> bytes:
@@ -48,7 +39,7 @@ def sequence(folder: Path | None = None) -> bytes:
 
 
 def test_inclusion_with_and_without_a_statement(app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    entry, other = append(2)
+    entry, other = entered(2)
     sequence()
     key, bundle, alone = tmp_path / "key", tmp_path / "proof.json", tmp_path / "proof.txt"
     key.write_text(evidence.head().verifier + "\n")
@@ -92,7 +83,7 @@ class Cosigned:
 def test_inclusion_under_a_checkpoint_that_witnesses_have_cosigned(
     app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (entry,) = append(1)
+    (entry,) = entered(1)
     sequence()
     by, bundle, key = Cosigned(), evidence.shown(entry), evidence.head().verifier
     proof = by.below(evidence.proof_of(entry).text)
@@ -130,7 +121,7 @@ def test_inclusion_under_a_checkpoint_that_witnesses_have_cosigned(
 def test_any_two_checkpoints_of_a_log_are_found_to_fit(app: Flask, tmp_path: Path) -> None:
     folder, seen = tmp_path / "log", {0: sequence()}
     for more in (1, 1, 5, 249, 1, 300, 400):
-        append(more)
+        entered(more)
         note = sequence(folder)
         seen[evidence.head().size] = note
     key, fetch = evidence.head().verifier, fetch_from(str(folder))
@@ -176,9 +167,9 @@ def test_no_other_proof_fits(first: int, second: int, data: st.DataObject) -> No
 @pytest.fixture
 def grown(app: Flask, tmp_path: Path) -> tuple[bytes, bytes, Path]:
     """An earlier checkpoint, a later one, and the files of the log."""
-    append(300)
+    entered(300)
     earlier = sequence(tmp_path / "log")
-    append(400)
+    entered(400)
     return earlier, sequence(tmp_path / "log"), tmp_path / "log"
 
 
@@ -213,7 +204,7 @@ def test_tampered_tiles_are_named(what: str, grown: tuple[bytes, bytes, Path]) -
 @pytest.fixture
 def whole(app: Flask, tmp_path: Path) -> Path:
     """The files of a log of 600 entries."""
-    append(600)
+    entered(600)
     sequence(tmp_path / "log")
     return tmp_path / "log"
 

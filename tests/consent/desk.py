@@ -1,4 +1,4 @@
-"""A browser at an administrator's desk: signed in, follows links, sends forms with the token of the last page."""
+"""A browser at an administrator's desk: signed in, follows links, sends forms with the token of the last page; what it sees."""
 
 import datetime as dt
 import html
@@ -8,10 +8,14 @@ from typing import Any
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from dataspace import signins
+from consent.records import Consent
+from dataspace import accesses, signins
 from dataspace.db import db
 from dataspace.holders import Holder
 from dataspace.passkeys import VerifiedSignIn
+from dataspace.permission import Permission
+from tests import factories
+from tests.factories import World
 
 
 class Desk:
@@ -71,3 +75,28 @@ class Desk:
         assert answer.status_code == status, f"{path}: {answer.status_code} {answer.get_data(as_text=True)[:3000]}"
         self.page, self.path = answer.get_data(as_text=True) if answer.mimetype.startswith("text/") else "", path
         return answer
+
+
+def consents(world: World, now: dt.datetime, count: int, **changes: Any) -> list[Consent]:
+    """More consents of the same person, the newest last."""
+    made = []
+    for n in range(count):
+        at = now + dt.timedelta(milliseconds=n + 1)
+        asked = factories.ask(world.purpose, at, **({"reference_no": f"R-{n:03}"} | changes))
+        made.append(factories.consent(asked, world.actor, at))
+    db.session.commit()
+    return made
+
+
+def read(world: World, now: dt.datetime, *, refused: str = "", consent: Consent | None = None) -> None:
+    of = consent or world.consent
+    permission = Permission(
+        client_id="bank", recipient="岭南示例银行", consent_id=of.consent_id, consent_version=1, space_id=of.space_id,
+        purpose="审核本次贷款申请", reference_no=None, items=(), max_reads=None, auth_time=now,
+        acr="urn:dataspace:acr:passkey",
+    )  # fmt: skip
+    if refused:
+        accesses.record_refused(permission, ["p.edu.degree"], refused, now)
+    else:
+        accesses.record_answered(permission, ["p.edu.degree"], now)
+    db.session.commit()

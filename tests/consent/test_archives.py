@@ -34,11 +34,6 @@ from tests.consent.visitor import Visitor
 MINUTE = dt.timedelta(minutes=1)
 
 
-@pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
 def made(now: dt.datetime) -> bool:
     """What a worker does, in one go."""
     return worker.write_archive(lambda: now, content, registry=factories.registry())

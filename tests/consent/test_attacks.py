@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from consent.clients import Profile
@@ -29,11 +28,6 @@ from tests.documents import ROOT
 pytestmark = pytest.mark.wire
 
 ELSEWHERE = "https://evil.example"
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

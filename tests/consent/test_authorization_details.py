@@ -6,7 +6,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from consent import lifecycle
@@ -22,11 +21,6 @@ from tests.consent.third_party import DETAILS, ThirdParty, code_for, tokens_for
 pytestmark = pytest.mark.wire
 
 LEDGER = "https://ledger.example"  # takes JWT access tokens
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

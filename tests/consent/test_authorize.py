@@ -27,11 +27,6 @@ from wsgi import create_app
 
 
 @pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
-
-
-@pytest.fixture
 def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
     return ThirdParty(world.party, client)
 

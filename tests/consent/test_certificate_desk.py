@@ -5,7 +5,6 @@ import re
 
 import pytest
 import sqlalchemy as sa
-from flask import Flask
 from flask.testing import FlaskClient
 
 from consent import certificate_issue, data_certificates, presentations, worker
@@ -20,16 +19,11 @@ from dataspace.signins import SignIn
 from dataspace.spaces import Record
 from tests import factories
 from tests.consent.desk import Desk
-from tests.consent.test_admin import counted
 from tests.factories import World
+from tests.statements import counted
 
 RECEIVER = "示例律师事务所"
 WHY = {"ground": "fraud", "text": "查实冒用"}
-
-
-@pytest.fixture
-def world(app: Flask) -> World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

@@ -30,11 +30,6 @@ ROWS = [{"month": "2026-03", "kwh": 120}, {"month": "2026-04", "kwh": 95}, {"mon
 
 
 @pytest.fixture
-def now() -> dt.datetime:
-    return clock.now()
-
-
-@pytest.fixture
 def bank(app: Flask, client: FlaskClient, now: dt.datetime) -> ThirdParty:
     """A bank whose purpose compares the electricity and reads the degree; the sixth item has no record."""
     person = factories.holder(now)

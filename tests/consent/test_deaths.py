@@ -26,11 +26,6 @@ PAPER = "Death certificate 440099-1, Example Hospital"
 
 
 @pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
-@pytest.fixture
 def admin(app: Flask, now: dt.datetime) -> Holder:
     return factories.administrator(now)
 

@@ -30,11 +30,6 @@ MONTHS = sorted(f"{day:%Y-%m}" for day in LAST)
 
 
 @pytest.fixture
-def now() -> dt.datetime:
-    return clock.now()
-
-
-@pytest.fixture
 def bank(app: Flask, client: FlaskClient, now: dt.datetime) -> ThirdParty:
     """A bank that asks for the answer and a degree; the space holds months and the degree, and no answer."""
     person = factories.holder(now)

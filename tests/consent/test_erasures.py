@@ -32,11 +32,6 @@ WHY = Stated(Ground.HOLDER_REQUEST, "asked for and thought over")
 
 
 @pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
-@pytest.fixture
 def admin(app: Flask, now: dt.datetime) -> Holder:
     return factories.administrator(now)
 

@@ -40,21 +40,9 @@ from tests.conftest import fresh_database
 from tests.consent.third_party import ThirdParty, tokens_for
 from tests.consent.visitor import Visitor
 from tests.documents import ROOT
+from tests.factories import entered
 
 PROGRAM = ROOT / "verifier" / "verify_log.py"
-
-
-@pytest.fixture
-def now() -> dt.datetime:
-    return clock.now()
-
-
-def append(count: int, at: dt.datetime | None = None) -> list[Entry]:
-    found = [Entry.new("access", at or clock.now(), number=number) for number in range(count)]
-    for entry in found:
-        entries.append(entry)
-    db.session.commit()
-    return found
 
 
 def sequence(files: LogFiles | None = None) -> int:
@@ -200,7 +188,7 @@ def test_served_as_the_specification_says(app: Flask, client: FlaskClient) -> No
     assert client.get("/log/checkpoint").status_code == 404
     assert sequence() == 0
     assert verify_log.check_log(over(client), key(client))[0].size == 0
-    append(300)
+    entered(300)
     assert sequence() == 300
     checkpoint = client.get("/log/checkpoint")
     assert checkpoint.content_type == "text/plain; charset=utf-8"
@@ -228,7 +216,7 @@ def test_served_as_the_specification_says(app: Flask, client: FlaskClient) -> No
      + "999"],
 )  # fmt: skip
 def test_what_is_not_in_the_log_is_not_found(path: str, app: Flask, client: FlaskClient) -> None:
-    append(300)
+    entered(300)
     sequence()
     answer = client.get(f"/log/tile/{path}")
     assert answer.status_code == 404
@@ -265,7 +253,7 @@ def test_it_grows_and_never_forgets(app: Flask, client: FlaskClient) -> None:
     heads: list[Head] = []
     told: list[Entry] = []
     for count in (1, 254, 1, 1, 255, 1, 300):
-        told += append(count)
+        told += entered(count)
         assert sequence() == count
         head, _found = verify_log.check_log(over(client), key(client), heads)
         assert head.size == len(told)
@@ -273,7 +261,7 @@ def test_it_grows_and_never_forgets(app: Flask, client: FlaskClient) -> None:
     for entry in (told[0], told[255], told[-1]):
         tlog.check_proof(evidence.proof_of(entry).text.encode(), entry.digest, key(client))
     with pytest.raises(NotYet):
-        evidence.proof_of(append(1)[0])
+        evidence.proof_of(entered(1)[0])
     with pytest.raises(NotYet):
         evidence.proof_at(len(told), evidence.head())
     for old in (0, 1, 255, 256, 600):
@@ -281,9 +269,9 @@ def test_it_grows_and_never_forgets(app: Flask, client: FlaskClient) -> None:
 
 
 def test_a_clock_that_goes_back_changes_nothing(app: Flask, client: FlaskClient, now: dt.datetime) -> None:
-    first = append(3, now)
+    first = entered(3, now)
     sequence()
-    earlier = append(3, now - dt.timedelta(days=400))
+    earlier = entered(3, now - dt.timedelta(days=400))
     assert worker.sequence(now - dt.timedelta(days=400), registry=factories.registry()) == 3
     _head, found = verify_log.check_log(over(client), key(client))
     assert set(found[:3]) == {entry.digest for entry in first}
@@ -292,7 +280,7 @@ def test_a_clock_that_goes_back_changes_nothing(app: Flask, client: FlaskClient,
 
 def test_several_sequencers_take_every_entry_once(app: Flask, client: FlaskClient) -> None:
     sequence()
-    told = append(600)
+    told = entered(600)
 
     def work() -> int:
         with app.app_context():
@@ -354,12 +342,12 @@ def altered(tiles: dict[tuple[int, int], bytes]) -> None:
 @pytest.mark.parametrize("damage", [cut, cut_within, lost, reordered, entries_reordered, altered])
 @pytest.mark.damages_log
 def test_nothing_is_signed_over_damaged_tiles(damage: Callable[..., None], app: Flask) -> None:
-    append(300)
+    entered(300)
     sequence()
     note, stored = evidence.head().note, tiles()
     damage(stored)
     rewrite(stored)
-    append(2)
+    entered(2)
     with pytest.raises(worker.SweepFailed):
         sequence()
     assert evidence.head().note == note
@@ -368,13 +356,13 @@ def test_nothing_is_signed_over_damaged_tiles(damage: Callable[..., None], app: 
 
 @pytest.mark.damages_log
 def test_nothing_is_signed_over_rows_from_earlier(app: Flask) -> None:
-    append(300)
+    entered(300)
     sequence()
     earlier = tiles()
-    append(10)
+    entered(10)
     sequence()
     rewrite(earlier)
-    append(2)
+    entered(2)
     with pytest.raises(worker.SweepFailed):
         sequence()
     assert (evidence.head().size, waiting()) == (310, 2)
@@ -383,15 +371,15 @@ def test_nothing_is_signed_over_rows_from_earlier(app: Flask) -> None:
 @pytest.mark.damages_log
 def test_a_database_that_was_set_back_signs_nothing_more(app: Flask, tmp_path: Path) -> None:
     files = LogFiles(tmp_path / "log")
-    append(300)
+    entered(300)
     sequence(files)
     earlier, log = tiles(), db.session.execute(sa.select(EvidenceLog.__table__)).mappings().one()
-    append(10)
+    entered(10)
     sequence(files)
     rewrite(earlier)
     db.session.execute(sa.update(EvidenceLog).values({n: log[n] for n in ("size", "root", "note")}))
     db.session.commit()
-    append(20)
+    entered(20)
     published = (tmp_path / "log" / "checkpoint").read_bytes()
     with pytest.raises(worker.SweepFailed):
         sequence(files)
@@ -424,7 +412,7 @@ def rewrite(stored: dict[tuple[int, int], bytes]) -> None:
 def test_the_files_are_those_that_are_served(app: Flask, client: FlaskClient, tmp_path: Path) -> None:
     files, folder = LogFiles(tmp_path / "log"), tmp_path / "log"
     for count in (1, 200, 100, 0, 600):
-        append(count)
+        entered(count)
         sequence(files)
         from_files = verify_log.check_log(tlog.fetch_from(str(folder)), key(client))
         assert from_files == verify_log.check_log(over(client), key(client))
@@ -438,7 +426,7 @@ def test_the_files_are_those_that_are_served(app: Flask, client: FlaskClient, tm
 
 def test_published_files_that_were_cut_or_lost_are_written_anew(app: Flask, tmp_path: Path) -> None:
     files, folder = LogFiles(tmp_path / "log"), tmp_path / "log"
-    append(600)
+    entered(600)
     sequence(files)
     vkey, read = evidence.head().verifier, tlog.fetch_from(str(folder))
     for name, length in {"tile/entries/001": 100, "tile/0/000": 0, "tile/0/002.p/88": 32}.items():
@@ -457,10 +445,10 @@ def test_published_files_that_were_cut_or_lost_are_written_anew(app: Flask, tmp_
 
 def test_a_reader_notices_whatever_is_done_to_the_files(app: Flask, tmp_path: Path) -> None:
     files, folder = LogFiles(tmp_path / "log"), tmp_path / "log"
-    append(200)
+    entered(200)
     sequence(files)
     early = (folder / "checkpoint").read_bytes()
-    append(400)
+    entered(400)
     sequence(files)
     vkey, read = evidence.head().verifier, tlog.fetch_from(str(folder))
     head, _entries = verify_log.check_log(read, vkey, [tlog.read_checkpoint(early, vkey)])
@@ -493,11 +481,11 @@ def test_a_reader_notices_whatever_is_done_to_the_files(app: Flask, tmp_path: Pa
 
 
 def test_the_program_reads_a_directory(app: Flask, tmp_path: Path) -> None:
-    append(300)
+    entered(300)
     sequence(LogFiles(tmp_path / "log"))
     (tmp_path / "key").write_text(evidence.head().verifier + "\n")
     assert run("log", "--key", "key", "--save", "seen", cwd=tmp_path).returncode == 0
-    append(1)
+    entered(1)
     sequence(LogFiles(tmp_path / "log"))
     said = run("log", "--key", "key", "--earlier", "seen", "--language", "en", cwd=tmp_path)
     assert (said.returncode, said.stdout) == (0, "All 301 entries of localhost:8000/log match the checkpoint.\n")

@@ -24,11 +24,6 @@ People = dict[str, Holder]
 
 
 @pytest.fixture
-def now() -> dt.datetime:
-    return clock.now()
-
-
-@pytest.fixture
 def people(app: Flask, now: dt.datetime) -> People:
     """The demonstration, loaded."""
     catalogue.load([FOLDER / "catalogue"], now)

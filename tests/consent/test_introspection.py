@@ -4,7 +4,6 @@ import datetime as dt
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import update
 from werkzeug.test import TestResponse
@@ -22,11 +21,6 @@ from tests.conftest import ISSUER
 from tests.consent.third_party import ThirdParty, tokens_for
 
 INACTIVE = {"active": False}
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

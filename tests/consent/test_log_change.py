@@ -14,21 +14,13 @@ from consent.cosignatures import EvidenceWitness, Outcome
 from consent.evidence import EvidenceLog
 from consent.interventions import OperatorEvent
 from consent.log_files import LogFiles
-from dataspace import clock, entries
+from dataspace import clock
 from dataspace.db import db
-from dataspace.entries import Entry
 from dataspace.web.shell import services
 from tests import factories
+from tests.factories import entered
 
 BEGIN = ["evidence-log", "begin", "--ground", "security_incident", "--text", "The key was lost"]
-
-
-def append(count: int) -> list[Entry]:
-    found = [Entry.new("access", clock.now(), number=number) for number in range(count)]
-    for entry in found:
-        entries.append(entry)
-    db.session.commit()
-    return found
 
 
 def read_all(http: FlaskClient, prefix: str) -> tuple[str, list[bytes]]:
@@ -41,9 +33,9 @@ def read_all(http: FlaskClient, prefix: str) -> tuple[str, list[bytes]]:
 def test_a_log_whose_key_is_lost_ends_and_the_next_takes_what_waits(
     app: Flask, client: FlaskClient, tmp_path: Path
 ) -> None:
-    early = append(300)
+    early = entered(300)
     worker.sequence(clock.now(), registry=factories.registry(), files=LogFiles(tmp_path))
-    before, late = client.get("/log/checkpoint").data, append(3)
+    before, late = client.get("/log/checkpoint").data, entered(3)
     db.session.execute(sa.update(EvidenceLog).values(wrapped_private=b"lost"))
     cosignatures.claim(["a+b+c"], old := evidence.head(), clock.now())
     db.session.commit()
@@ -81,7 +73,7 @@ def test_a_log_whose_key_is_lost_ends_and_the_next_takes_what_waits(
 
 
 def test_what_is_not_yet_served_is_served_at_the_end(app: Flask, client: FlaskClient, now: dt.datetime) -> None:
-    append(2)
+    entered(2)
     worker.sequence(now, registry=factories.registry(), hold=cosignatures.HOLD)
     signed = evidence.head()
     assert client.get("/log/checkpoint").data != signed.note

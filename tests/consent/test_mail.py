@@ -118,11 +118,6 @@ def app(database_url: str, server: Server) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
-@pytest.fixture
 def visitor(app: Flask, world: factories.World, now: dt.datetime) -> Visitor:
     return Visitor(app.test_client()).sign_in(world.person, now)
 

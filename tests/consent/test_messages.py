@@ -23,11 +23,6 @@ from tests.consent.visitor import Visitor, delivered
 
 
 @pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
-@pytest.fixture
 def visitor(app: Flask, world: factories.World, now: dt.datetime) -> Visitor:
     return Visitor(app.test_client()).sign_in(world.person, now)
 

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 import pytest
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from authlib.oidc.discovery import OpenIDProviderMetadata
-from flask import Flask
 from flask.testing import FlaskClient
 
 from consent.clients import CERTIFICATE_METHODS, AuthMethod, Profile
@@ -19,11 +18,6 @@ from tests.consent.third_party import ThirdParty, tokens_for
 from wsgi import create_app
 
 pytestmark = pytest.mark.wire
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 def document(client: FlaskClient, name: str) -> dict[str, Any]:

@@ -449,11 +449,6 @@ def with_key(third: ThirdParty, alg: str) -> jwk.SigningKey:
 
 
 @pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
-
-
-@pytest.fixture
 def document(world: factories.World, client: FlaskClient) -> dict[str, Any]:
     found: dict[str, Any] = client.get("/.well-known/openid-configuration").json
     return found

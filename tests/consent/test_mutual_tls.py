@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from consent.clients import Profile
@@ -41,11 +40,6 @@ NAMES = {
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     return make_settings(database_url, **SETTINGS)
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 def party(client: FlaskClient, method: str, shows: Credential | None = SHOWN, **options: Any) -> CertifiedParty:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,11 +65,6 @@ def test_garbage_in_place_of_a_nonce(garbage: Any) -> None:
 
 
 # In the protocol
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

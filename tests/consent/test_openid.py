@@ -36,11 +36,6 @@ from tests.consent.visitor import Visitor
 pytestmark = pytest.mark.wire
 
 
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
-
-
 def login_client(http: FlaskClient, client_id: str = "shop", host: str = "bank.example", **options: Any) -> ThirdParty:
     party = factories.party(
         clock.now(), client_id, profile=Profile.LOGIN, method="client_secret_basic", name="示例商店",

@@ -31,11 +31,6 @@ Make = Callable[[ThirdParty], str]
 
 
 @pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
-
-
-@pytest.fixture
 def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
     bank = ThirdParty(world.party, client)
     bank.registers(require_signed_request_object=True)

@@ -26,11 +26,6 @@ BY_FORM, SIGNED = {"form_post", "form_post.jwt"}, {"jwt", "query.jwt", "form_pos
 
 
 @pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
-
-
-@pytest.fixture
 def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
     bank = ThirdParty(world.party, client)
     bank.registers(authorization_signed_response_alg="ES256")

@@ -1,7 +1,6 @@
 """Revocation: a client gives back its tokens; the holder's consent stays."""
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 
 from consent.records import State
@@ -9,11 +8,6 @@ from dataspace import clock
 from dataspace.db import db
 from tests import factories
 from tests.consent.third_party import LEFT_OUT, ThirdParty, tokens_for
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ WHY = {"ground": "authority_decision", "text": "Decision 2026-17"}
 
 
 @pytest.fixture
-def world(app: Flask, now: dt.datetime) -> World:
-    return factories.world(now)
-
-
-@pytest.fixture
 def desk(client: FlaskClient, world: World, now: dt.datetime) -> Desk:
     return Desk(client).sign_in(factories.administrator(now), now)
 

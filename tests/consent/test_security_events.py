@@ -37,11 +37,6 @@ SECOND = dt.timedelta(seconds=1)
 PERSONAL = ("陈嘉怡", factories.PERSON, "hld_", "spc_", "LN-2026-0001")
 
 
-@pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
 def registers(world: factories.World, url: str = "") -> ThirdParty:
     """The bank wants to hear: pushed to ``url``, or by asking."""
     bank = ThirdParty(world.party, current_app.test_client())

@@ -14,7 +14,6 @@ from typing import Any
 
 import httpx
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
@@ -30,11 +29,6 @@ from wsgi import create_app
 pytestmark = pytest.mark.wire
 
 ENDPOINTS = ("/oauth/par", "/oauth/token", "/oauth/introspect", "/oauth/revoke")
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

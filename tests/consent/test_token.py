@@ -27,11 +27,6 @@ SECOND = dt.timedelta(seconds=1)
 
 
 @pytest.fixture
-def world(app: Flask, now: dt.datetime) -> factories.World:
-    return factories.world(now)
-
-
-@pytest.fixture
 def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
     return ThirdParty(world.party, client)
 

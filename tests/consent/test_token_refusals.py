@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
 
@@ -22,11 +21,6 @@ pytestmark = pytest.mark.wire
 
 PATH = "/oauth/token"
 OTHER_KEY = proof_key()
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture

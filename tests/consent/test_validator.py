@@ -22,11 +22,6 @@ PATH = "/api/v1/data"
 
 
 @pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
-
-
-@pytest.fixture
 def bank(world: factories.World, client: FlaskClient) -> ThirdParty:
     return ThirdParty(world.party, client)
 

@@ -14,7 +14,6 @@ import jwt as pyjwt
 import pytest
 from authlib.oidc.core.util import create_half_hash
 from cryptography import x509
-from flask import Flask
 from flask.testing import FlaskClient
 from joserfc import jwk as other_jwk
 from joserfc import jwt as other_jwt
@@ -33,11 +32,6 @@ pytestmark = pytest.mark.wire
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "oauth.json").read_text("utf-8"))
 SIGNED = [*VECTORS["request_objects"], *VECTORS["id_tokens"]]
 ISSUED = dt.datetime.fromtimestamp(1311281000, dt.UTC)  # while the ID tokens of the examples are valid
-
-
-@pytest.fixture
-def world(app: Flask) -> factories.World:
-    return factories.world(clock.now())
 
 
 @pytest.fixture
