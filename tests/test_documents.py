@@ -13,7 +13,7 @@ import pytest
 from flask import Flask
 
 from consent import terms
-from consent.oauth import client_auth, dpop, id_tokens, par, tokens
+from consent.oauth import client_auth, codes, dpop, id_tokens, par, tokens
 from consent.records import APPROVAL_LAPSES, Reason
 from dataspace import passkeys, signins
 from dataspace.db import db
@@ -152,7 +152,7 @@ def members(schema: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, dic
     ("what", "life"),
     [
         ("request_uri", par.PUSHED),
-        ("authorization code", tokens.CODE_LIFE),
+        ("authorization code", codes.LIFE),
         ("access token", tokens.ACCESS_LIFE),
         ("ID token", id_tokens.LIFE),
         ("client assertion", client_auth.LIFETIME),

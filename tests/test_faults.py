@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskClient
 
-from consent.oauth.tokens import AuthorizationCode, Token
+from consent.oauth.codes import AuthorizationCode
+from consent.oauth.tokens import Token
 from consent.receipts import Receipt
 from consent.records import Consent, ConsentEvent, ConsentNotice, ConsentVersion
 from dataspace import clock

@@ -23,8 +23,9 @@ from consent.asks import Ask
 from consent.client_options import CIBA, DEVICE_CODE
 from consent.keys import KeyUse
 from consent.oauth import replay
+from consent.oauth.bindings import digest_of
+from consent.oauth.codes import AuthorizationCode
 from consent.oauth.par import AuthorizationRequest
-from consent.oauth.tokens import AuthorizationCode, digest_of
 from consent.records import Consent
 from dataspace import accesses, clock, jose
 from dataspace.accesses import Access

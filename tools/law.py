@@ -7,7 +7,7 @@ from sqlalchemy import select
 from consent import powers, statutory_admission
 from consent.history import Registry
 from consent.interventions import Ground, Stated
-from consent.oauth import statutory_tokens, tokens, validator
+from consent.oauth import bindings, statutory_tokens, validator
 from consent.powers import Decision, Power
 from consent.statutory_admission import Admitted
 from consent.statutory_terms import Demand
@@ -50,7 +50,7 @@ def read(demand: Demand, client_id: str, now: dt.datetime, *, registry: Registry
 
 
 def _token(admitted: Admitted, client_id: str, now: dt.datetime) -> statutory_tokens.Bound:
-    secret = tokens.new_secret(statutory_tokens.PREFIX)
+    secret = bindings.new_secret(statutory_tokens.PREFIX)
     statutory_tokens.store(
         secret, now, case_id=admitted.case.case_id, power_id=admitted.power.power_id,
         power_version=admitted.power.version, client_id=client_id, jkt=None, x5t=None, items=admitted.items,

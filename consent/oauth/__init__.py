@@ -23,7 +23,8 @@ nonces                 what DPoP proofs carry to be fresh (RFC 9449 sections 8 a
 possession             who sends a request; an access token presented: a bound one by proof only (RFC 6750, 9449)
 reading                what a read of data asks of the database first, in one statement
 replay                 identifiers of assertions and proofs, each accepted once
-tokens                 codes, access and refresh tokens, stored as digests, each bound to one consent
+codes                  authorization codes, stored as digests, each bound to one consent
+tokens                 access and refresh tokens, in the same way; bindings: what both are bound to
 authorization_details  as granted (RFC 9396)
 id_tokens              ID tokens (OpenID Connect Core)
 identity               the values of claims, read live from the person's records

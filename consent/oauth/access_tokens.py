@@ -10,7 +10,7 @@ from typing import Any
 
 from consent.history import Registry
 from consent.keys import KeyUse
-from consent.oauth import authorization_details, resources, tokens
+from consent.oauth import authorization_details, bindings, resources
 from consent.oauth.id_tokens import subject
 from consent.oauth.tokens import Issue
 from dataspace import jose
@@ -50,7 +50,7 @@ def _claims(issue: Issue, registry: Registry) -> dict[str, Any]:
     }
     if issue.scope:
         said["scope"] = issue.scope
-    if cnf := tokens.confirmation(issue):
+    if cnf := bindings.confirmation(issue):
         said["cnf"] = cnf
     if details := authorization_details.granted(bound):
         said["authorization_details"] = details

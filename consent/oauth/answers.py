@@ -9,7 +9,7 @@ from typing import Any
 from consent import clients, history, subjects
 from consent.claims import AskedClaims
 from consent.history import Registry
-from consent.oauth import par, response_modes, sessions, tokens
+from consent.oauth import bindings, codes, par, response_modes, sessions
 from consent.oauth.errors import plain
 from consent.oauth.par import AuthorizationRequest
 from consent.oauth.response_modes import NOWHERE, Answer, ResponseMode, WayBack
@@ -34,7 +34,7 @@ def with_code(
     # A code carries nothing that the holder's consent does not name: an older sign-in may have been for less.
     agreed, _digest = history.current_document(consent)
     scope = " ".join(name for name in asked["scope"].split() if name in agreed["scope"])
-    code = tokens.issue_code(
+    code = codes.issue(
         consent_id=consent.consent_id,
         client_id=request.client_id,
         redirect_uri=asked.get("redirect_uri", ""),
@@ -43,13 +43,13 @@ def with_code(
         nonce=asked.get("nonce"),
         jkt=request.jkt,
         x5t=asked.get("x5t"),
-        signed_in=tokens.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=" ".join(AMR_PASSKEY)),
+        signed_in=bindings.SignInFacts(auth_time=actor.auth_time, acr=actor.acr, amr=" ".join(AMR_PASSKEY)),
         now=now,
         resource=asked.get("resource", ""),
         claims=_agreed_claims(asked.get("claims", {}), agreed["claims"], consent.kind),
         sid=_sid(consent, actor, now, registry) if "openid" in scope.split() else None,
         digest=bytes.fromhex(request.uri_digest) if request.is_fetched else None,
-        life=par.COLLECTED if request.is_fetched else tokens.CODE_LIFE,
+        life=par.COLLECTED if request.is_fetched else codes.LIFE,
     )
     way = way_back(request)
     return NOWHERE if way is None else response_modes.answer(way, {"code": code}, now, registry=registry)
@@ -62,8 +62,8 @@ def once_more(
 
     Raises what :func:`with_code` raises.
     """
-    tokens.forget_unused(consent.consent_id)
-    if tokens.is_fetched(consent.consent_id):
+    codes.forget_unused(consent.consent_id)
+    if codes.is_fetched(consent.consent_id):
         return None
     return with_code(request, consent, actor, now, registry=registry)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from consent import statutory_terms
 from consent.oauth import statutory_tokens
-from consent.oauth.tokens import Bound
+from consent.oauth.bindings import Bound
 from consent.terms import TYPE
 from dataspace.by_law import hides
 

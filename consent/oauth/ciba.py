@@ -24,7 +24,7 @@ from sqlalchemy import func, select
 
 from consent import person_codes
 from consent.client_options import CIBA
-from consent.oauth import drafts, fetching, par, requests, tokens
+from consent.oauth import bindings, drafts, fetching, par, requests
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import HeldCode, first_tokens, use_up
 from consent.oauth.par import AuthorizationRequest
@@ -32,6 +32,7 @@ from consent.oauth.registered_client import RegisteredClient
 from dataspace.db import db
 from dataspace.identifiers import BlindIndex
 
+PREFIX = "dsa_cr_"  # of an auth_req_id
 NOBODY = ""
 AT_ONCE = 3  # open requests of one client to one person: more is pestering
 
@@ -65,7 +66,7 @@ def _addressee(draft: drafts.Draft, *, index: BlindIndex) -> str:
 def begin(checked: requests.CheckedRequest, addressee: str, life: dt.timedelta, now: dt.datetime) -> str:
     """Store a checked request; returns its ``auth_req_id``, of which the digest is kept. Raises AccessDeniedError."""
     _demand_patience(checked.client_id, addressee, now)
-    auth_req_id = tokens.new_secret(tokens.CIBA_PREFIX)
+    auth_req_id = bindings.new_secret(PREFIX)
     row = par.draft(auth_req_id, checked.client_id, checked.parameters, checked.ask, now, jkt=checked.jkt)
     row.addressee = addressee
     row.poll_interval = fetching.INTERVAL
@@ -103,7 +104,7 @@ class CibaGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
         client: RegisteredClient = self.authenticate_token_endpoint_client()
         if not client.check_grant_type(self.GRANT_TYPE):
             raise UnauthorizedClientError("this client is not registered for CIBA")
-        row = fetching.find(auth_req_id, prefix=tokens.CIBA_PREFIX)
+        row = fetching.find(auth_req_id, prefix=PREFIX)
         if row is None or row.client_id != client.client_id:
             raise InvalidGrantError("the auth_req_id is unknown")  # section 11; so is one that is long over
         self.request.client = client

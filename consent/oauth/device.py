@@ -16,16 +16,17 @@ from authlib.oauth2.rfc8628.errors import ExpiredTokenError
 from sqlalchemy import select
 
 from consent import short_codes
-from consent.oauth import drafts, fetching, par, requests, tokens
+from consent.oauth import bindings, drafts, fetching, par, requests
+from consent.oauth.codes import BoundCode
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import HeldCode, first_tokens, use_up
 from consent.oauth.par import AuthorizationRequest
-from consent.oauth.tokens import BoundCode
 from dataspace.db import db
 from dataspace.errors import Conflict, NotFound
 from dataspace.identifiers import BlindIndex
 
 PAGE = "/device"
+PREFIX = "dsa_dc_"  # of a device_code
 SCHEME = "user_code"
 
 
@@ -52,7 +53,7 @@ class DeviceAuthorization(Endpoint):  # type: ignore[misc]
 
 def begin(checked: requests.CheckedRequest, now: dt.datetime, *, index: BlindIndex) -> tuple[str, str]:
     """Store a checked request; returns its two codes, of which digests are kept."""
-    device_code = tokens.new_secret(tokens.DEVICE_PREFIX)
+    device_code = bindings.new_secret(PREFIX)
     user_code = short_codes.new()
     row = par.draft(device_code, checked.client_id, checked.parameters, checked.ask, now, jkt=checked.jkt)
     row.user_code = short_codes.digest(user_code, scheme=SCHEME, index=index)
@@ -100,7 +101,7 @@ class DeviceGrant(DeviceCodeGrant):  # type: ignore[misc]
 
     def query_device_credential(self, device_code: str) -> _Credential:
         """The request behind a device code, whatever became of it. Raises ExpiredTokenError: unknown is long over."""
-        row = fetching.find(device_code, prefix=tokens.DEVICE_PREFIX)
+        row = fetching.find(device_code, prefix=PREFIX)
         if row is None:
             raise ExpiredTokenError("the device code is unknown or too old")
         return _Credential(row, device_code)

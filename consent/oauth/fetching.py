@@ -10,11 +10,11 @@ from authlib.oauth2.rfc6749.errors import AccessDeniedError
 from authlib.oauth2.rfc8628.errors import AuthorizationPendingError, ExpiredTokenError, SlowDownError
 
 from consent.history import Registry
-from consent.oauth import answers, par, tokens
+from consent.oauth import answers, bindings, codes, par, tokens
+from consent.oauth.codes import BoundCode
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import demand_active
 from consent.oauth.par import AuthorizationRequest
-from consent.oauth.tokens import BoundCode
 from consent.records import Consent, State
 from dataspace.mandates import Actor
 
@@ -34,10 +34,10 @@ def answer(row: AuthorizationRequest, secret: str, request: FormRequest) -> Boun
             raise ExpiredTokenError("nobody has answered in time")
         _pace(row, now)
         raise AuthorizationPendingError("the person has not decided yet")
-    bound = tokens.find_code(secret)
+    bound = codes.find(secret)
     if bound is None:
         raise AccessDeniedError("the holder did not agree")
-    if tokens.ended_early(bound, bound.used_at):
+    if bindings.ended_early(bound, bound.used_at):
         tokens.revoke_family(bound.digest, client_id=bound.client_id, now=now)
         raise InvalidGrantError("it was used before")
     if bound.used_at is not None or now >= bound.dies_at:

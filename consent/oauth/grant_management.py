@@ -17,9 +17,10 @@ from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 from consent import endings, history, lifecycle
 from consent.history import Registry
 from consent.oauth import authorization_details, resources, tokens
+from consent.oauth.bindings import Bound
 from consent.oauth.errors import as_refused_token
 from consent.oauth.possession import Presented, check_possession
-from consent.oauth.tokens import Bound, BoundToken, Kind
+from consent.oauth.tokens import BoundToken, Kind
 from consent.records import Reason, why_inactive
 from dataspace.errors import Conflict
 

@@ -17,12 +17,14 @@ from authlib.oauth2.rfc6749 import (
 from authlib.oauth2.rfc7636 import CodeChallenge
 
 from consent.history import Registry
-from consent.oauth import access_tokens, authorization_details, grant_management, resources, tokens
+from consent.oauth import access_tokens, authorization_details, bindings, codes, grant_management, resources, tokens
+from consent.oauth.bindings import Bound
+from consent.oauth.codes import BoundCode
 from consent.oauth.errors import InvalidAuthorizationDetailsError, as_oauth
 from consent.oauth.forms import FormRequest
 from consent.oauth.possession import proved_key
 from consent.oauth.registered_client import RegisteredClient
-from consent.oauth.tokens import Bound, BoundCode, BoundToken, Kind
+from consent.oauth.tokens import BoundToken, Kind
 from consent.records import why_inactive
 
 
@@ -74,10 +76,10 @@ class CodeGrant(AuthorizationCodeGrant):  # type: ignore[misc]
     def query_authorization_code(self, code: str, client: RegisteredClient) -> HeldCode:
         """The code, if it is this client's, fresh, unused, and its consent is active. Raises InvalidGrantError."""
         now = self.request.now
-        bound = tokens.find_code(code) if code.startswith(tokens.CODE_PREFIX) else None  # no device code
-        early = bound is not None and tokens.ended_early(bound, bound.used_at)
+        bound = codes.find(code) if code.startswith(codes.PREFIX) else None  # no device code
+        early = bound is not None and bindings.ended_early(bound, bound.used_at)
         if bound is None or early:
-            self._used_before(tokens.digest_of(code), client)
+            self._used_before(bindings.digest_of(code), client)
         if bound is None or bound.client_id != client.client_id:
             raise InvalidGrantError("the code is unknown")
         if early:
@@ -119,7 +121,7 @@ class RefreshGrant(RefreshTokenGrant):  # type: ignore[misc]
 
     def authenticate_refresh_token(self, refresh_token: str) -> HeldToken | None:
         bound = tokens.find_token(refresh_token)
-        if bound is None or bound.kind != Kind.REFRESH or tokens.ended_early(bound, bound.revoked_at):
+        if bound is None or bound.kind != Kind.REFRESH or bindings.ended_early(bound, bound.revoked_at):
             return None
         return HeldToken(bound)
 
@@ -164,7 +166,7 @@ def use_up(request: FormRequest, bound: BoundCode, *, issuer: str) -> None:
     request.x5t = shown_certificate(request, expected_x5t=bound.x5t)
     request.jkt = proved_key_of(request, must=bound.jkt is not None, expected_jkt=bound.jkt)
     request.resource = _narrowed(request, bound, issuer)
-    if not tokens.use_code(bound, request.now):
+    if not codes.use(bound, request.now):
         # Another request with the same code was faster by a moment.
         tokens.revoke_family(bound.digest, client_id=bound.client_id, now=request.now)
         raise InvalidGrantError("the code was used before")

@@ -10,9 +10,9 @@ from consent import subjects
 from consent.history import Registry
 from consent.keys import ALGORITHMS, KeyUse
 from consent.oauth import identity
+from consent.oauth.bindings import Bound
 from consent.oauth.forms import FormRequest
 from consent.oauth.registered_client import RegisteredClient
-from consent.oauth.tokens import Bound
 from dataspace import jose
 from dataspace.identifiers import BlindIndex
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from consent.history import Registry
-from consent.oauth.tokens import Bound
+from consent.oauth.bindings import Bound
 from consent.oauth.validator import permission_of
 from dataspace import accesses, extracts, holders
 from dataspace.accesses import QuotaExhausted

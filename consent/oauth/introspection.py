@@ -13,7 +13,7 @@ from authlib.oauth2.rfc7662 import IntrospectionEndpoint
 
 from consent import powers
 from consent.keys import KeyUse
-from consent.oauth import authorization_details, resources, statutory_tokens, tokens
+from consent.oauth import authorization_details, bindings, resources, statutory_tokens, tokens
 from consent.oauth.forms import FormRequest
 from consent.oauth.id_tokens import subject
 from consent.oauth.registered_client import RegisteredClient
@@ -69,7 +69,7 @@ class AskedByLaw(TokenMixin):  # type: ignore[misc]
             "exp": int(bound.expires_at.timestamp()),
             "authorization_details": [authorization_details.by_law(bound, self.now)],
         }
-        return said | ({"cnf": cnf} if (cnf := tokens.confirmation(bound)) else {})
+        return said | ({"cnf": cnf} if (cnf := bindings.confirmation(bound)) else {})
 
 
 class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
@@ -124,7 +124,7 @@ class Introspection(IntrospectionEndpoint):  # type: ignore[misc]
         }
         if bound.scope:
             said["scope"] = bound.scope
-        if cnf := tokens.confirmation(bound):
+        if cnf := bindings.confirmation(bound):
             said["cnf"] = cnf
         if details := authorization_details.granted(bound):
             said["authorization_details"] = details

@@ -15,9 +15,10 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from consent.clients import Client
 from consent.oauth import replay
+from consent.oauth.bindings import Readable, digest_of
 from consent.oauth.dpop import VerifiedProof
 from consent.oauth.replay import SeenJti
-from consent.oauth.tokens import Readable, Token, digest_of
+from consent.oauth.tokens import Token
 from consent.records import Consent, ConsentVersion, facts_query
 from dataspace.db import UTCDateTime, connection, table_of
 from dataspace.prepared import Prepared

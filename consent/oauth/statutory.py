@@ -19,7 +19,7 @@ from authlib.oauth2.rfc6749.hooks import hooked
 from consent import statutory_admission, statutory_terms
 from consent.client_options import CLIENT_CREDENTIALS
 from consent.clients import Standing
-from consent.oauth import authorization_details, resources, statutory_tokens, tokens
+from consent.oauth import authorization_details, bindings, resources, statutory_tokens
 from consent.oauth.errors import as_oauth
 from consent.oauth.forms import FormRequest
 from consent.oauth.grants import proved_key_of, shown_certificate
@@ -59,7 +59,7 @@ class StatutoryGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         """An access token and what it is for; no refresh token (RFC 6749 section 4.4.3)."""
         request, admitted = self.request, self.request.user
-        secret = tokens.new_secret(statutory_tokens.PREFIX)
+        secret = bindings.new_secret(statutory_tokens.PREFIX)
         expires_at = min(request.now + statutory_tokens.LIFE, admitted.power.valid_until)
         statutory_tokens.store(
             secret, request.now, case_id=admitted.case.case_id, power_id=admitted.power.power_id,

@@ -11,7 +11,7 @@ from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, LargeBinary, Str
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent.clients import Client
-from consent.oauth import tokens
+from consent.oauth import bindings, tokens
 from consent.powers import Facts, Power
 from dataspace.by_law import LawCase
 from dataspace.db import Model, connection, delete_some, table_of
@@ -91,7 +91,7 @@ _REVOKE = update(_TOKENS).where(_TOKENS.c.digest == bindparam("token")).values(r
 
 def store(secret: str, now: dt.datetime, **columns: Any) -> None:
     """Keep the digest of a token that is issued."""
-    row = {"digest": tokens.digest_of(secret), "issued_at": now, **columns}
+    row = {"digest": bindings.digest_of(secret), "issued_at": now, **columns}
     connection().execute(insert(_TOKENS), row)
 
 
@@ -99,7 +99,7 @@ def find(unverified_token: str) -> Bound | None:
     """A token by its secret, in one query."""
     if not unverified_token.startswith(PREFIX):
         return None
-    found: Any = connection().execute(_FIND, {"digest": tokens.digest_of(unverified_token)}).first()
+    found: Any = connection().execute(_FIND, {"digest": bindings.digest_of(unverified_token)}).first()
     return cast("Bound | None", found)
 
 

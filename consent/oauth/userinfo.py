@@ -9,7 +9,7 @@ from authlib.oauth2.rfc6750 import InsufficientScopeError, InvalidTokenError
 from consent.claims import AskedClaims, told
 from consent.history import Registry
 from consent.keys import KeyUse
-from consent.oauth import identity, resources, tokens
+from consent.oauth import bindings, identity, resources, tokens
 from consent.oauth.dpop import ALGORITHMS
 from consent.oauth.errors import InvalidProofError, as_refused_token, plain
 from consent.oauth.id_tokens import TYP, subject
@@ -45,7 +45,7 @@ def answer(presented: Presented, now: dt.datetime, *, registry: Registry) -> dic
     Raises InvalidTokenError, InsufficientScopeError.
     """
     bound = tokens.find_token(presented.token)
-    if bound is None or bound.kind != Kind.ACCESS or tokens.ended_early(bound, bound.revoked_at):
+    if bound is None or bound.kind != Kind.ACCESS or bindings.ended_early(bound, bound.revoked_at):
         raise InvalidTokenError("the access token is unknown or revoked")
     if registry.issuer not in resources.audience(bound.resource, issuer=registry.issuer):
         raise InvalidTokenError("the access token is meant for another resource")

@@ -7,11 +7,12 @@ import datetime as dt
 from typing import Any
 
 from consent import powers, statutory_admission
-from consent.oauth import reading, resources, statutory_tokens, tokens
+from consent.oauth import bindings, reading, resources, statutory_tokens
+from consent.oauth.bindings import Readable
 from consent.oauth.dpop import InvalidProof, NonceNeeded
 from consent.oauth.nonces import Nonces
 from consent.oauth.possession import Presented, Sender, WrongScheme, check_possession, check_shown, look_at
-from consent.oauth.tokens import Kind, Readable
+from consent.oauth.tokens import Kind
 from consent.records import granted_items, why_inactive
 from dataspace import by_law, jwe
 from dataspace.frequency import Frequency
@@ -45,7 +46,7 @@ def permission_for(
         return _by_law(presented, now)
     shown = look_at(presented, now=now)
     found = reading.find(token, shown.proof)
-    if found is None or found.token.kind != Kind.ACCESS or tokens.ended_early(found.token, found.token.revoked_at):
+    if found is None or found.token.kind != Kind.ACCESS or bindings.ended_early(found.token, found.token.revoked_at):
         raise ReadRefused("invalid_token")
     bound = found.token
     if issuer not in resources.audience(bound.resource, issuer=issuer):

@@ -20,7 +20,7 @@ from consent import approvals, clients, differences, documents, history, lifecyc
 from consent.asks import Ask
 from consent.clients import Client, Standing
 from consent.documents import Choices
-from consent.oauth import answers, authorization, par, tokens, waiting
+from consent.oauth import answers, authorization, codes, par, waiting
 from consent.oauth.par import AuthorizationRequest
 from consent.purposes import Purpose
 from consent.records import Consent, facts_of, why_inactive
@@ -293,7 +293,7 @@ def answered(handle: str, now: dt.datetime, *, lock: bool = False) -> Answered |
     by_whom = (consent.space_id, consent.person_id, consent.kind) == (actor.space_id, actor.person_id, "data")
     if not by_whom or not par.is_of(row, browser_secret()) or now >= row.expires_at:
         return None
-    if why_inactive(facts_of(consent.consent_id), now) is not None or tokens.is_fetched(consent.consent_id):
+    if why_inactive(facts_of(consent.consent_id), now) is not None or codes.is_fetched(consent.consent_id):
         return None
     party = clients.get(row.client_id).name(str(get_locale() or "zh_Hans"))
     return Answered(row=row, actor=actor, consent=consent, party=party)

@@ -1,4 +1,7 @@
-"""A browser at an administrator's desk: signed in, follows links, sends forms with the token of the last page; what it sees."""
+"""A browser at an administrator's desk: signed in, follows links, sends forms with the token of the last page.
+
+And what there is to see at it.
+"""
 
 import datetime as dt
 import html

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from flask import current_app
 
-from consent.oauth import tokens, validator
+from consent.oauth import codes, tokens, validator
+from consent.oauth.bindings import SignInFacts
 from consent.oauth.nonces import of_resource_server
-from consent.oauth.tokens import SignInFacts
 from consent.records import Consent
 from dataspace import accesses, extracts
 from dataspace.accesses import FrequencyExceeded, QuotaExhausted
@@ -24,12 +24,12 @@ NEVER = dt.timedelta(days=3650)
 
 def token_for(consent: Consent, now: dt.datetime) -> str:
     """An access token that nothing holds and that outlives everything, so that only the consent can end a read."""
-    code = tokens.issue_code(
+    code = codes.issue(
         consent_id=consent.consent_id, client_id=consent.client_id, redirect_uri=REDIRECT_URI, scope="",
         code_challenge=None, nonce=None, jkt=None, now=now,
         signed_in=SignInFacts(auth_time=now, acr=SENSITIVE_ACR[0], amr=""),
     )  # fmt: skip
-    bound = tokens.find_code(code)
+    bound = codes.find(code)
     assert bound is not None
     issue = tokens.prepare(
         bound, family=bound.digest, scope="", jkt=None, x5t=None, resource="", with_refresh=False, now=now

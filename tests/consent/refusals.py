@@ -16,8 +16,9 @@ from sqlalchemy import func, select, update
 from werkzeug.test import TestResponse
 
 from consent.clients import Profile
+from consent.oauth.codes import AuthorizationCode
 from consent.oauth.par import AuthorizationRequest
-from consent.oauth.tokens import AuthorizationCode, Token
+from consent.oauth.tokens import Token
 from consent.records import Consent, ConsentEvent
 from dataspace import clock, jwk
 from dataspace.db import db

@@ -10,7 +10,8 @@ from sqlalchemy import select
 from consent.clients import Profile
 from consent.keys import KeyUse
 from consent.oauth import resources
-from consent.oauth.tokens import Token, digest_of
+from consent.oauth.bindings import digest_of
+from consent.oauth.tokens import Token
 from dataspace import clock, jose
 from dataspace.db import db
 from tests import factories

@@ -18,7 +18,7 @@ from sqlalchemy import func, select, text
 
 from consent import power_files, powers, statutory_admission
 from consent.history import Registry
-from consent.oauth import statutory_tokens, tokens, validator
+from consent.oauth import bindings, statutory_tokens, validator
 from consent.powers import Decision, State
 from consent.statutory_admission import Refused
 from consent.statutory_terms import Demand
@@ -124,7 +124,7 @@ class Lives(RuleBasedStateMachine):
         if known is None:
             known = self.cases[case_no] = Model(deadline=self.now + days * DAY if days else None, may_show=not days)
         assert admitted.case.hidden_until == known.deadline
-        self.secrets[case_no] = tokens.new_secret(statutory_tokens.PREFIX)
+        self.secrets[case_no] = bindings.new_secret(statutory_tokens.PREFIX)
         statutory_tokens.store(
             self.secrets[case_no], self.now, case_id=admitted.case.case_id, power_id=admitted.power.power_id,
             power_version=admitted.power.version, client_id="tax", jkt=None, x5t=None, items=admitted.items,

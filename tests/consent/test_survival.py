@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import delete, update
 
 from consent import endings, history
-from consent.oauth import tokens
+from consent.oauth import codes
 from consent.oauth.par import PUSHED, READING, AuthorizationRequest
 from consent.purposes import Purpose
 from consent.records import APPROVAL_LAPSES, Consent, State
@@ -127,8 +127,8 @@ def test_an_answer_that_got_lost_is_brought_once_more(scene: Scene) -> None:
     scene.visitor.tap(f"Return to {BANK}")
     second = scene.returned()["code"]
     assert second != first
-    assert tokens.find_code(first) is None
-    found = tokens.find_code(second)
+    assert codes.find(first) is None
+    found = codes.find(second)
     assert found is not None
     assert [found.consent_id] == [c.consent_id for c in scene.consents()]
 
@@ -138,13 +138,13 @@ def test_an_answer_that_has_arrived_is_not_brought_again(scene: Scene, app: Flas
     post(scene, page, "Agree")
     first, path = scene.returned()["code"], scene.visitor.path.removesuffix("/done")
     stale = scene.visitor.get(path)
-    code = tokens.find_code(first)
+    code = codes.find(first)
     assert code is not None
-    assert tokens.use_code(code, scene.now)
+    assert codes.use(code, scene.now)
     db.session.commit()
     assert not scene.visitor.get(path).offers(f"Return to {BANK}")
     assert post(scene, stale, f"Return to {BANK}").status == 409
-    assert tokens.is_fetched(code.consent_id)
+    assert codes.is_fetched(code.consent_id)
 
 
 @pytest.mark.parametrize("what", ["withdrawn", "another person", "another browser", "refused"])
@@ -170,8 +170,8 @@ def test_an_answer_is_brought_again_only_to_who_gave_and_while_it_holds(scene: S
     token = delivered(scene.visitor.get("/").forms["form-0"])["csrf_token"]
     sent = scene.visitor.send("POST", f"{path}/answer-again", data={"csrf_token": token})
     assert sent.status_code == 409
-    codes = db.session.query(tokens.AuthorizationCode).count()
-    assert codes == (0 if what == "refused" else 1)
+    kept = db.session.query(codes.AuthorizationCode).count()
+    assert kept == (0 if what == "refused" else 1)
 
 
 # Time

@@ -15,8 +15,9 @@ from sqlalchemy import event, func, select
 
 from consent import clients, endings
 from consent.clients import Profile
-from consent.oauth import tokens
-from consent.oauth.tokens import AuthorizationCode, Token
+from consent.oauth import codes, tokens
+from consent.oauth.codes import AuthorizationCode
+from consent.oauth.tokens import Token
 from dataspace import clock, jose, jwk
 from dataspace.db import db
 from tests import factories
@@ -210,7 +211,7 @@ def test_another_client_gets_nothing_for_a_code(
 def test_a_code_is_dead_after_sixty_seconds(bank: ThirdParty, world: factories.World, now: dt.datetime) -> None:
     code, _consent = code_for(bank, world.actor, at=now - 61 * SECOND, give=world.consent)
     assert bank.token(code).json == {"error": "invalid_grant", "error_description": "the code has expired"}
-    assert tokens.CODE_LIFE <= 60 * SECOND
+    assert codes.LIFE <= 60 * SECOND
 
 
 @pytest.mark.parametrize("early", [True, False])
