@@ -22,7 +22,8 @@ from consent.receipts import Receipt
 from consent.records import Consent, ConsentEvent, ConsentNotice, ConsentVersion
 from dataspace import clock
 from dataspace.accesses import Access
-from dataspace.db import db
+from dataspace.db import Model, db
+from dataspace.entries import WaitingEntry
 from examples.actors import BankCustomer, Person
 from examples.browser import Browser
 from tests import factories
@@ -153,12 +154,30 @@ def test_a_locked_database_gives_a_clear_page_and_nothing_is_half_written(scene:
     assert whole(scene.engine) == 1
 
 
-def test_a_read_that_cannot_be_logged_is_not_answered(app: Flask, client: FlaskClient) -> None:
+REFUSES = {
+    "sqlite": "CREATE TRIGGER full BEFORE INSERT ON {0} BEGIN SELECT RAISE(ABORT, 'full'); END",
+    "postgresql": "ALTER TABLE {0} ADD CONSTRAINT is_full CHECK (false)",
+}
+
+
+@pytest.mark.parametrize("table", [Access, WaitingEntry])
+def test_a_read_that_cannot_be_logged_is_not_answered(app: Flask, client: FlaskClient, table: type[Model]) -> None:
+    """Nor is one half of its line and entry written without the other."""
     world = factories.world(clock.now())
     bank = ThirdParty(world.party, client)
     token = str(tokens_for(bank, world.actor, give=world.consent)["access_token"])
-    Access.__table__.drop(db.engine)  # type: ignore[attr-defined]
+    written = {model: _count(model) for model in (Access, WaitingEntry)}
+    db.session.execute(sa.text(f"DELETE FROM {WaitingEntry.__tablename__}"))  # or PostgreSQL would not close it
+    db.session.commit()
+    with db.engine.begin() as connection:
+        connection.execute(sa.text(REFUSES[db.engine.dialect.name].format(table.__tablename__)))
     answer = bank.read(token)
     assert answer.status_code == 503
     assert answer.mimetype == "application/problem+json"
     assert "示例大学" not in answer.get_data(as_text=True)
+    assert {model: _count(model) for model in written} == {Access: written[Access], WaitingEntry: 0}
+
+
+def _count(model: type[Model]) -> int:
+    with db.engine.connect() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(model)) or 0
