@@ -185,7 +185,7 @@ def _grow_log(name: str, entries: int) -> list[Target]:
     first, last, what = marks[0], marks[-1], f"{name}: the log at {marks[-1].size} entries"
     return [
         Target.least(f"{what}, taken in a second", last.integrated, targets.INTEGRATED),
-        Target.most(f"{what}, work of a proof to that at {first.size}", last.work / first.work, targets.FLAT),
+        Target.most(f"{what}, work of a proof to that at {first.size}", last.work / first.work, targets.FLAT_TIME),
         Target.most(f"{what}, memory to that at {first.size}", last.memory / first.memory, targets.FLAT),
     ]
 

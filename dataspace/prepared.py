@@ -1,4 +1,4 @@
-"""Statements on the path of every read of data: compiled once, and run by the driver's own cursor.
+"""Statements on the hot paths, reads of data before all: compiled once, and run by the driver's own cursor.
 
 SQLAlchemy looks a statement up by all its parts and builds a result around every answer. For a read of data that costs
 several times what SQLite does. Here SQLAlchemy compiles a statement once for each kind of database; values and rows go

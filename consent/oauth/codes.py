@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from consent.oauth import bindings
 from consent.oauth.bindings import Bound, SignInFacts, digest_of, new_secret
 from dataspace.db import Model, connection, db, table_of
+from dataspace.prepared import Prepared
 
 PREFIX = "dsa_ac_"
 LIFE = dt.timedelta(seconds=60)  # FAPI 2.0 section 5.3.2.1: at most 60 s
@@ -51,8 +52,8 @@ class BoundCode(Bound, Protocol):
 _CODES = table_of(AuthorizationCode)
 # Built once: a statement that is built anew for every request costs more than the database takes to answer it.
 _ADD = insert(_CODES)
-_FIND = bindings.query(_CODES, "redirect_uri", "code_challenge", "nonce", "used_at")
-_USE = (
+_FIND = Prepared(bindings.query(_CODES, "redirect_uri", "code_challenge", "nonce", "used_at"))
+_USE = Prepared(
     update(_CODES)
     .where(_CODES.c.digest == bindparam("code"), _CODES.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
@@ -105,14 +106,12 @@ def issue(
 
 def find(unverified_code: str) -> BoundCode | None:
     """A code with its consent, in one query."""
-    found: Any = connection().execute(_FIND, {"digest": digest_of(unverified_code)}).first()
-    return cast("BoundCode | None", found)
+    return cast("BoundCode | None", _FIND.first({"digest": digest_of(unverified_code)}))
 
 
 def use(code: BoundCode, now: dt.datetime) -> bool:
     """Use a code up; of several who try, at once or later, exactly one hears True."""
-    done = connection().execute(_USE, {"code": code.digest, "now": now})
-    return done.rowcount == 1
+    return _USE.run({"code": code.digest, "now": now}) == 1
 
 
 def is_fetched(consent_id: str) -> bool:

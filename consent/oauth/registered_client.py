@@ -13,7 +13,8 @@ from sqlalchemy import bindparam, select
 
 from consent.client_options import ClientOptions
 from consent.clients import CERTIFICATE_METHODS, DATA_ALGORITHMS, SECRET_METHODS, Client, Profile, Standing
-from dataspace.db import connection, table_of
+from dataspace.db import table_of
+from dataspace.prepared import Prepared
 
 RESPONSE_TYPES = ("code",)
 DEFAULT_ALGORITHM = "RS256"  # of everything that is signed for a client which has registered no other
@@ -99,25 +100,27 @@ class RegisteredClient(ClientMixin):  # type: ignore[misc]
 
 
 _COLUMNS = table_of(Client).c
-_FIND = select(
-    _COLUMNS.client_id,
-    _COLUMNS.profile,
-    _COLUMNS.redirect_uris,
-    _COLUMNS.token_endpoint_auth_method,
-    _COLUMNS.jwks,
-    _COLUMNS.jwks_uri,
-    _COLUMNS.secret_digest,
-    _COLUMNS.id_token_signed_response_alg,
-    _COLUMNS.options,
-    _COLUMNS.standing,
-).where(_COLUMNS.client_id == bindparam("client"), _COLUMNS.standing != Standing.DELETED.value)
+_FIND = Prepared(
+    select(
+        _COLUMNS.client_id,
+        _COLUMNS.profile,
+        _COLUMNS.redirect_uris,
+        _COLUMNS.token_endpoint_auth_method,
+        _COLUMNS.jwks,
+        _COLUMNS.jwks_uri,
+        _COLUMNS.secret_digest,
+        _COLUMNS.id_token_signed_response_alg,
+        _COLUMNS.options,
+        _COLUMNS.standing,
+    ).where(_COLUMNS.client_id == bindparam("client"), _COLUMNS.standing != Standing.DELETED.value)
+)
 
 
 def find(unverified_client_id: str) -> RegisteredClient | None:
     """A client by its id, in one query; that it is the one who asks is for its authentication to show."""
     if not unverified_client_id.isascii() or "\x00" in unverified_client_id:
         return None  # PostgreSQL refuses NUL with an error of its own
-    row = connection().execute(_FIND, {"client": unverified_client_id}).first()
+    row = _FIND.first({"client": unverified_client_id})
     if row is None:
         return None
     client_id, profile, redirect_uris, method, jwks, jwks_uri, secret_digest, alg, options, standing = row

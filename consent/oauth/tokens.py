@@ -18,6 +18,7 @@ from consent.oauth import bindings, codes
 from consent.oauth.bindings import Bound, digest_of, new_secret
 from consent.oauth.codes import AuthorizationCode
 from dataspace.db import Model, connection, delete_some, table_of, update_some
+from dataspace.prepared import Prepared
 
 # What a secret is can be told from its first letters, so that one found where it does not belong is recognised.
 ACCESS_PREFIX = "dsa_at_"
@@ -66,7 +67,7 @@ class BoundToken(Bound, Protocol):
 
 _TOKENS = table_of(Token)
 # Built once: a statement that is built anew for every request costs more than the database takes to answer it.
-_FIND_TOKEN = bindings.query(_TOKENS, "kind", "family", "revoked_at")
+_FIND_TOKEN = Prepared(bindings.query(_TOKENS, "kind", "family", "revoked_at"))
 _REVOKE_FAMILY = (
     update(_TOKENS)
     .where(
@@ -167,8 +168,7 @@ def store(issue: Issue) -> None:
 
 def find_token(unverified_token: str) -> BoundToken | None:
     """An access or refresh token with its consent, in one query."""
-    found: Any = connection().execute(_FIND_TOKEN, {"digest": digest_of(unverified_token)}).first()
-    return cast("BoundToken | None", found)
+    return cast("BoundToken | None", _FIND_TOKEN.first({"digest": digest_of(unverified_token)}))
 
 
 def revoke(token: BoundToken, now: dt.datetime) -> None:
