@@ -21,7 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import interventions
 from consent.interventions import Stated
-from consent.records import Consent, ConsentVersion, State
+from consent.records import CURRENT_VERSION, Consent, ConsentVersion, State
 from consent.sd_jwt import SdJwt
 from dataspace import entries, messages
 from dataspace.corrections import Correction
@@ -313,10 +313,7 @@ def follow(consent_id: str, now: dt.datetime, *, vault: Vault) -> None:
         return
     state, expires_at, granted = db.session.execute(
         select(Consent.state, Consent.expires_at, ConsentVersion.granted)
-        .join(
-            ConsentVersion,
-            (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version),
-        )
+        .join(ConsentVersion, CURRENT_VERSION)
         .where(Consent.consent_id == consent_id)
     ).one()
     if state == State.EXHAUSTED:

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from consent.clients import Client
 from consent.records import (
     APPROVAL_LAPSES,
+    CURRENT_VERSION,
     LIVE,
     Consent,
     ConsentEvent,
@@ -98,10 +99,7 @@ def cards(space_id: str, tab: Tab, now: dt.datetime, *, search: Search, page: in
     total = db.session.scalar(_joined(select(func.count())).where(*found)) or 0
     rows = db.session.execute(
         facts_query(Consent, Client, ConsentVersion.document)
-        .join(
-            ConsentVersion,
-            and_(ConsentVersion.consent_id == Consent.consent_id, ConsentVersion.version == Consent.version),
-        )
+        .join(ConsentVersion, CURRENT_VERSION)
         .where(*found)
         .order_by(Consent.created_at.desc(), Consent.consent_id)
         .limit(PAGE)

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from consent import documents, evidence, receipt_words
 from consent.keys import Keyring, KeyUse
-from consent.records import OPEN, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event
+from consent.records import CURRENT_VERSION, OPEN, Consent, ConsentEvent, ConsentNotice, ConsentVersion, Event
 from dataspace import entries, jose
 from dataspace.db import Model, db, new_id
 from dataspace.entries import Entry
@@ -207,7 +207,6 @@ def _all_about(consent_id: str) -> Any:
         .limit(1)
         .scalar_subquery()
     )
-    of_head = (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version)
     last = (ConsentEvent.consent_id == Consent.consent_id) & (ConsentEvent.seq == Consent.last_seq)
     notice = (ConsentNotice.consent_id == Consent.consent_id) & (ConsentNotice.version == last_notice)
     return (
@@ -225,7 +224,7 @@ def _all_about(consent_id: str) -> Any:
         )
         .select_from(Consent)
         .join(ConsentEvent, last)
-        .outerjoin(ConsentVersion, of_head)
+        .outerjoin(ConsentVersion, CURRENT_VERSION)
         .outerjoin(ConsentNotice, notice)
         .outerjoin(DataKey, DataKey.space_id == Consent.space_id)
         .where(Consent.consent_id == consent_id)

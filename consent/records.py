@@ -189,6 +189,10 @@ class ConsentVersion(Model):
     created_at: Mapped[dt.datetime]
 
 
+# Which version goes with a consent as it is now.
+CURRENT_VERSION = (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version)
+
+
 def granted_items(granted: list[Any]) -> tuple[GrantedItem, ...]:
     """What :attr:`ConsentVersion.granted` says, as a read takes it."""
     return tuple(

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from consent import differences, documents, history, lifecycle
 from consent.asks import AskItem
 from consent.history import Registry
-from consent.records import Consent, ConsentVersion, Event, State
+from consent.records import CURRENT_VERSION, Consent, ConsentVersion, Event, State
 from dataspace import catalogue
 from dataspace.catalogue import DataItem
 from dataspace.db import db
@@ -35,10 +35,7 @@ def in_space(space_id: str) -> list[str]:
     """The live consents of a space of which an item has to be decided again, in two statements."""
     rows = db.session.execute(
         select(Consent.consent_id, ConsentVersion.granted)
-        .join(
-            ConsentVersion,
-            (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version),
-        )
+        .join(ConsentVersion, CURRENT_VERSION)
         .where(Consent.space_id == space_id, Consent.state.in_(DECIDABLE), Consent.kind == "data")
     ).all()
     plain = {row.consent_id: [g for g in row.granted if not g.get("sensitive")] for row in rows}

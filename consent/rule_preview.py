@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 
 from consent import rules
 from consent.clients import Client
-from consent.records import OPEN, Consent, ConsentVersion
+from consent.records import CURRENT_VERSION, OPEN, Consent, ConsentVersion
 from consent.rules import Case, Rules, Wanted
 from dataspace.catalogue import months_between
 from dataspace.db import db
@@ -61,14 +61,7 @@ _LIVE = (Consent.state.in_(OPEN), Consent.kind == "data")
 
 
 def _documents() -> Any:
-    return (
-        select(Consent.consent_id, ConsentVersion.document)
-        .join(
-            ConsentVersion,
-            (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version),
-        )
-        .where(*_LIVE)
-    )
+    return select(Consent.consent_id, ConsentVersion.document).join(ConsentVersion, CURRENT_VERSION).where(*_LIVE)
 
 
 def _judge(under: Rules, rows: list[Any], classes: dict[str, str]) -> list[Refused]:

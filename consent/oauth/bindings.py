@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from sqlalchemy import Select, Table, bindparam
 
 from consent.clients import Client
-from consent.records import Consent, ConsentVersion, Facts, facts_query
+from consent.records import CURRENT_VERSION, Consent, ConsentVersion, Facts, facts_query
 
 
 def new_secret(prefix: str) -> str:
@@ -134,10 +134,7 @@ def query(table: Table, *names: str) -> Select[Any]:
             *(table.c[name] for name in (*common, *names)),
         )
         .join(table, table.c.consent_id == Consent.consent_id)
-        .join(
-            ConsentVersion,
-            (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version),
-        )
+        .join(ConsentVersion, CURRENT_VERSION)
         .where(table.c.digest == bindparam("digest"))
     )
     return statement

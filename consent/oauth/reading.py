@@ -19,7 +19,7 @@ from consent.oauth.bindings import Readable, digest_of
 from consent.oauth.dpop import VerifiedProof
 from consent.oauth.replay import SeenJti
 from consent.oauth.tokens import Token
-from consent.records import Consent, ConsentVersion, facts_query
+from consent.records import CURRENT_VERSION, Consent, ConsentVersion, facts_query
 from dataspace.db import UTCDateTime, connection, table_of
 from dataspace.prepared import Prepared
 
@@ -79,10 +79,7 @@ _FIND = (
         _token.expires_at.label("dies_at"),
     )
     .join(table_of(Token), _token.consent_id == Consent.consent_id)
-    .join(
-        ConsentVersion,
-        (ConsentVersion.consent_id == Consent.consent_id) & (ConsentVersion.version == Consent.version),
-    )
+    .join(ConsentVersion, CURRENT_VERSION)
     .where(_token.digest == bindparam("digest"))
 )
 _KNOWN = Prepared(_FIND)
