@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -340,11 +341,17 @@ def test_many_at_once_never_take_it_back(one: Witness, tmp_path: Path) -> None:
 # The program
 
 
-def start(folder: Path, log: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-X", "utf8", str(PROGRAM), "serve", str(folder), "--log", log, "--port", "0"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, env={**os.environ, "PYTHONPATH": ""},
-    )  # fmt: skip
+@contextmanager
+def start(folder: Path, log: str) -> Iterator["subprocess.Popen[str]"]:
+    command = [sys.executable, "-X", "utf8", str(PROGRAM), "serve", str(folder), "--log", log, "--port", "0"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+        env={**os.environ, "PYTHONPATH": ""},
+    ) as process:  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.kill()  # or a test that fails waits for it for good
 
 
 def at(process: "subprocess.Popen[str]") -> Witness:
