@@ -4,7 +4,8 @@ settings      every setting, typed, read once from the environment, checked at s
 clock         now(): the only reader of the clock
 days          where days begin
 errors        what can go wrong, in domain words, each with its fixed public sentence
-db            the SQLAlchemy object, column types, naming convention, SQLite pragmas
+db            the SQLAlchemy object, column types, naming convention, transactions, SQLite pragmas
+prepared      statements of the hot paths, compiled once
 jwk           keys: JSON web keys and sets, thumbprints, key pairs of our own
 jwe           encryption to a recipient: the only importer of joserfc
 jose          the only importer of a JOSE library: sign, verify, canonical JSON; the door to jwk
@@ -35,6 +36,7 @@ accesses      one row per answered or refused read
 by_law        reads that rest on a law: cases, how often, lines that are shown later
 disclosure    showing them when their time has come
 entries       what enters the log of evidence: salted digests, in the transaction of what they prove
+entered       a row together with its entry, in one statement
 measured      how long things have taken, counted for administrators and monitoring
 comparisons   values that a third party brings, compared with a record: match or no match, and nothing else leaves
 delivery      the envelope around what leaves
