@@ -1,4 +1,4 @@
-"""The SQLAlchemy object, the column types and the naming convention of every table.
+"""The SQLAlchemy object, the column types and the naming convention of every table; transactions without a session.
 
 One convention from the first migration on, so that SQLite and PostgreSQL name constraints alike; datetimes are
 timezone-aware UTC on both (SQLite would hand back naive ones); SQLite enforces foreign keys and waits for its lock.
