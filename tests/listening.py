@@ -3,12 +3,12 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from http.server import ThreadingHTTPServer
+from http.server import HTTPServer
 
 
 @contextlib.contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    """Its address."""
+def serving(server: HTTPServer) -> Iterator[str]:
+    """Its address. It looks often whether it is over: by default, only twice a second."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

@@ -1,8 +1,8 @@
 """The five base registries of the demonstration: what they serve is taken in, and once is enough."""
 
 import datetime as dt
-import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from flask import Flask
@@ -12,6 +12,7 @@ from dataspace.db import db
 from dataspace.sources import pulling, registry
 from dataspace.spaces import Record
 from dataspace.web.shell import services
+from tests.listening import serving
 from tools import registries
 from tools.registries import DATA, NAMES
 
@@ -19,15 +20,8 @@ from tools.registries import DATA, NAMES
 @pytest.fixture
 def addresses() -> Iterator[dict[str, str]]:
     servers = {name: registries.server(name, 0) for name in NAMES}
-    threads = [threading.Thread(target=s.serve_forever, kwargs={"poll_interval": 0.01}) for s in servers.values()]
-    for thread in threads:
-        thread.start()
-    yield {name: f"http://127.0.0.1:{s.server_address[1]}/records" for name, s in servers.items()}
-    for s in servers.values():
-        s.shutdown()
-        s.server_close()
-    for thread in threads:
-        thread.join()
+    with ExitStack() as stack:
+        yield {name: f"{stack.enter_context(serving(server))}/records" for name, server in servers.items()}
 
 
 def test_every_register_fills_the_spaces_and_then_says_that_nothing_has_changed(

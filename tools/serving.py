@@ -35,7 +35,8 @@ def serving(app: Flask, port: int = 0) -> Iterator[int]:
                 answer.close()
 
     server = make_server(HOST, port, whole, threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
+    # By default it looks twice a second whether it is over.
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
         yield server.server_port

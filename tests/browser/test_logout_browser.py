@@ -1,6 +1,5 @@
 """Signing out at the wish of a relying party on another site, in Chromium: with our cookie's and our policy's rules."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +12,7 @@ from consent.client_options import ClientOptions
 from consent.clients import Profile
 from dataspace import clock, passkeys
 from dataspace.db import db
-from tests import factories
+from tests import factories, listening
 from tests.browser.phone import Phone
 from tests.conftest import make_settings
 from tools.processes import free_port
@@ -44,16 +43,11 @@ def sites(database_url: str) -> Iterator[Sites]:
     shop = ThreadingHTTPServer(("127.0.0.1", 0), Shop)
     sites = Sites(issuer, f"http://127.0.0.1:{shop.server_port}", "")
     shop.page = lambda path: LEAVE.format(title=path, issuer=sites.issuer, shop=sites.shop)  # type: ignore[attr-defined]
-    thread = threading.Thread(target=shop.serve_forever)
-    thread.start()
-    with serving(app, port), app.app_context():
+    with listening.serving(shop), serving(app, port), app.app_context():
         sites.code = people_and_clients(sites)
         yield sites
         db.session.remove()
         db.engine.dispose()
-    shop.shutdown()
-    thread.join()
-    shop.server_close()
 
 
 class Shop(BaseHTTPRequestHandler):

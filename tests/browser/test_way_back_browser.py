@@ -1,6 +1,5 @@
 """The way back to a third party of another origin in Chromium, which applies form-action to redirects as well."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from consent.clients import Profile
 from dataspace import clock
-from tests import factories
+from tests import factories, listening
 from tests.consent.third_party import ThirdParty
 from tests.consent.visitor import Visitor
 from tools.serving import serving
@@ -93,8 +92,6 @@ class Scene:
 @pytest.fixture
 def scene(app: Flask) -> Iterator[Scene]:
     callback = Callback()
-    thread = threading.Thread(target=callback.serve_forever)
-    thread.start()
     now = clock.now()
     client = app.test_client()
     redirect_uris = [f"{callback.origin}/callback"]
@@ -106,11 +103,8 @@ def scene(app: Flask) -> Iterator[Scene]:
     Visitor(client).sign_in(factories.holder(now), now)
     cookie = client.get_cookie("session")
     assert cookie is not None
-    with serving(app) as port:
+    with listening.serving(callback), serving(app) as port:
         yield Scene(f"http://localhost:{port}", shop, callback, cookie.value)
-    callback.shutdown()
-    thread.join()
-    callback.server_close()
 
 
 @pytest.fixture

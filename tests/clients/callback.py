@@ -1,12 +1,13 @@
 """The redirect address of the clients under test, on the loopback."""
 
 import queue
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.listening import serving
 
 HOST = "127.0.0.1"
 NOTICES = "/notices"
@@ -40,12 +41,8 @@ class Callback(ThreadingHTTPServer):
     @contextmanager
     def serving(self) -> Iterator["Callback"]:
         """Answer until the context is left."""
-        thread = threading.Thread(target=self.serve_forever, daemon=True)
-        thread.start()
-        yield self
-        self.shutdown()
-        thread.join()
-        self.server_close()
+        with serving(self):
+            yield self
 
 
 class _Arrivals(BaseHTTPRequestHandler):

@@ -23,6 +23,7 @@ from tests import factories
 from tests.authenticator import Browser
 from tests.consent.third_party import ThirdParty, code_for
 from tests.consent.visitor import Visitor
+from tests.listening import serving
 
 AFTER = "https://bank.example/signed-out?from=here"
 
@@ -115,15 +116,9 @@ def receiver(*statuses: int, otherwise: int = 200, body: bytes = b"") -> Iterato
             """Quiet."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    found.url = f"http://127.0.0.1:{server.server_port}/notices"
-    try:
+    with serving(server) as address:
+        found.url = f"{address}/notices"
         yield found
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def wait_until(true: Callable[[], bool]) -> None:

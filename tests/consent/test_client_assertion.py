@@ -20,6 +20,7 @@ from consent.oauth import client_auth, replay
 from consent.oauth.client_auth import ClientKeys, InvalidClient, VerifiedAssertion
 from dataspace import jose
 from dataspace.db import db
+from tests.listening import serving
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "client_auth.json").read_text())
 NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
@@ -252,12 +253,8 @@ class Published(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[KeyServer]:
     server = KeyServer()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 @pytest.fixture

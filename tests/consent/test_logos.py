@@ -2,7 +2,6 @@
 
 import datetime as dt
 import struct
-import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from tests import factories
 from tests.consent.desk import Desk
 from tests.consent.third_party import ThirdParty
 from tests.consent.visitor import Visitor
+from tests.listening import serving
 
 PATH = "/oauth/register"
 
@@ -124,7 +124,7 @@ class Site:
 
 
 @contextmanager
-def serving() -> Iterator[Site]:
+def publishing() -> Iterator[Site]:
     site = Site()
 
     class Handler(BaseHTTPRequestHandler):
@@ -142,20 +142,14 @@ def serving() -> Iterator[Site]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    site.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with serving(server) as address:
+        site.url = address
         yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Site]:
-    with serving() as found:
+    with publishing() as found:
         yield found
 
 

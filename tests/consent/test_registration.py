@@ -2,7 +2,6 @@
 
 import datetime as dt
 import json
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -36,6 +35,7 @@ from tests.consent.registrant import (
     registered,
 )
 from tests.consent.third_party import ThirdParty, tokens_for
+from tests.listening import serving
 from wsgi import create_app
 
 pytestmark = pytest.mark.wire
@@ -382,17 +382,13 @@ class Answer(BaseHTTPRequestHandler):
 def sector() -> Iterator[Callable[..., str]]:
     """Publishes a list of redirect URIs; gives its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
 
     def publish(body: Any, status: int = 200) -> str:
         server.answer = (status, body)  # type: ignore[attr-defined]
         return f"http://127.0.0.1:{server.server_port}/sector"
 
-    yield publish
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield publish
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Request objects: by value, pushed or through the browser, and by reference; what counts, and what is refused."""
 
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,6 +21,7 @@ from dataspace.db import db
 from tests import factories
 from tests.conftest import ISSUER, make_settings
 from tests.consent.third_party import DETAILS, LEFT_OUT, ThirdParty, challenge, parameters_of
+from tests.listening import serving
 from wsgi import create_app
 
 pytestmark = pytest.mark.wire
@@ -374,12 +374,8 @@ class Files(BaseHTTPRequestHandler):
 @pytest.fixture
 def publisher() -> Iterator[Publisher]:
     server = Publisher()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
 
 
 TYPES = [

@@ -3,7 +3,6 @@
 import base64
 import datetime as dt
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,7 @@ from tests.consent.shop import Server, claims_of, receiver, wait_until
 from tests.consent.third_party import ThirdParty
 from tests.consent.visitor import Visitor
 from tests.documents import INTEGRATORS, blocks
+from tests.listening import serving
 
 NOWHERE = "http://127.0.0.1:9/events"
 SECOND = dt.timedelta(seconds=1)
@@ -487,12 +487,8 @@ def published(document: Any) -> Iterator[str]:
             """Quiet."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server) as address:
+        yield f"{address}/"
 
 
 def test_the_receiver_of_the_guide_does_what_it_says(world: factories.World, now: dt.datetime) -> None:

@@ -4,9 +4,6 @@ The numbers are those of the protocol's list.
 """
 
 import ssl
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +21,7 @@ from tests import factories
 from tests.conftest import ISSUER, make_settings
 from tests.consent.certified import SETTINGS, SUBJECT, Credential, authority, by_proxy, certificate
 from tests.consent.third_party import LEFT_OUT, ThirdParty, tokens_for
+from tests.listening import serving
 from wsgi import create_app
 
 pytestmark = pytest.mark.wire
@@ -144,16 +142,6 @@ class Proxy(BaseHTTPRequestHandler):
 CLIENT = certificate(by=AUTHORITY)
 
 
-@contextmanager
-def serving(server: Any) -> Iterator[int]:
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server.server_port
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_breaks_27_a_reading_through_a_proxy_that_ends_tls(
     world: factories.World, database_url: str, tmp_path: Path
 ) -> None:
@@ -173,9 +161,9 @@ def test_breaks_27_a_reading_through_a_proxy_that_ends_tls(
     context.load_verify_locations(cadata=AUTHORITY.pem)
     context.verify_mode = ssl.CERT_OPTIONAL
     outer.socket = context.wrap_socket(outer.socket, server_side=True)
-    with serving(inner) as port, serving(outer) as tls_port:
-        Proxy.upstream = port
-        base = f"https://localhost:{tls_port}"
+    with serving(inner), serving(outer):
+        Proxy.upstream = inner.server_port
+        base = f"https://localhost:{outer.server_port}"
         form = {"client_id": row.client.client_id, "token": "x"}
         injected = {"Client-Cert": by_proxy(CLIENT)["Client-Cert"], "X-Client-Verify": "SUCCESS"}
         with _client(tmp_path, CLIENT) as holder, _client(tmp_path, None) as stranger:

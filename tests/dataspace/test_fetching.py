@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from dataspace.addresses import FetchRefused, check_url, may_connect
 from dataspace.fetching import fetch_json
+from tests.listening import serving
 
 BAD_URLS = {
     "nothing": "",
@@ -242,13 +243,9 @@ class Server(ThreadingHTTPServer):
 
 
 def running(server: Server) -> Iterator[Server]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.hung_up.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(server):
+        yield server
+        server.hung_up.set()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import contextlib
 import datetime as dt
 import json
 import socketserver
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from dataspace.spaces import Record
 from dataspace.web.shell import services
 from tests import factories
 from tests.factories import PERSON
+from tests.listening import serving
 
 MAY = "2026-05-01T08:00:00+08:00"
 JUNE = "2026-06-01T08:00:00+08:00"
@@ -64,13 +64,10 @@ def listening(answer: Callable[[str, dict[str, str]], bytes]) -> Iterator[Regist
         def log_message(self, *_: Any) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        register.port = server.server_port
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    register.port = server.server_port
+    with serving(server):
         yield register
-        server.shutdown()
-        thread.join()
 
 
 def ok(body: Any, **headers: str) -> bytes:
