@@ -93,8 +93,13 @@ class _Form:
         try:
             cursor.execute(self.text, parameters)
         except driver.Error as error:
+            lost = link.dialect.is_disconnect(error, cast("Any", link.connection.dbapi_connection), cursor)
+            if lost:
+                link.invalidate(error)
+                link.engine.dispose()  # those that wait are as old
             # Without the values: they would be in its text.
-            raise cast("DBAPIError", DBAPIError.instance(self.text, None, error, driver.Error)) from error
+            told = DBAPIError.instance(self.text, None, error, driver.Error, connection_invalidated=lost)
+            raise cast("DBAPIError", told) from error
         for heard in link.dispatch.after_cursor_execute:
             heard(link, cursor, *about)
         return cursor

@@ -181,3 +181,21 @@ def test_a_read_that_cannot_be_logged_is_not_answered(app: Flask, client: FlaskC
 def _count(model: type[Model]) -> int:
     with db.engine.connect() as connection:
         return connection.scalar(sa.select(sa.func.count()).select_from(model)) or 0
+
+
+def test_reading_goes_on_after_the_database_has_hung_up(app: Flask, client: FlaskClient) -> None:
+    """As after a restart or a change of servers: one request hears of it, and no connection from before is used."""
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("a file does not hang up")
+    world = factories.world(clock.now())
+    bank = ThirdParty(world.party, client)
+    token = str(tokens_for(bank, world.actor, give=world.consent)["access_token"])
+    db.session.remove()
+    with contextlib.ExitStack() as stack:  # three that wait in the pool afterwards
+        waiting = [stack.enter_context(db.engine.connect()) for _ in range(3)]
+        pids = [one.scalar(sa.text("SELECT pg_backend_pid()")) for one in waiting]
+    others = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
+    with others.connect() as connection:
+        for pid in pids:
+            connection.execute(sa.text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+    assert [bank.read(token).status_code for _ in range(4)] == [503, 200, 200, 200]

@@ -6,6 +6,7 @@ They are random secrets, of which digests are kept.
 import datetime as dt
 import hashlib
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -98,27 +99,16 @@ def ended_early(bound: Mortal, ended_at: dt.datetime | None) -> bool:
     return ended_at is not None and ended_at < bound.dies_at
 
 
-def query(table: Table, *names: str) -> Select[Any]:
-    """A SELECT of one row of ``table`` by digest, with its consent and everything that decides about it."""
-    common = (
-        "digest",
-        "client_id",
-        "scope",
-        "jkt",
-        "x5t",
-        "resource",
-        "claims",
-        "sid",
-        "auth_time",
-        "acr",
-        "amr",
-        "issued_at",
-    )
+def readable(table: Table, *names: str, more: Iterable[Any] = ()) -> Select[Any]:
+    """A SELECT of :class:`Readable`: one row of ``table`` by digest, with its consent and all that decides about it.
+
+    ``names``: other columns of it; ``more``: of other tables.
+    """
+    own = ("client_id", "jkt", "x5t", "resource", "auth_time", "acr", *names)
     statement: Select[Any] = (
         facts_query(
             Consent.kind.label("consent_kind"),
             Consent.version,
-            Consent.holder_id,
             Consent.space_id,
             Consent.purpose_code,
             Consent.purpose_text,
@@ -127,14 +117,20 @@ def query(table: Table, *names: str) -> Select[Any]:
             Consent.case_required,
             ConsentVersion.granted,
             Client.legal_name,
-            Client.profile.label("client_profile"),
-            Client.redirect_uris.label("client_redirect_uris"),
             Client.options.label("client_options"),
             table.c.expires_at.label("dies_at"),
-            *(table.c[name] for name in (*common, *names)),
+            *(table.c[name] for name in own),
+            *more,
         )
         .join(table, table.c.consent_id == Consent.consent_id)
         .join(ConsentVersion, CURRENT_VERSION)
         .where(table.c.digest == bindparam("digest"))
     )
     return statement
+
+
+def query(table: Table, *names: str) -> Select[Any]:
+    """The same of :class:`Bound`."""
+    profile, addresses = Client.profile.label("client_profile"), Client.redirect_uris.label("client_redirect_uris")
+    own = ("digest", "scope", "claims", "sid", "amr", "issued_at", *names)
+    return readable(table, *own, more=(Consent.holder_id, profile, addresses))

@@ -13,13 +13,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from consent.clients import Client
-from consent.oauth import replay
+from consent.oauth import bindings, replay
 from consent.oauth.bindings import Readable, digest_of
 from consent.oauth.dpop import VerifiedProof
 from consent.oauth.replay import SeenJti
 from consent.oauth.tokens import Token
-from consent.records import CURRENT_VERSION, Consent, ConsentVersion, facts_query
 from dataspace.db import UTCDateTime, connection, table_of
 from dataspace.prepared import Prepared
 
@@ -53,35 +51,8 @@ def _as_it_is(element: _Whole, compiler: SQLCompiler, **_options: object) -> str
     return compiler.process(element.query)
 
 
-_token = table_of(Token).c
 _seen = table_of(SeenJti)
-_FIND = (
-    facts_query(
-        Consent.kind.label("consent_kind"),
-        Consent.version,
-        Consent.space_id,
-        Consent.purpose_code,
-        Consent.purpose_text,
-        Consent.reference_no,
-        Consent.frequency,
-        Consent.case_required,
-        ConsentVersion.granted,
-        Client.legal_name,
-        Client.options.label("client_options"),
-        _token.client_id,
-        _token.kind,
-        _token.jkt,
-        _token.x5t,
-        _token.resource,
-        _token.auth_time,
-        _token.acr,
-        _token.revoked_at,
-        _token.expires_at.label("dies_at"),
-    )
-    .join(table_of(Token), _token.consent_id == Consent.consent_id)
-    .join(ConsentVersion, CURRENT_VERSION)
-    .where(_token.digest == bindparam("digest"))
-)
+_FIND = bindings.readable(table_of(Token), "kind", "revoked_at")
 _KNOWN = Prepared(_FIND)
 # Only the proofs of keys that tokens are bound to are kept: nobody else can fill the table.
 _proved = table_of(Token).alias("proved")
