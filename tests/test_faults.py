@@ -191,7 +191,8 @@ def test_reading_goes_on_after_the_database_has_hung_up(app: Flask, client: Flas
     bank = ThirdParty(world.party, client)
     token = str(tokens_for(bank, world.actor, give=world.consent)["access_token"])
     db.session.remove()
-    with contextlib.ExitStack() as stack:  # three that wait in the pool afterwards
+    db.engine.dispose()
+    with contextlib.ExitStack() as stack:  # three that wait in the pool afterwards, and no other
         waiting = [stack.enter_context(db.engine.connect()) for _ in range(3)]
         pids = [one.scalar(sa.text("SELECT pg_backend_pid()")) for one in waiting]
     others = sa.create_engine(db.engine.url, poolclass=sa.NullPool)
