@@ -14,6 +14,9 @@ from bench import requests
 from consent import clients, documents
 from consent.installation import Installation
 from consent.oauth import tokens as store
+from consent.oauth.bindings import digest_of, new_secret
+from consent.oauth.codes import PREFIX as CODE_PREFIX
+from consent.oauth.codes import AuthorizationCode
 from consent.purposes import Purpose
 from consent.records import Consent, ConsentEvent, ConsentVersion
 from dataspace import jwk, spaces
@@ -89,15 +92,15 @@ def item(now: dt.datetime, item_id: str) -> DataItem:
 
 def codes(world: World, count: int, now: dt.datetime) -> list[str]:
     """So many unused authorization codes, bound to the proof key."""
-    secrets_ = [store.new_secret(store.CODE_PREFIX) for _ in range(count)]
+    secrets_ = [new_secret(CODE_PREFIX) for _ in range(count)]
     shared = _bound(world, now) | {
         "redirect_uri": requests.REDIRECT_URI, "code_challenge": requests.challenge(), "nonce": None, "used_at": None,
     }  # fmt: skip
     rows = [
-        shared | {"digest": store.digest_of(code), "consent_id": world.consents[n % len(world.consents)]}
+        shared | {"digest": digest_of(code), "consent_id": world.consents[n % len(world.consents)]}
         for n, code in enumerate(secrets_)
     ]
-    _add(store.AuthorizationCode, rows)
+    _add(AuthorizationCode, rows)
     db.session.commit()
     return secrets_
 
@@ -105,10 +108,10 @@ def codes(world: World, count: int, now: dt.datetime) -> list[str]:
 def tokens(world: World, kind: str, scope: str, now: dt.datetime) -> list[str]:
     """One live access or refresh token per readable consent."""
     prefix = {"access": store.ACCESS_PREFIX, "refresh": store.REFRESH_PREFIX}[kind]
-    secrets_ = [store.new_secret(prefix) for _ in world.consents]
+    secrets_ = [new_secret(prefix) for _ in world.consents]
     shared = _bound(world, now) | {"kind": kind, "scope": scope, "revoked_at": None}
     rows = [
-        shared | {"digest": store.digest_of(t), "family": store.digest_of("code-" + t), "consent_id": consent_id}
+        shared | {"digest": digest_of(t), "family": digest_of("code-" + t), "consent_id": consent_id}
         for t, consent_id in zip(secrets_, world.consents, strict=True)
     ]
     _add(store.Token, rows)
