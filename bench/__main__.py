@@ -255,16 +255,16 @@ def _statements(prepared: Prepared) -> dict[str, int]:
         }
         sa.event.listen(db.engine, "before_cursor_execute", lambda *a: counted.append(a[2]))
     for name, (first, second) in requests_.items():
-        _replay(prepared.app, first)
+        replay(prepared.app, first)
         counted.clear()
-        status = _replay(prepared.app, second)
+        status = replay(prepared.app, second)
         if status != OPERATIONS[name].expected:
             raise RuntimeError(f"{name} is answered with {status}")
         found[name] = len(counted)
     return found
 
 
-def _replay(app: Flask, raw: bytes) -> int:
+def replay(app: Flask, raw: bytes) -> int:
     """Send a prepared request through the test client."""
     head, _, body = raw.partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
